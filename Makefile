@@ -1,0 +1,3 @@
+.PHONY: setup
+setup: ## make .venv with all that the project needs
+	@tools/setup

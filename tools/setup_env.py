@@ -1,0 +1,186 @@
+"""Makes .venv: pinned wheels, the project itself (editable), and its ROS messages. Run by `make setup`.
+
+Each step leaves a stamp that holds a digest of what it was made from, so a second run only compares digests. A step
+that failed or was cut short leaves none, and the next run does it again.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LOG = VENV / "setup.log"
+NUMPY_1 = VENV / "numpy1"
+CONSTRAINTS = ROOT / "constraints.txt"
+# All that demo, tests and checks use. torch is left to those who train.
+EXTRAS = "ros,build,lidar-drivers,view,scan-matching,dev"
+LOG_TAIL_LINES = 25
+BEGUN = "begun"
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    inputs: Callable[[], Iterable[bytes]]
+    run: Callable[[], None]
+
+    @property
+    def stamp(self) -> Path:
+        return VENV / "stamps" / self.name.replace(" ", "-")
+
+    def mark(self, state: str) -> None:
+        self.stamp.parent.mkdir(parents=True, exist_ok=True)
+        self.stamp.write_text(state)
+
+
+def base_python() -> bytes:
+    """Identifies the interpreter that .venv is made from, whether this script runs in .venv or outside it."""
+    return f"{sys.version} {Path(sys.base_prefix).resolve()}".encode()
+
+
+def contents(*paths: Path) -> list[bytes]:
+    return [part for path in paths for part in (path.name.encode(), path.read_bytes())]
+
+
+def message_files() -> list[Path]:
+    folder = ROOT / "msg"
+    return [*sorted(folder.glob("*.msg")), folder / "CMakeLists.txt", folder / "package.xml"]
+
+
+def call(*command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a command with its output in the log; raise CalledProcessError when it fails."""
+    with LOG.open("a") as log:
+        print("$", *command, file=log, flush=True)
+        subprocess.run(
+            [str(part) for part in command],
+            cwd=ROOT,
+            env=env,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def pip_install(*arguments: str | Path) -> None:
+    call(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments)
+
+
+def make_venv() -> None:
+    shutil.rmtree(VENV, ignore_errors=True)
+    VENV.mkdir()
+    # Of the base interpreter: `python -m venv` run by .venv's own python would have deleted itself.
+    call(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}", "-m", "venv", VENV)
+
+
+def install_wheels() -> None:
+    pip_install("-c", CONSTRAINTS, "setuptools", "wheel")
+    pip_install("-c", CONSTRAINTS, "--no-build-isolation", "--editable", f".[{EXTRAS}]")
+
+
+def build_messages() -> None:
+    """Build msg/ and install it into .venv itself, so that a bare .venv/bin/python imports the messages."""
+    build = VENV / "build"
+    # A renamed message must not live on in what an earlier build left.
+    for left in [build, *VENV.glob("lib/python3*/site-packages/perception_platform_msgs")]:
+        shutil.rmtree(left, ignore_errors=True)
+    env = os.environ | {
+        "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "AMENT_PREFIX_PATH": str(VENV),
+        "CMAKE_PREFIX_PATH": str(VENV),
+    }
+    env.pop("PYTHONPATH", None)
+    call(
+        *(VENV / "bin" / "colcon", "--log-base", build / "log", "build", "--paths", "msg"),
+        *("--build-base", build, "--merge-install", "--install-base", VENV),
+        *("--event-handlers", "console_direct+"),
+        *("--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF", "-G", "Ninja"),
+        env=env,
+    )
+
+
+def robots_numpy() -> str | None:
+    """The requirement for the numpy of a robot's ROS, or None where it has no wheel (Python 3.13)."""
+    found = re.search(r"^# robot: (numpy==\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"set-up: {CONSTRAINTS.name} has no line '# robot: numpy==…'")
+    return found[1] if sys.version_info < (3, 13) else None
+
+
+def install_robots_numpy() -> None:
+    """Put a robot's numpy beside the newer one; with its folder on PYTHONPATH it is the one imported."""
+    shutil.rmtree(NUMPY_1, ignore_errors=True)
+    requirement = robots_numpy()
+    if requirement is not None:
+        pip_install("--no-deps", "--target", NUMPY_1, requirement)
+
+
+STEPS = (
+    Step("virtual environment", lambda: [base_python()], make_venv),
+    Step(
+        "wheels and the project",
+        lambda: contents(CONSTRAINTS, *(ROOT / name for name in ("pyproject.toml", "setup.py", "setup.cfg"))),
+        install_wheels,
+    ),
+    Step("ROS messages", lambda: contents(*message_files()), build_messages),
+    Step("numpy of a robot", lambda: [str(robots_numpy()).encode()], install_robots_numpy),
+)
+
+
+def pending() -> list[tuple[Step, str]]:
+    """(step, digest) of what remains to be done. A step's digest covers those before it, so it follows them."""
+    digest = hashlib.sha256(str(VENV).encode())
+    todo = []
+    for step in STEPS:
+        for part in step.inputs():
+            digest.update(part)
+        done = step.stamp.read_text() if step.stamp.exists() else ""
+        if done != digest.hexdigest():
+            todo.append((step, digest.hexdigest()))
+    return todo
+
+
+def cut_short() -> bool:
+    """Whether an earlier run was killed at work: what pip left half-written, pip itself would take for whole."""
+    return any(step.stamp.exists() and step.stamp.read_text() == BEGUN for step in STEPS)
+
+
+def carry_out(step: Step, digest: str, place: str) -> None:
+    print(f"set-up: {place} {step.name} … ", end="", flush=True)
+    start = time.monotonic()
+    step.mark(BEGUN)
+    try:
+        step.run()
+    except subprocess.CalledProcessError as error:
+        step.stamp.unlink(missing_ok=True)
+        tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+        raise SystemExit(
+            f"failed\n{tail}\nset-up: {step.name} failed ({error.cmd[0]} exited {error.returncode}); "
+            f"whole log: {LOG}"
+        ) from None
+    step.mark(digest)
+    print(f"{time.monotonic() - start:.0f} s", flush=True)
+
+
+def main() -> None:
+    lock = os.open(ROOT, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # two `make` at once: the second waits, then finds all done
+    if cut_short():
+        shutil.rmtree(VENV)
+    todo = pending()
+    for place, (step, digest) in enumerate(todo, 1):
+        carry_out(step, digest, f"{place}/{len(todo)}")
+
+
+if __name__ == "__main__":
+    main()
