@@ -1,0 +1,1 @@
+"""The ``perception-platform`` command, a file a group."""

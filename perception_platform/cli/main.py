@@ -1,0 +1,26 @@
+"""Entry point of the ``perception-platform`` command: gathers the groups, turns bad input into one line."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from perception_platform.core.errors import InputError
+
+app = typer.Typer(
+    name="perception-platform",
+    help="From sensor to stop: run, replay and look at the safety-perception stack of a robot.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command; bad input ends it with one clear line and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error

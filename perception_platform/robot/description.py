@@ -1,0 +1,305 @@
+"""What a robot file may say. Every field is checked; an unknown or impossible one is an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from perception_platform.core.geometry import Array, Transform
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Point2 = tuple[Finite, Finite]
+Point3 = tuple[Finite, Finite, Finite]
+Polygon = Annotated[list[Point2], Field(min_length=3)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Part(BaseModel):
+    """Base of all parts of the file: nothing unknown, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Mounting(Part):
+    """Where a sensor sits: the transform ``base_from_sensor`` (camera: from its optical frame)."""
+
+    xyz_m: Point3
+    rpy_deg: Point3 = (0.0, 0.0, 0.0)
+
+    def transform(self) -> Transform:
+        """As a transform."""
+        return Transform.from_xyz_rpy(self.xyz_m, [float(np.deg2rad(a)) for a in self.rpy_deg])
+
+
+class Velodyne(Part):
+    """A Velodyne, live over UDP, or from a capture when ``pcap`` is set."""
+
+    type: Literal["velodyne"]
+    model: Literal["VLP-16", "VLP-32C", "HDL-32E", "HDL-64E", "VLS-128", "PuckHiRes", "PuckLite"]
+    port: int = Field(2368, gt=0, lt=65536)
+    rpm: Positive = 600.0
+    pcap: str | None = None
+
+
+class Ouster(Part):
+    """An Ouster, live over UDP, or from a capture when ``pcap`` is set."""
+
+    type: Literal["ouster"]
+    metadata: str
+    port: int = Field(7502, gt=0, lt=65536)
+    pcap: str | None = None
+
+
+class Folder(Part):
+    """A folder of files played at the sensor's rate: images, KITTI ``.bin`` or ``.pcd`` sweeps."""
+
+    type: Literal["folder"]
+    path: str
+    loop: bool = False
+
+
+class V4l2(Part):
+    """A camera of this machine."""
+
+    type: Literal["v4l2"]
+    device: str = "/dev/video0"
+    fourcc: Annotated[str, Field(min_length=4, max_length=4)] = "MJPG"
+
+
+class Stream(Part):
+    """A camera on the network: an RTSP or HTTP address."""
+
+    type: Literal["stream"]
+    url: Annotated[str, Field(pattern=r"^(rtsp|http|https)://")]
+
+
+class Video(Part):
+    """A video file, played at the sensor's rate."""
+
+    type: Literal["video"]
+    path: str
+    loop: bool = False
+
+
+class External(Part):
+    """Another package's driver publishes this sensor; here it is only used and watched."""
+
+    type: Literal["external"]
+
+
+class Intrinsics(Part):
+    """A pinhole camera with plumb-bob distortion."""
+
+    width_px: int = Field(gt=0)
+    height_px: int = Field(gt=0)
+    fx_px: Positive
+    fy_px: Positive
+    cx_px: Finite
+    cy_px: Finite
+    distortion: Annotated[list[Finite], Field(min_length=5, max_length=5)] = [0.0, 0.0, 0.0, 0.0, 0.0]
+
+
+class Sensor(Part):
+    """What all sensors have.
+
+    ``required`` sensors stop the robot when they fail; others only lower what it may do.
+    """
+
+    name: Name
+    rate_hz: Positive
+    mounting: Mounting
+    required: bool = True
+
+
+class Lidar(Sensor):
+    """A spinning or solid-state 3D lidar."""
+
+    kind: Literal["lidar"]
+    driver: Annotated[Velodyne | Ouster | Folder | External, Field(discriminator="type")]
+    beams: int = Field(gt=0)
+    range_m: tuple[NonNegative, Positive] = (0.5, 100.0)
+    field_of_view_deg: tuple[Finite, Finite] = (-180.0, 180.0)
+
+
+class Camera(Sensor):
+    """A colour camera."""
+
+    kind: Literal["camera"]
+    driver: Annotated[V4l2 | Stream | Video | Folder | External, Field(discriminator="type")]
+    intrinsics: Intrinsics
+
+
+class Scan(Sensor):
+    """A 2D laser scanner; its own driver publishes LaserScan."""
+
+    kind: Literal["scan"]
+    driver: External
+    range_m: tuple[NonNegative, Positive] = (0.05, 25.0)
+
+
+AnySensor = Annotated[Lidar | Camera | Scan, Field(discriminator="kind")]
+
+
+class Drive(Part):
+    """How the robot moves and brakes.
+
+    Attributes:
+        max_speed_mps: highest speed over ground it is ever allowed.
+        max_yaw_rate_radps: highest turn rate.
+        service_decel_mps2: deceleration that limits are planned with.
+        emergency_decel_mps2: deceleration the brakes reach on the worst permitted floor.
+        reaction_s: from the decision to the beginning of braking (actuators and their bus).
+    """
+
+    type: Literal["differential", "ackermann", "omnidirectional"]
+    max_speed_mps: Positive
+    max_yaw_rate_radps: Positive
+    service_decel_mps2: Positive
+    emergency_decel_mps2: Positive
+    reaction_s: NonNegative
+
+    @model_validator(mode="after")
+    def _emergency_is_stronger(self) -> Drive:
+        if self.emergency_decel_mps2 < self.service_decel_mps2:
+            raise ValueError("emergency_decel_mps2 is weaker than service_decel_mps2")
+        return self
+
+
+class Clearance(Part):
+    """Distances kept: ``ahead_m`` left after a stop, ``beside_m`` added to each side of the path."""
+
+    ahead_m: Positive
+    beside_m: NonNegative
+
+
+class Zone(Part):
+    """An area of the base frame and what happens while something is in it."""
+
+    name: Name
+    polygon_m: Polygon
+    action: Literal["stop", "limit"]
+    speed_limit_mps: Positive | None = None
+    min_points: int = Field(4, gt=0)
+
+    @model_validator(mode="after")
+    def _limit_has_a_speed(self) -> Zone:
+        if (self.action == "limit") != (self.speed_limit_mps is not None):
+            raise ValueError("speed_limit_mps belongs to action limit, and to it alone")
+        return self
+
+
+class Latency(Part):
+    """What each stage is expected to take, and the most a decision's data may be old.
+
+    Lockstep replay uses the declared figures in place of measured ones.
+    """
+
+    perception_ms: NonNegative
+    tracker_ms: NonNegative
+    risk_ms: NonNegative
+    bound_ms: Positive
+
+
+class Gate(Part):
+    """The safety gate's own limits; none of them can be set to nothing.
+
+    Attributes:
+        rate_hz: how often it decides.
+        input_timeout_s: age at which an input counts as stale.
+        command_timeout_s: age at which a velocity command counts as stale.
+        future_tolerance_s: how far a stamp may lie ahead of the gate's clock.
+        hold_s: how long the reason for a stop has to be gone before it is released.
+    """
+
+    rate_hz: Annotated[float, Field(ge=5, le=200)] = 20.0
+    input_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.4
+    command_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.5
+    future_tolerance_s: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    hold_s: Annotated[float, Field(ge=0, le=0.45)] = 0.2
+
+
+class Model(Part):
+    """A model for a perception head: a folder with ``model.yaml`` and its weights."""
+
+    head: Literal["camera_objects"]
+    sensor: Name
+    path: str
+
+
+NodeName = Literal["camera_driver", "lidar_driver", "perception", "tracker", "risk", "safety_gate"]
+
+
+class Placement(Part):
+    """Which machine runs a node. Drivers run once for each sensor they serve."""
+
+    node: NodeName
+    host: Name = "robot"
+
+
+class Robot(Part):
+    """A whole robot file."""
+
+    version: Literal[1]
+    name: Name
+    description: str
+    base_frame: str = "base_link"
+    odom_frame: str = "odom"
+    footprint_m: Polygon
+    height_m: Positive
+    drive: Drive
+    clearance: Clearance
+    latency: Latency
+    gate: Gate = Gate()
+    sensors: Annotated[list[AnySensor], Field(min_length=1)]
+    zones: list[Zone] = []
+    models: list[Model] = []
+    nodes: Annotated[list[Placement], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Robot:
+        names = [s.name for s in self.sensors]
+        for what, values in (("sensors", names), ("zones", [z.name for z in self.zones])):
+            for name in values:
+                if values.count(name) > 1:
+                    raise ValueError(f"{what}: the name {name!r} is used twice")
+        for model in self.models:
+            if model.sensor not in names:
+                raise ValueError(f"models: there is no sensor {model.sensor!r}, only {', '.join(names)}")
+        if not any(s.required and s.kind in ("lidar", "scan") for s in self.sensors):
+            raise ValueError("sensors: at least one lidar or scan has to be required: nothing else measures gaps")
+        return self
+
+    @property
+    def footprint(self) -> Array:
+        """The footprint's (M, 2) corners in the base frame, m."""
+        return np.asarray(self.footprint_m, dtype=np.float64)
+
+    @property
+    def lidars(self) -> list[Lidar]:
+        """The 3D lidars."""
+        return [s for s in self.sensors if isinstance(s, Lidar)]
+
+    @property
+    def cameras(self) -> list[Camera]:
+        """The cameras."""
+        return [s for s in self.sensors if isinstance(s, Camera)]
+
+    @property
+    def scans(self) -> list[Scan]:
+        """The 2D scanners."""
+        return [s for s in self.sensors if isinstance(s, Scan)]
+
+    def sensor(self, name: str) -> Lidar | Camera | Scan:
+        """The sensor of that name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for sensor in self.sensors:
+            if sensor.name == name:
+                return sensor
+        raise KeyError(name)

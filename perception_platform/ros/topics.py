@@ -1,0 +1,101 @@
+"""Every topic, declared once: publishers, subscribers, monitors, bag checks and the documentation read this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from perception_platform.robot.description import Camera, Lidar, Robot, Scan
+
+Reliability = Literal["reliable", "best_effort"]
+Durability = Literal["volatile", "transient_local"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic.
+
+    Attributes:
+        key: how code names it.
+        name: ROS name; ``{sensor}`` stands for a sensor of the robot file.
+        type: ROS type.
+        rate_hz: expected rate; 0 for topics that are sent on change; None: the sensor's own rate.
+        reliability: DDS reliability.
+        durability: DDS durability.
+        depth: history depth.
+        deadline_periods: DDS deadline in periods of the rate; 0 for none.
+        liveliness_s: DDS liveliness lease, s; 0 for none.
+        on_miss: what the system does when data stays away.
+    """
+
+    key: str
+    name: str
+    type: str
+    rate_hz: float | None
+    reliability: Reliability
+    depth: int
+    on_miss: str
+    durability: Durability = "volatile"
+    deadline_periods: float = 0.0
+    liveliness_s: float = 0.0
+
+    def of(self, sensor: str) -> str:
+        """The ROS name for a sensor."""
+        return self.name.format(sensor=sensor)
+
+
+_MSGS = "perception_platform_msgs/msg/"
+
+TABLE: tuple[Topic, ...] = (
+    Topic("image", "/{sensor}/image", "sensor_msgs/msg/Image", None, "best_effort", 1,
+          "camera left out of fusion; gate limits or stops if the camera is required", deadline_periods=3),
+    Topic("camera_info", "/{sensor}/camera_info", "sensor_msgs/msg/CameraInfo", None, "best_effort", 1,
+          "intrinsics of the robot file are used"),
+    Topic("points", "/{sensor}/points", "sensor_msgs/msg/PointCloud2", None, "best_effort", 1,
+          "no new obstacles: the gate stops when they are stale", deadline_periods=3),
+    Topic("scan", "/{sensor}/scan", "sensor_msgs/msg/LaserScan", None, "best_effort", 1,
+          "the gate stops when a required scan is stale", deadline_periods=3),
+    Topic("odometry", "/odom", "nav_msgs/msg/Odometry", 10.0, "reliable", 10,
+          "the gate stops: speed is unknown", deadline_periods=4),
+    Topic("tf", "/tf", "tf2_msgs/msg/TFMessage", 10.0, "reliable", 100, "for viewers only"),
+    Topic("tf_static", "/tf_static", "tf2_msgs/msg/TFMessage", 0.0, "reliable", 10,
+          "for viewers only: extrinsics come from the robot file", durability="transient_local"),
+    Topic("clock", "/clock", "rosgraph_msgs/msg/Clock", 100.0, "best_effort", 1, "replay stands still"),
+    Topic("command", "/cmd_vel", "geometry_msgs/msg/TwistStamped", 20.0, "reliable", 1,
+          "velocity out is zero"),
+    Topic("command_safe", "/cmd_vel_safe", "geometry_msgs/msg/TwistStamped", 20.0, "reliable", 1,
+          "the base has to stop by itself", deadline_periods=2, liveliness_s=0.2),
+    Topic("sensor_health", "/sensor_health", _MSGS + "SensorHealth", 1.0, "reliable", 10,
+          "a required sensor counts as failed"),
+    Topic("model_status", "/model_status", _MSGS + "ModelStatus", 1.0, "reliable", 10, "shown as unknown"),
+    Topic("detections", "/perception/detections", _MSGS + "DetectionArray", 10.0, "reliable", 1,
+          "tracks coast, then end", deadline_periods=3),
+    Topic("obstacles", "/perception/{sensor}/obstacles", "sensor_msgs/msg/PointCloud2", None, "reliable", 1,
+          "the gate stops when they are stale", deadline_periods=3),
+    Topic("tracks", "/tracks", _MSGS + "TrackArray", 10.0, "reliable", 1,
+          "the assessment goes stale: the gate stops", deadline_periods=3),
+    Topic("assessment", "/risk/assessment", _MSGS + "RiskAssessment", 10.0, "reliable", 1,
+          "the gate stops", deadline_periods=3, liveliness_s=0.5),
+    Topic("decision", "/safety/decision", _MSGS + "SafetyDecision", 20.0, "reliable", 1,
+          "the base has to stop by itself", deadline_periods=2, liveliness_s=0.2),
+    Topic("diagnostics", "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", 1.0, "reliable", 10,
+          "shown as unknown"),
+    Topic("markers", "/perception/markers", "visualization_msgs/msg/MarkerArray", 10.0, "best_effort", 1,
+          "for viewers only"),
+)
+
+TOPICS: dict[str, Topic] = {topic.key: topic for topic in TABLE}
+
+
+def sensor_topic(sensor: Camera | Lidar | Scan) -> Topic:
+    """The row of a sensor's data."""
+    return TOPICS[{"camera": "image", "lidar": "points", "scan": "scan"}[sensor.kind]]
+
+
+def rate_hz(topic: Topic, robot: Robot, sensor: str | None = None) -> float:
+    """Expected rate on a robot: the sensor's own, the gate's, or the table's."""
+    if topic.rate_hz is None:
+        return float(robot.sensor(sensor or "").rate_hz)
+    if topic.key in ("decision", "command_safe"):
+        return float(robot.gate.rate_hz)
+    return topic.rate_hz
