@@ -47,7 +47,6 @@ class Reason(IntEnum):
     DEADLINE_MISSED = 34
     COMMAND_STALE = 35
     GATE_OVERRUN = 36
-    MODEL_FALLBACK = 37
 
 
 @dataclass(frozen=True, slots=True)

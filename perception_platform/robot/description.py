@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from perception_platform.core.geometry import Array, Transform
+from perception_platform.core.verdicts import Reason
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -176,13 +177,20 @@ class Clearance(Part):
     beside_m: NonNegative
 
 
+ClassName = Literal["unknown", "person", "cyclist", "car", "truck", "forklift", "structure"]
+
+
 class Zone(Part):
-    """An area of the base frame and what happens while something is in it."""
+    """An area of the base frame and what happens while something is in it.
+
+    With ``classes`` only tracks of those classes count; without, any track and any ``min_points`` obstacle points.
+    """
 
     name: Name
     polygon_m: Polygon
     action: Literal["stop", "limit"]
     speed_limit_mps: Positive | None = None
+    classes: list[ClassName] = []
     min_points: int = Field(4, gt=0)
 
     @model_validator(mode="after")
@@ -213,6 +221,7 @@ class Gate(Part):
         command_timeout_s: age at which a velocity command counts as stale.
         future_tolerance_s: how far a stamp may lie ahead of the gate's clock.
         hold_s: how long the reason for a stop has to be gone before it is released.
+        latch_on: reasons whose stop stays until it is reset by hand.
     """
 
     rate_hz: Annotated[float, Field(ge=5, le=200)] = 20.0
@@ -220,6 +229,16 @@ class Gate(Part):
     command_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.5
     future_tolerance_s: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     hold_s: Annotated[float, Field(ge=0, le=0.45)] = 0.2
+    latch_on: list[str] = []
+
+    @field_validator("latch_on")
+    @classmethod
+    def _reasons_exist(cls, names: list[str]) -> list[str]:
+        known = [reason.name.lower() for reason in Reason]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"there is no reason {name!r}, only {', '.join(known)}")
+        return names
 
 
 class Model(Part):
