@@ -1,18 +1,20 @@
 """Makes .venv: pinned wheels, the project itself (editable), and its ROS messages. Run by `make setup`.
 
-Each step leaves a stamp that holds a digest of what it was made from, so a second run only compares digests. A step
-that failed or was cut short leaves none, and the next run does it again.
+Each step leaves a stamp that holds a digest of what it was made from, so a second run only compares digests.
+A step that failed or was cut short leaves none, and the next run does it again.
 """
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ NUMPY_1 = VENV / "numpy1"
 CONSTRAINTS = ROOT / "constraints.txt"
 # All that demo, tests and checks use. torch is left to those who train.
 EXTRAS = "ros,build,lidar-drivers,view,scan-matching,dev"
+WITHOUT_DEPENDENCIES = "ouster-sdk"  # pyproject.toml says why
 LOG_TAIL_LINES = 25
 BEGUN = "begun"
 
@@ -31,30 +34,47 @@ BEGUN = "begun"
 @dataclass(frozen=True)
 class Step:
     name: str
-    inputs: Callable[[], Iterable[bytes]]
+    inputs: Callable[[], list[bytes]]
     run: Callable[[], None]
 
     @property
     def stamp(self) -> Path:
         return VENV / "stamps" / self.name.replace(" ", "-")
 
+    def digest(self) -> str:
+        return hashlib.sha256(b"\0".join(self.inputs())).hexdigest()
+
+    def done(self) -> bool:
+        return self.stamp.exists() and self.stamp.read_text() == self.digest()
+
     def mark(self, state: str) -> None:
         self.stamp.parent.mkdir(parents=True, exist_ok=True)
         self.stamp.write_text(state)
 
 
-def base_python() -> bytes:
-    """Identifies the interpreter that .venv is made from, whether this script runs in .venv or outside it."""
-    return f"{sys.version} {Path(sys.base_prefix).resolve()}".encode()
+def place_and_python() -> list[bytes]:
+    """Where .venv is and which interpreter it is made from, even when that runs this script."""
+    return [str(VENV).encode(), sys.version.encode(), str(Path(sys.base_prefix).resolve()).encode()]
 
 
-def contents(*paths: Path) -> list[bytes]:
-    return [part for path in paths for part in (path.name.encode(), path.read_bytes())]
+def packaging() -> list[bytes]:
+    """What pip reads: not the settings of linters, which change more often."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        settings = tomllib.load(file)
+    declared = json.dumps([settings["build-system"], settings["project"]]).encode()
+    files = [ROOT / "setup.py", ROOT / "setup.cfg", CONSTRAINTS]
+    return [declared, EXTRAS.encode(), *(path.read_bytes() for path in files)]
 
 
-def message_files() -> list[Path]:
+def messages() -> list[bytes]:
+    """The message package and the pins of what builds it."""
     folder = ROOT / "msg"
-    return [*sorted(folder.glob("*.msg")), folder / "CMakeLists.txt", folder / "package.xml"]
+    files = [*sorted(folder.glob("*.msg")), folder / "CMakeLists.txt", folder / "package.xml"]
+    pins = re.findall(r"^(?:ros-|empy).*$", CONSTRAINTS.read_text(), re.MULTILINE)
+    return [
+        *(part for path in files for part in (path.name.encode(), path.read_bytes())),
+        *map(str.encode, pins),
+    ]
 
 
 def call(*command: str | Path, env: dict[str, str] | None = None) -> None:
@@ -86,6 +106,7 @@ def make_venv() -> None:
 def install_wheels() -> None:
     pip_install("-c", CONSTRAINTS, "setuptools", "wheel")
     pip_install("-c", CONSTRAINTS, "--no-build-isolation", "--editable", f".[{EXTRAS}]")
+    pip_install("-c", CONSTRAINTS, "--no-deps", WITHOUT_DEPENDENCIES)
 
 
 def build_messages() -> None:
@@ -126,48 +147,29 @@ def install_robots_numpy() -> None:
 
 
 STEPS = (
-    Step("virtual environment", lambda: [base_python()], make_venv),
-    Step(
-        "wheels and the project",
-        lambda: contents(CONSTRAINTS, *(ROOT / name for name in ("pyproject.toml", "setup.py", "setup.cfg"))),
-        install_wheels,
-    ),
-    Step("ROS messages", lambda: contents(*message_files()), build_messages),
+    Step("virtual environment", place_and_python, make_venv),
+    Step("wheels and the project", packaging, install_wheels),
+    Step("ROS messages", messages, build_messages),
     Step("numpy of a robot", lambda: [str(robots_numpy()).encode()], install_robots_numpy),
 )
 
 
-def pending() -> list[tuple[Step, str]]:
-    """(step, digest) of what remains to be done. A step's digest covers those before it, so it follows them."""
-    digest = hashlib.sha256(str(VENV).encode())
-    todo = []
-    for step in STEPS:
-        for part in step.inputs():
-            digest.update(part)
-        done = step.stamp.read_text() if step.stamp.exists() else ""
-        if done != digest.hexdigest():
-            todo.append((step, digest.hexdigest()))
-    return todo
-
-
 def cut_short() -> bool:
-    """Whether an earlier run was killed at work: what pip left half-written, pip itself would take for whole."""
+    """Whether an earlier run was killed at work: what pip left half-written, pip would take for whole."""
     return any(step.stamp.exists() and step.stamp.read_text() == BEGUN for step in STEPS)
 
 
-def carry_out(step: Step, digest: str, place: str) -> None:
-    print(f"set-up: {place} {step.name} … ", end="", flush=True)
+def carry_out(step: Step) -> None:
+    print(f"set-up: {STEPS.index(step) + 1}/{len(STEPS)} {step.name} … ", end="", flush=True)
     start = time.monotonic()
+    digest = step.digest()
     step.mark(BEGUN)
     try:
         step.run()
-    except subprocess.CalledProcessError as error:
+    except subprocess.CalledProcessError:
         step.stamp.unlink(missing_ok=True)
         tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
-        raise SystemExit(
-            f"failed\n{tail}\nset-up: {step.name} failed ({error.cmd[0]} exited {error.returncode}); "
-            f"whole log: {LOG}"
-        ) from None
+        raise SystemExit(f"failed\n{tail}\nset-up: {step.name} failed; the whole log: {LOG}") from None
     step.mark(digest)
     print(f"{time.monotonic() - start:.0f} s", flush=True)
 
@@ -177,9 +179,9 @@ def main() -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)  # two `make` at once: the second waits, then finds all done
     if cut_short():
         shutil.rmtree(VENV)
-    todo = pending()
-    for place, (step, digest) in enumerate(todo, 1):
-        carry_out(step, digest, f"{place}/{len(todo)}")
+    for step in STEPS:  # a new .venv has no stamps: all that follows is then done too
+        if not step.done():
+            carry_out(step)
 
 
 if __name__ == "__main__":
