@@ -139,7 +139,9 @@ def box_corners(centers_m: Array, sizes_m: Array, yaws_rad: Array) -> Array:
     return np.stack([x, y], axis=-1) + centers_m[:, None, :2]
 
 
-def points_in_polygon(points_m: npt.NDArray[np.floating], polygon_m: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+def points_in_polygon(
+    points_m: npt.NDArray[np.floating], polygon_m: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
     """Which of the (N, 2) points lie inside the (M, 2) simple polygon (even-odd rule)."""
     x, y = points_m[:, 0:1], points_m[:, 1:2]
     x0, y0 = polygon_m[:, 0], polygon_m[:, 1]

@@ -289,7 +289,9 @@ class Robot(Part):
             if model.sensor not in names:
                 raise ValueError(f"models: there is no sensor {model.sensor!r}, only {', '.join(names)}")
         if not any(s.required and s.kind in ("lidar", "scan") for s in self.sensors):
-            raise ValueError("sensors: at least one lidar or scan has to be required: nothing else measures gaps")
+            raise ValueError(
+                "sensors: at least one lidar or scan has to be required: nothing else measures gaps"
+            )
         return self
 
     @property

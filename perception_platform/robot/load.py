@@ -39,7 +39,9 @@ def robot_path(name_or_path: str) -> Path:
         raise InputError(path, "no such robot file")
     known = robot_names()
     if name_or_path not in known:
-        raise InputError(name_or_path, f"no such robot; there are {', '.join(known)}, or give a path to a .yaml")
+        raise InputError(
+            name_or_path, f"no such robot; there are {', '.join(known)}, or give a path to a .yaml"
+        )
     return share_dir() / "config" / "robots" / f"{name_or_path}.yaml"
 
 

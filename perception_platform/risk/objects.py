@@ -1,0 +1,120 @@
+"""How critical each track is for the robot's path."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array, box_corners, points_in_polygon
+from perception_platform.core.objects import Tracks
+from perception_platform.core.sensor_data import EgoState
+from perception_platform.core.verdicts import ObjectRisks
+from perception_platform.risk.config import RiskConfig
+from perception_platform.risk.measures import (
+    required_decel_mps2,
+    safe_speed_mps,
+    time_to_collision_s,
+    way_left_m,
+)
+from perception_platform.risk.path import Path, outline
+
+PREDICTION_STEP_S = 0.1
+
+
+def track_corners(tracks: Tracks, ego: EgoState) -> Array:
+    """Ground-plane corners (N, 4, 2) of the tracks' boxes in the base frame."""
+    base_from_odom = ego.odom_from_base.inverse()
+    centers_m = base_from_odom.apply(tracks.centers_m)
+    return box_corners(centers_m, tracks.sizes_m, tracks.yaws_rad + base_from_odom.yaw_rad)
+
+
+def assess_objects(
+    tracks: Tracks, ego: EgoState, path: Path, reaction_s: float, config: RiskConfig
+) -> ObjectRisks:
+    """Gap, time to collision, needed deceleration and allowed speed for each of N tracks.
+
+    An object is in the path when its outline is in the swept band now, or will be at a moment at which the
+    robot, at its present speed, is there too.
+    """
+    edges_m = outline(track_corners(tracks, ego))
+    velocities = ego.odom_from_base.inverse().rotate(np.pad(tracks.velocities_mps, ((0, 0), (0, 1))))[:, :2]
+    velocities[np.linalg.norm(velocities, axis=1) < config.moving_mps] = 0.0
+    gap_m, ttc_s = _gap_now(edges_m, path), np.full(len(tracks), np.inf)
+    _add_crossings(gap_m, ttc_s, edges_m, velocities, path, config.horizon_s)
+    in_path = np.isfinite(gap_m)
+    along_mps = np.where(np.isfinite(ttc_s), 0.0, velocities[:, 0] * path.direction)
+    closing_mps = np.where(in_path, path.speed_mps - along_mps, 0.0)
+    way_m = way_left_m(gap_m, along_mps, reaction_s, config.object_decel_mps2)
+    approach_mps = np.maximum(-along_mps, 0.0)
+    return ObjectRisks(
+        track_ids=tracks.ids,
+        class_ids=tracks.class_ids,
+        in_path=in_path,
+        gap_m=gap_m,
+        distance_m=_distance(edges_m, config.footprint_m),
+        closing_mps=closing_mps,
+        ttc_s=np.minimum(ttc_s, time_to_collision_s(gap_m, closing_mps)),
+        required_decel_mps2=required_decel_mps2(path.speed_mps, approach_mps, way_m, reaction_s),
+        speed_limit_mps=safe_speed_mps(
+            way_m - config.ahead_m, approach_mps, reaction_s, config.service_decel_mps2
+        ),
+    )
+
+
+def _gap_now(edges_m: Array, path: Path) -> Array:
+    """Free distance (N,) to what is in the band now; infinite for the rest."""
+    sd = path.coordinates(edges_m)
+    s = np.where(path.in_band(sd), sd[..., 0], np.inf)
+    return np.maximum(s.min(axis=1, initial=np.inf) - path.front_m, 0.0)
+
+
+def _add_crossings(
+    gap_m: Array, ttc_s: Array, edges_m: Array, velocities: Array, path: Path, horizon_s: float
+) -> None:
+    """Predict moving objects that are not in the band yet; where they will meet the robot, fill in gap and time.
+
+    Changes ``gap_m`` and ``ttc_s`` in place. Objects keep their velocity, the robot keeps its speed.
+    """
+    moving = np.flatnonzero(np.isinf(gap_m) & (np.abs(velocities).sum(axis=1) > 0))
+    if not len(moving) or path.speed_mps == 0.0:
+        return
+    times_s = np.arange(1, round(horizon_s / PREDICTION_STEP_S) + 1) * PREDICTION_STEP_S
+    shift = velocities[moving, None, None, :] * times_s[None, :, None, None]
+    sd = path.coordinates(edges_m[moving, None] + shift)
+    s, travelled = sd[..., 0], (path.speed_mps * times_s)[None, :, None]
+    met = (
+        (sd[..., 1] > path.right_m)
+        & (sd[..., 1] < path.left_m)
+        & (s < path.front_m + travelled)
+        & (s > path.rear_m + travelled)
+    )
+    hit = met.any(axis=(1, 2))
+    first = met.any(axis=2).argmax(axis=1)
+    s_at_first = np.where(met, s, np.inf)[np.arange(len(moving)), first].min(axis=1)
+    gap_m[moving[hit]] = np.maximum(s_at_first[hit] - path.front_m, 0.0)
+    ttc_s[moving[hit]] = times_s[first[hit]]
+
+
+def _distance(edges_m: Array, footprint_m: Array) -> Array:
+    """Shortest ground-plane distance (N,) between outlines and the footprint; 0 when they overlap."""
+    own = outline(footprint_m[None])[0]
+    apart = np.linalg.norm(edges_m[:, :, None] - own[None, None], axis=-1)
+    distance = apart.min(axis=(1, 2), initial=np.inf)
+    inside = points_in_polygon(edges_m.reshape(-1, 2), footprint_m).reshape(edges_m.shape[:2])
+    return np.where(inside.any(axis=1), 0.0, distance)
+
+
+def explained_by_moving(
+    points_m: npt.NDArray[np.floating], tracks: Tracks, ego: EgoState, path: Path, config: RiskConfig
+) -> npt.NDArray[np.bool_]:
+    """Which (N, 2) points lie on a track that certainly exists and drives on ahead of the robot.
+
+    Those are judged as the moving object they belong to; all others as standing obstacles.
+    """
+    explained = np.zeros(len(points_m), dtype=bool)
+    forward = ego.odom_from_base.rotation[:2, 0] * path.direction
+    leading = (tracks.existence > 0.9) & (tracks.velocities_mps @ forward > config.moving_mps)
+    for corners in track_corners(tracks, ego)[leading]:
+        center = corners.mean(axis=0)
+        explained |= points_in_polygon(points_m, center + (corners - center) * 1.15)
+    return explained

@@ -1,0 +1,100 @@
+"""The path the robot sweeps if it keeps its speed and turn rate: an arc, and positions along and across it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array
+from perception_platform.core.sensor_data import EgoState
+
+STANDSTILL_MPS = 0.03  # below this, odometry noise decides the direction: the path is straight ahead
+FRONT_TOLERANCE_M = 0.05  # a point that touches the front edge is ahead of it
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The swept band, in coordinates that follow the arc: s along it, d across it (left positive).
+
+    Attributes:
+        speed_mps: speed along the path, not negative.
+        direction: 1.0 ahead, -1.0 when the robot backs up.
+        curvature_per_m: of the arc, left positive, seen in the direction of travel.
+        front_m: largest s of the footprint: where gaps are measured from.
+        rear_m: smallest s of the footprint.
+        right_m: smallest d of the swept band.
+        left_m: largest d of the swept band.
+    """
+
+    speed_mps: float
+    direction: float
+    curvature_per_m: float
+    front_m: float
+    rear_m: float
+    right_m: float
+    left_m: float
+
+    def coordinates(self, points_m: npt.NDArray[np.floating]) -> Array:
+        """(s, d) of points, of shape (..., 2), given in the base frame."""
+        return along_arc(points_m, self.direction, self.curvature_per_m)
+
+    def in_band(self, sd: Array) -> npt.NDArray[np.bool_]:
+        """Which (s, d) lie within the band and not behind the front edge: what the robot drives towards."""
+        s, d = sd[..., 0], sd[..., 1]
+        return np.asarray((d > self.right_m) & (d < self.left_m) & (s > self.front_m - FRONT_TOLERANCE_M))
+
+
+def along_arc(points_m: npt.NDArray[np.floating], direction: float, curvature_per_m: float) -> Array:
+    """(s, d) of base-frame points relative to an arc that starts at the origin along ``direction``."""
+    x = points_m[..., 0] * direction
+    y = points_m[..., 1].astype(np.float64)
+    if abs(curvature_per_m) < 1e-4:
+        return np.stack([x, y], axis=-1)
+    radius = 1.0 / curvature_per_m
+    across = (radius - y) * np.sign(radius)
+    s = np.arctan2(x, across) * abs(radius)
+    d = (abs(radius) - np.hypot(x, across)) * np.sign(radius)
+    return np.stack([s, d], axis=-1)
+
+
+def predict_path(ego: EgoState, footprint_m: Array, beside_m: float) -> Path:
+    """The band that ``footprint_m`` (M, 2) sweeps at the present speed and turn rate.
+
+    The band is as wide as the footprint's extremes across the arc, so the swing of its corners is in it,
+    plus ``beside_m`` on each side.
+    """
+    vx, yaw_rate = ego.velocity_mps[0], ego.yaw_rate_radps
+    direction = -1.0 if vx < -STANDSTILL_MPS else 1.0
+    speed = abs(vx)
+    moving = speed > STANDSTILL_MPS
+    curvature = float(np.clip(direction * yaw_rate / speed, -2.0, 2.0)) if moving else 0.0
+    edge = outline(footprint_m[None])[0]
+    sd = along_arc(edge, direction, curvature)
+    s, d = sd[:, 0], sd[:, 1]
+    return Path(
+        speed_mps=speed,
+        direction=direction,
+        curvature_per_m=curvature,
+        front_m=float(s.max()),
+        rear_m=float(s.min()),
+        right_m=float(d.min()) - beside_m,
+        left_m=float(d.max()) + beside_m,
+    )
+
+
+def outline(corners_m: Array, samples: int = 24) -> Array:
+    """Points along the edges of polygons.
+
+    Args:
+        corners_m: (N, M, 2) corners.
+        samples: points on each edge, its first corner included.
+
+    Returns:
+        (N, M * samples, 2).
+    """
+    share = np.arange(samples) / samples
+    following = np.roll(corners_m, -1, axis=1)
+    edges = corners_m[:, :, None] + share[:, None] * (following - corners_m)[:, :, None]
+    return edges.reshape(len(corners_m), corners_m.shape[1] * samples, 2)

@@ -1,0 +1,182 @@
+"""Which faults the inputs show: missing, stale, from the future, out of order, failed, malformed, late."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from perception_platform.core.sensor_data import SensorHealth, SensorStatus
+from perception_platform.core.time import to_s
+from perception_platform.core.verdicts import Action, Finding, Reason
+from perception_platform.safety.config import HEALTH_TIMEOUT_S, GateConfig
+from perception_platform.safety.faults import FAULTS
+from perception_platform.safety.inputs import GateInputs, Seen
+
+
+def fault_finding(
+    reason: Reason,
+    config: GateConfig,
+    *,
+    quantity: str = "",
+    value: float = 0.0,
+    threshold: float = 0.0,
+    unit: str = "",
+    sensor: str = "",
+    detail: str = "",
+) -> Finding:
+    """The finding that a row of the fault table asks for."""
+    row = FAULTS[reason]
+    return Finding(
+        reason,
+        row.action,
+        row.speed_share * config.max_speed_mps,
+        quantity,
+        value,
+        threshold,
+        unit,
+        sensor=sensor,
+        text=f"{row.text} ({detail})" if detail else row.text,
+    )
+
+
+def check_inputs(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    """Every fault of one beat's inputs."""
+    yield from _check_stamped(
+        "assessment", inputs.assessment, Reason.ASSESSMENT_MISSING, Reason.ASSESSMENT_STALE, now_ns, config
+    )
+    yield from _check_stamped(
+        "odometry", inputs.ego, Reason.ODOMETRY_MISSING, Reason.ODOMETRY_STALE, now_ns, config
+    )
+    for sensor in config.gap_sensors:
+        seen = inputs.obstacles.get(sensor)
+        yield from _check_stamped(
+            sensor, seen, Reason.OBSTACLES_MISSING, Reason.OBSTACLES_STALE, now_ns, config
+        )
+    yield from _check_motion(inputs, config)
+    yield from _check_latency(now_ns, inputs, config)
+    yield from _check_health(inputs, config)
+    yield from _check_command(inputs, config)
+    for event in inputs.events:
+        yield fault_finding(event.reason, config, sensor=event.sensor, detail=event.detail)
+
+
+def age_s(now_ns: int, stamp_ns: int, silence_s: float) -> float:
+    """Age of an input: by its stamp or by the silence since, whichever is larger; a NaN counts as infinite."""
+    return math.inf if math.isnan(silence_s) else max(to_s(now_ns - stamp_ns), silence_s)
+
+
+def _check_stamped(
+    name: str, seen: Seen[Any] | None, missing: Reason, stale: Reason, now_ns: int, config: GateConfig
+) -> Iterator[Finding]:
+    if seen is None:
+        yield fault_finding(missing, config, sensor=name, detail=name)
+        return
+    ahead_s = to_s(seen.value.t_ns - now_ns)
+    if ahead_s > config.future_tolerance_s:
+        yield fault_finding(
+            Reason.FUTURE_STAMP,
+            config,
+            quantity="stamp ahead of clock",
+            value=ahead_s,
+            threshold=config.future_tolerance_s,
+            unit="s",
+            sensor=name,
+            detail=f"{name} by {ahead_s:.3f} s",
+        )
+    age = age_s(now_ns, seen.value.t_ns, seen.silence_s)
+    if age > config.input_timeout_s:
+        yield fault_finding(
+            stale,
+            config,
+            quantity="age",
+            value=age,
+            threshold=config.input_timeout_s,
+            unit="s",
+            sensor=name,
+            detail=f"{name} is {age:.2f} s old",
+        )
+
+
+def _check_motion(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    if inputs.ego is None:
+        return
+    ego = inputs.ego.value
+    if not all(math.isfinite(v) for v in (*ego.velocity_mps, ego.yaw_rate_radps)):
+        yield fault_finding(Reason.ODOMETRY_STALE, config, sensor="odometry", detail="velocity is not finite")
+
+
+def _check_latency(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    if inputs.assessment is None:
+        return
+    latency_ns = inputs.assessment.value.lineage.age_ns(now_ns)
+    latency_s = math.inf if latency_ns is None else to_s(latency_ns)
+    if latency_s > config.latency_bound_s:
+        yield fault_finding(
+            Reason.LATENCY_OVER_BOUND,
+            config,
+            quantity="latency",
+            value=latency_s,
+            threshold=config.latency_bound_s,
+            unit="s",
+            detail=f"{latency_s * 1e3:.0f} ms",
+        )
+
+
+def _check_health(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    for sensor in config.reporting_sensors:
+        if sensor not in inputs.health:
+            yield fault_finding(
+                Reason.SENSOR_FAILED, config, sensor=sensor, detail=f"{sensor} never reported"
+            )
+    for sensor, seen in sorted(inputs.health.items()):
+        reason = _health_reason(seen, sensor in config.required_sensors)
+        if reason is not None:
+            yield fault_finding(
+                reason,
+                config,
+                quantity="silence of health reports",
+                value=seen.silence_s,
+                threshold=HEALTH_TIMEOUT_S,
+                unit="s",
+                sensor=sensor,
+                detail=f"{sensor}: {seen.value.text}",
+            )
+
+
+def _health_reason(seen: Seen[SensorHealth], required: bool) -> Reason | None:
+    silent = not seen.silence_s <= HEALTH_TIMEOUT_S
+    if silent or seen.value.status == SensorStatus.FAILED:
+        return Reason.SENSOR_FAILED if required else Reason.SENSOR_DEGRADED
+    return Reason.SENSOR_DEGRADED if seen.value.status == SensorStatus.DEGRADED else None
+
+
+def _check_command(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    command = inputs.command
+    if command is None:
+        return
+    if not all(math.isfinite(v) for v in command.value):
+        yield fault_finding(Reason.MALFORMED_INPUT, config, sensor="command", detail="command is not finite")
+    elif not command.silence_s <= config.command_timeout_s:
+        yield fault_finding(
+            Reason.COMMAND_STALE,
+            config,
+            quantity="silence",
+            value=command.silence_s,
+            threshold=config.command_timeout_s,
+            unit="s",
+            sensor="command",
+        )
+
+
+def usable_findings(findings: tuple[Finding, ...], config: GateConfig) -> Iterator[Finding]:
+    """Findings of the risk stage; one whose limit is not a number of at least zero becomes a stop."""
+    for finding in findings:
+        if finding.action is Action.PROCEED or finding.speed_limit_mps >= 0:
+            yield finding
+        else:
+            yield fault_finding(
+                Reason.MALFORMED_INPUT,
+                config,
+                detail=f"limit {finding.speed_limit_mps} of {finding.reason.name}",
+            )

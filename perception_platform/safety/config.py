@@ -1,0 +1,80 @@
+"""What the gate needs to know of a robot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perception_platform.core.geometry import Array
+from perception_platform.core.time import from_s
+from perception_platform.core.verdicts import Reason
+
+if TYPE_CHECKING:
+    from perception_platform.robot.description import Robot
+
+HEALTH_TIMEOUT_S = 3.0  # reports come once a second; three missing ones mean that the driver is gone
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """The gate's limits.
+
+    Attributes:
+        footprint_m: (M, 2) corners in the base frame.
+        max_speed_mps: highest speed over ground.
+        max_yaw_rate_radps: highest turn rate.
+        service_decel_mps2: deceleration of a stop.
+        emergency_decel_mps2: deceleration of an emergency stop.
+        reaction_s: from the decision to the beginning of braking.
+        period_ns: time between two beats.
+        input_timeout_s: age at which an input is stale.
+        command_timeout_s: age at which a command is stale.
+        future_tolerance_s: how far a stamp may lie ahead.
+        latency_bound_s: the most that the data behind a decision may be old before speed is reduced.
+        hold_s: how long the reason for a stop has to be gone before it is released.
+        latch_on: reasons whose stop stays until it is reset.
+        gap_sensors: sensors whose obstacle points have to be fresh.
+        reporting_sensors: required sensors without points, whose health reports have to be fresh.
+        required_sensors: sensors whose failure is a stop.
+    """
+
+    footprint_m: Array
+    max_speed_mps: float
+    max_yaw_rate_radps: float
+    service_decel_mps2: float
+    emergency_decel_mps2: float
+    reaction_s: float
+    period_ns: int
+    input_timeout_s: float
+    command_timeout_s: float
+    future_tolerance_s: float
+    latency_bound_s: float
+    hold_s: float
+    latch_on: frozenset[Reason]
+    gap_sensors: tuple[str, ...]
+    reporting_sensors: tuple[str, ...]
+    required_sensors: frozenset[str]
+
+    @classmethod
+    def from_robot(cls, robot: Robot) -> GateConfig:
+        """From a robot file."""
+        gate, drive = robot.gate, robot.drive
+        required = [s for s in robot.sensors if s.required]
+        return cls(
+            footprint_m=robot.footprint,
+            max_speed_mps=drive.max_speed_mps,
+            max_yaw_rate_radps=drive.max_yaw_rate_radps,
+            service_decel_mps2=drive.service_decel_mps2,
+            emergency_decel_mps2=drive.emergency_decel_mps2,
+            reaction_s=drive.reaction_s,
+            period_ns=from_s(1.0 / gate.rate_hz),
+            input_timeout_s=gate.input_timeout_s,
+            command_timeout_s=gate.command_timeout_s,
+            future_tolerance_s=gate.future_tolerance_s,
+            latency_bound_s=robot.latency.bound_ms / 1e3,
+            hold_s=gate.hold_s,
+            latch_on=frozenset(Reason[name.upper()] for name in gate.latch_on),
+            gap_sensors=tuple(s.name for s in required if s.kind != "camera"),
+            reporting_sensors=tuple(s.name for s in required if s.kind == "camera"),
+            required_sensors=frozenset(s.name for s in required),
+        )
