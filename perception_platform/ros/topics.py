@@ -1,4 +1,4 @@
-"""Every topic, declared once: publishers, subscribers, monitors, bag checks and the documentation read this."""
+"""Every topic, declared once: publishers, subscribers, monitors, bag checks and documentation read this."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Topic:
         deadline_periods: DDS deadline in periods of the rate; 0 for none.
         liveliness_s: DDS liveliness lease, s; 0 for none.
         on_miss: what the system does when data stays away.
+        publishers: nodes that publish it; ``OUTSIDE``: the robot's base, another package's driver or a bag.
+        subscribers: nodes that subscribe to it; ``OUTSIDE``: viewers and the robot's base.
     """
 
     key: str
@@ -35,6 +37,8 @@ class Topic:
     reliability: Reliability
     depth: int
     on_miss: str
+    publishers: tuple[str, ...]
+    subscribers: tuple[str, ...]
     durability: Durability = "volatile"
     deadline_periods: float = 0.0
     liveliness_s: float = 0.0
@@ -43,46 +47,75 @@ class Topic:
         """The ROS name for a sensor."""
         return self.name.format(sensor=sensor)
 
+    @property
+    def watched_by_dds(self) -> bool:
+        """Whether subscriptions may ask DDS for the deadline and the lease.
 
+        A publisher that does not offer what is asked for is not matched at all, and nobody outside has to
+        offer it: there, silence is noticed by the subscriber's own clock alone.
+        """
+        return OUTSIDE not in self.publishers
+
+
+OUTSIDE = "outside"
+EVERY_NODE = "every node"
 _MSGS = "perception_platform_msgs/msg/"
 
+# fmt: off
 TABLE: tuple[Topic, ...] = (
     Topic("image", "/{sensor}/image", "sensor_msgs/msg/Image", None, "best_effort", 1,
-          "camera left out of fusion; gate limits or stops if the camera is required", deadline_periods=3),
+          "camera left out of fusion; gate limits or stops if the camera is required",
+          publishers=("camera_driver", OUTSIDE), subscribers=("perception",), deadline_periods=3),
     Topic("camera_info", "/{sensor}/camera_info", "sensor_msgs/msg/CameraInfo", None, "best_effort", 1,
-          "intrinsics of the robot file are used"),
+          "for viewers only: intrinsics come from the robot file",
+          publishers=("camera_driver", OUTSIDE), subscribers=(OUTSIDE,)),
     Topic("points", "/{sensor}/points", "sensor_msgs/msg/PointCloud2", None, "best_effort", 1,
-          "no new obstacles: the gate stops when they are stale", deadline_periods=3),
+          "no new obstacles: the gate stops when they are stale",
+          publishers=("lidar_driver", OUTSIDE), subscribers=("perception",), deadline_periods=3),
     Topic("scan", "/{sensor}/scan", "sensor_msgs/msg/LaserScan", None, "best_effort", 1,
-          "the gate stops when a required scan is stale", deadline_periods=3),
+          "the gate stops when a required scan is stale",
+          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), deadline_periods=3),
     Topic("odometry", "/odom", "nav_msgs/msg/Odometry", 10.0, "reliable", 10,
-          "the gate stops: speed is unknown", deadline_periods=4),
-    Topic("tf", "/tf", "tf2_msgs/msg/TFMessage", 10.0, "reliable", 100, "for viewers only"),
+          "the gate stops: speed is unknown",
+          publishers=(OUTSIDE,), subscribers=("tracker", "risk", "safety_gate"), deadline_periods=4),
+    Topic("tf", "/tf", "tf2_msgs/msg/TFMessage", 10.0, "reliable", 100, "for viewers only",
+          publishers=(OUTSIDE,), subscribers=(OUTSIDE,)),
     Topic("tf_static", "/tf_static", "tf2_msgs/msg/TFMessage", 0.0, "reliable", 10,
-          "for viewers only: extrinsics come from the robot file", durability="transient_local"),
-    Topic("clock", "/clock", "rosgraph_msgs/msg/Clock", 100.0, "best_effort", 1, "replay stands still"),
+          "for viewers only: extrinsics come from the robot file",
+          publishers=(OUTSIDE,), subscribers=(OUTSIDE,), durability="transient_local"),
+    Topic("clock", "/clock", "rosgraph_msgs/msg/Clock", 100.0, "best_effort", 1, "replay stands still",
+          publishers=(OUTSIDE,), subscribers=(EVERY_NODE,)),
     Topic("command", "/cmd_vel", "geometry_msgs/msg/TwistStamped", 20.0, "reliable", 1,
-          "velocity out is zero"),
+          "velocity out is zero",
+          publishers=(OUTSIDE,), subscribers=("safety_gate",)),
     Topic("command_safe", "/cmd_vel_safe", "geometry_msgs/msg/TwistStamped", 20.0, "reliable", 1,
-          "the base has to stop by itself", deadline_periods=2, liveliness_s=0.2),
+          "the base has to stop by itself",
+          publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2),
     Topic("sensor_health", "/sensor_health", _MSGS + "SensorHealth", 1.0, "reliable", 10,
-          "a required sensor counts as failed"),
-    Topic("model_status", "/model_status", _MSGS + "ModelStatus", 1.0, "reliable", 10, "shown as unknown"),
+          "a required sensor counts as failed",
+          publishers=("camera_driver", "lidar_driver", OUTSIDE), subscribers=("safety_gate",)),
+    Topic("model_status", "/model_status", _MSGS + "ModelStatus", 1.0, "reliable", 10, "shown as unknown",
+          publishers=("perception",), subscribers=(OUTSIDE,)),
     Topic("detections", "/perception/detections", _MSGS + "DetectionArray", 10.0, "reliable", 1,
-          "tracks coast, then end", deadline_periods=3),
+          "tracks coast, then end",
+          publishers=("perception",), subscribers=("tracker",), deadline_periods=3),
     Topic("obstacles", "/perception/{sensor}/obstacles", "sensor_msgs/msg/PointCloud2", None, "reliable", 1,
-          "the gate stops when they are stale", deadline_periods=3),
+          "the gate stops when they are stale",
+          publishers=("perception",), subscribers=("risk", "safety_gate"), deadline_periods=3),
     Topic("tracks", "/tracks", _MSGS + "TrackArray", 10.0, "reliable", 1,
-          "the assessment goes stale: the gate stops", deadline_periods=3),
+          "the assessment goes stale: the gate stops",
+          publishers=("tracker",), subscribers=("risk",), deadline_periods=3),
     Topic("assessment", "/risk/assessment", _MSGS + "RiskAssessment", 10.0, "reliable", 1,
-          "the gate stops", deadline_periods=3, liveliness_s=0.5),
+          "the gate stops",
+          publishers=("risk",), subscribers=("safety_gate",), deadline_periods=3, liveliness_s=0.5),
     Topic("decision", "/safety/decision", _MSGS + "SafetyDecision", 20.0, "reliable", 1,
-          "the base has to stop by itself", deadline_periods=2, liveliness_s=0.2),
+          "the base has to stop by itself",
+          publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2),
     Topic("diagnostics", "/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", 1.0, "reliable", 10,
-          "shown as unknown"),
-    Topic("markers", "/perception/markers", "visualization_msgs/msg/MarkerArray", 10.0, "best_effort", 1,
-          "for viewers only"),
+          "shown as unknown",
+          publishers=(EVERY_NODE,), subscribers=(OUTSIDE,)),
 )
+# fmt: on
 
 TOPICS: dict[str, Topic] = {topic.key: topic for topic in TABLE}
 

@@ -1,0 +1,98 @@
+"""Which nodes a robot's stack has: the one description behind launch files and ``perception-platform up``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from perception_platform.core.errors import InputError
+from perception_platform.robot.description import NodeName, Placement, Robot
+
+Group = Literal["drivers", "perception", "safety"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+Parameter = str | bool | float
+
+_GROUP_OF: dict[NodeName, Group] = {
+    "camera_driver": "drivers",
+    "lidar_driver": "drivers",
+    "perception": "perception",
+    "tracker": "perception",
+    "risk": "safety",
+    "safety_gate": "safety",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node to run.
+
+    Attributes:
+        executable: name of the executable, and of the module in ``perception_platform.nodes``.
+        name: ROS name of the node.
+        group: part of the stack it belongs to.
+        host: machine that runs it.
+        parameters: ROS parameters.
+    """
+
+    executable: str
+    name: str
+    group: Group
+    host: str
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def module(self) -> str:
+        """The Python module to run."""
+        return f"perception_platform.nodes.{self.executable}"
+
+    def ros_arguments(self) -> list[str]:
+        """Command-line arguments that give the node its name and parameters."""
+        arguments = ["--ros-args", "-r", f"__node:={self.name}"]
+        for key, value in self.parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            arguments += ["-p", f"{key}:={text}"]
+        return arguments
+
+
+def describe_stack(
+    robot: Robot,
+    robot_file: str,
+    *,
+    groups: Collection[Group] = GROUPS,
+    host: str | None = None,
+    sim_time: bool = False,
+) -> list[NodeSpec]:
+    """The nodes of a robot in the order of its file; drivers once for each sensor that is not external.
+
+    Args:
+        robot: the robot.
+        robot_file: name or path that the nodes load it by.
+        groups: parts of the stack that are wanted.
+        host: only the nodes of this machine; None for all.
+        sim_time: whether the nodes follow ``/clock``.
+
+    Raises:
+        InputError: if no node of the robot file runs on that host.
+    """
+    hosts = sorted({placement.host for placement in robot.nodes})
+    if host is not None and host not in hosts:
+        raise InputError(robot_file, f"no node runs on {host!r}, only on {', '.join(hosts)}", "nodes")
+    common: dict[str, Parameter] = {"robot": robot_file, "use_sim_time": sim_time}
+    return [
+        spec
+        for placement in robot.nodes
+        for spec in _nodes_of(placement, robot, common)
+        if spec.group in groups and host in (None, spec.host)
+    ]
+
+
+def _nodes_of(placement: Placement, robot: Robot, common: dict[str, Parameter]) -> Iterator[NodeSpec]:
+    group = _GROUP_OF[placement.node]
+    if group != "drivers":
+        yield NodeSpec(placement.node, placement.node, group, placement.host, common)
+        return
+    for sensor in robot.cameras if placement.node == "camera_driver" else robot.lidars:
+        if sensor.driver.type != "external":
+            parameters = common | {"sensor": sensor.name}
+            yield NodeSpec(placement.node, f"{sensor.name}_driver", group, placement.host, parameters)
