@@ -35,15 +35,15 @@ def cloud_from_msg(msg: Any, sensor: str) -> PointCloud:
 
     Points that are not finite and those at the very origin (drivers' mark for "no return") are left out.
     Intensity is scaled to [0, 1]. Point times are understood as drivers write them: ``time`` or ``t`` relative
-    to the stamp, ``timestamp`` absolute; where they end after the stamp, the cloud is stamped at that end.
+    to the stamp, ``timestamp`` absolute; if they end after the stamp, the cloud is stamped at that end.
 
     Raises:
         InputError: names sensor and field if x, y or z is missing, sizes disagree or data is cut short.
     """
     records = _records(msg, sensor)
     xyz_m = _xyz(records)
-    with np.errstate(invalid="ignore"):
-        good = np.isfinite(xyz_m).all(axis=1) & xyz_m.any(axis=1)
+    reach_m = np.abs(xyz_m[:, 0]) + np.abs(xyz_m[:, 1]) + np.abs(xyz_m[:, 2])
+    good = (reach_m > 0) & (reach_m < np.inf)  # NaN compares false
     if not good.all():
         records, xyz_m = records[good], xyz_m[good]
     stamp_ns = time_ns(msg.header.stamp, sensor)
