@@ -1,0 +1,285 @@
+"""The files a replay leaves: one JSON line per detection set, track set and decision, and a summary."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from perception_platform.core.geometry import wrap_angle
+from perception_platform.core.lineage import Lineage
+from perception_platform.core.objects import Detections, ModelRef, ObjectClass, SensorKind, Tracks
+from perception_platform.core.sensor_data import EgoState, PointCloud
+from perception_platform.core.time import to_ms, to_s
+from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks
+
+FILES = ("detections.jsonl", "tracks.jsonl", "decisions.jsonl")
+SHOWN_POINTS = 400
+
+
+class Records:
+    """Writes the three files of a run and counts for its summary; to be used as a context."""
+
+    def __init__(self, out_dir: Path) -> None:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        self.out_dir = out_dir
+        self.start_ns: int | None = None
+        self.actions: Counter[str] = Counter()
+        self.first_stop_ns: int | None = None
+        self.latencies_ms: list[float] = []
+        self._has_moved_on = False
+        self._files: dict[str, IO[str]] = {}
+
+    def __enter__(self) -> Records:
+        self._files = {name: (self.out_dir / name).open("w", encoding="utf-8") for name in FILES}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def detections(self, detections: Detections, obstacles: PointCloud) -> None:
+        """One sweep's objects and a thinned picture of its obstacle points."""
+        self._write("detections.jsonl", detections_line(detections, obstacles))
+
+    def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
+        """The tracks of one moment with their criticality, in both frames."""
+        self._write("tracks.jsonl", tracks_line(tracks, risks, ego))
+
+    def decision(self, decision: Decision, ego: EgoState | None) -> None:
+        """One beat of the gate."""
+        self._write("decisions.jsonl", decision_line(decision, ego))
+        self.actions[decision.action.name.lower()] += 1
+        if decision.latency_ns >= 0:
+            self.latencies_ms.append(to_ms(decision.latency_ns))
+        if decision.action > Action.STOP:
+            self._has_moved_on = True
+        elif self.first_stop_ns is None and (self._has_moved_on or decision.state is not GateState.STARTING):
+            self.first_stop_ns = decision.t_ns
+
+    def summary(self, frames: FrameCounts, *, realtime_factor: float | None) -> dict[str, Any]:
+        """Counts and digest of the run; call it after the context has ended.
+
+        ``first_stop_t_s`` is relative to the first message and passes over the stop in which every gate starts.
+        """
+        first = self.first_stop_ns
+        start_ns = self.start_ns or 0
+        return {
+            **frames.summary(),
+            "decisions": {action.name.lower(): self.actions[action.name.lower()] for action in Action},
+            "first_stop_t_s": None if first is None else _number(to_s(first - start_ns), 3),
+            "latency_ms": percentiles(self.latencies_ms),
+            "realtime_factor": _number(realtime_factor, 2) if realtime_factor is not None else None,
+            "start_ns": self.start_ns,
+            "digest": digest(self.out_dir),
+        }
+
+    def _write(self, name: str, line: dict[str, Any]) -> None:
+        self._files[name].write(json.dumps(line, allow_nan=False, separators=(", ", ": ")) + "\n")
+
+
+class FrameCounts:
+    """The ledger of sensor frames: each one that comes in is processed or dropped for a reason."""
+
+    def __init__(self) -> None:
+        self.received: Counter[str] = Counter()
+        self.processed: Counter[str] = Counter()
+        self.dropped: Counter[tuple[str, str]] = Counter()
+
+    def summary(self) -> dict[str, Any]:
+        """Totals, and the same by sensor."""
+        reasons: Counter[str] = Counter()
+        for (_, reason), count in self.dropped.items():
+            reasons[reason] += count
+        return {
+            "frames_in": self.received.total(),
+            "frames_processed": self.processed.total(),
+            "frames_dropped": dict(sorted(reasons.items())),
+            "sensors": {
+                sensor: {
+                    "in": self.received[sensor],
+                    "processed": self.processed[sensor],
+                    "dropped": {r: n for (s, r), n in sorted(self.dropped.items()) if s == sensor},
+                }
+                for sensor in sorted(self.received)
+            },
+        }
+
+
+def digest(out_dir: Path) -> str:
+    """SHA-256 of the three record files."""
+    sha = hashlib.sha256()
+    for name in FILES:
+        sha.update((out_dir / name).read_bytes())
+    return sha.hexdigest()
+
+
+def percentiles(values: list[float]) -> dict[str, float | int | None]:
+    """p50, p90, p99, max and the number of samples."""
+    if not values:
+        return {"p50": None, "p90": None, "p99": None, "max": None, "samples": 0}
+    p50, p90, p99 = np.percentile(values, [50, 90, 99])
+    shown = {"p50": p50, "p90": p90, "p99": p99, "max": max(values)}
+    return {**{k: _number(v, 3) for k, v in shown.items()}, "samples": len(values)}
+
+
+def detections_line(detections: Detections, obstacles: PointCloud) -> dict[str, Any]:
+    """As written to ``detections.jsonl``."""
+    step = max(1, math.ceil(len(obstacles) / SHOWN_POINTS))
+    return {
+        "t_ns": detections.t_ns,
+        "frame_id": detections.frame_id,
+        "detections": [
+            {
+                "class": _class_name(detections.class_ids[i]),
+                "center_m": _numbers(detections.centers_m[i]),
+                "size_m": _numbers(detections.sizes_m[i]),
+                "yaw_rad": _number(detections.yaws_rad[i], 4),
+                "score": _number(detections.scores[i], 3),
+                "num_points": int(detections.num_points[i]),
+                "sensors": _sensor_names(detections.sensors[i]),
+            }
+            for i in range(len(detections))
+        ],
+        "obstacle_points": len(obstacles),
+        "obstacles_m": [_numbers(p, 2) for p in obstacles.xyz_m[::step, :2]],
+        "lineage": lineage_line(detections.lineage),
+        "models": models_line(detections.models),
+    }
+
+
+def tracks_line(tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> dict[str, Any]:
+    """As written to ``tracks.jsonl``."""
+    ego = ego.at(tracks.t_ns)
+    base_from_odom = ego.odom_from_base.inverse()
+    centers_base_m = base_from_odom.apply(tracks.centers_m)
+    yaws_base_rad = wrap_angle(tracks.yaws_rad + base_from_odom.yaw_rad)
+    x_m, y_m, _ = ego.odom_from_base.translation_m
+    row_of = {int(track_id): i for i, track_id in enumerate(risks.track_ids)}
+    return {
+        "t_ns": tracks.t_ns,
+        "frame_id": tracks.frame_id,
+        "ego": {
+            "x_m": _number(x_m),
+            "y_m": _number(y_m),
+            "yaw_rad": _number(ego.odom_from_base.yaw_rad, 4),
+            "speed_mps": _number(ego.velocity_mps[0]),
+            "yaw_rate_radps": _number(ego.yaw_rate_radps, 4),
+        },
+        "tracks": [
+            {
+                "id": int(tracks.ids[i]),
+                "class": _class_name(tracks.class_ids[i]),
+                "class_score": _number(tracks.class_scores[i]),
+                "existence": _number(tracks.existence[i]),
+                "center_odom_m": _numbers(tracks.centers_m[i]),
+                "center_base_m": _numbers(centers_base_m[i]),
+                "velocity_mps": _numbers(tracks.velocities_mps[i]),
+                "size_m": _numbers(tracks.sizes_m[i]),
+                "yaw_base_rad": _number(yaws_base_rad[i], 4),
+                "last_seen_ns": int(tracks.last_seen_ns[i]),
+                "sensors": _sensor_names(tracks.sensors[i]),
+                **_risk_fields(risks, row_of.get(int(tracks.ids[i]))),
+            }
+            for i in range(len(tracks))
+        ],
+        "models": models_line(tracks.models),
+    }
+
+
+def decision_line(decision: Decision, ego: EgoState | None) -> dict[str, Any]:
+    """As written to ``decisions.jsonl``."""
+    return {
+        "t_ns": decision.t_ns,
+        "sequence": decision.sequence,
+        "action": decision.action.name.lower(),
+        "state": decision.state.name.lower(),
+        "speed_limit_mps": _number(decision.speed_limit_mps),
+        "speed_mps": None if ego is None else _number(ego.velocity_mps[0]),
+        "deceleration_mps2": _number(decision.deceleration_mps2),
+        "reasons": [reason.name.lower() for reason in decision.reasons],
+        "evidence": [finding_line(finding) for finding in decision.findings],
+        "latched": decision.latched,
+        "latency_ms": None if decision.latency_ns < 0 else _number(to_ms(decision.latency_ns)),
+        "command": None if decision.command_mps is None else _numbers(np.array(decision.command_mps)),
+        "output": _numbers(np.array(decision.output_mps)),
+        "lineage": lineage_line(decision.lineage),
+        "models": models_line(decision.models),
+    }
+
+
+def finding_line(finding: Finding) -> dict[str, Any]:
+    """One rule with its measure and evidence."""
+    return {
+        "reason": finding.reason.name.lower(),
+        "action": finding.action.name.lower(),
+        "speed_limit_mps": _number(finding.speed_limit_mps),
+        "quantity": finding.quantity,
+        "value": _number(finding.value),
+        "threshold": _number(finding.threshold),
+        "margin": _number(finding.margin),
+        "unit": finding.unit,
+        "zone": finding.zone,
+        "track_ids": list(finding.track_ids),
+        "points_m": [_numbers(np.array(p)) for p in finding.points_m],
+        "sensor": finding.sensor,
+        "text": finding.text,
+    }
+
+
+def lineage_line(lineage: Lineage) -> dict[str, Any]:
+    """Sources and stages; times in ns."""
+    return {
+        "sources": [{"sensor": s.sensor, "t_ns": s.t_ns} for s in lineage.sources],
+        "stages": [
+            {
+                "stage": s.stage,
+                "queued_ns": s.queued_ns,
+                "started_ns": s.started_ns,
+                "finished_ns": s.finished_ns,
+            }
+            for s in lineage.stages
+        ],
+    }
+
+
+def models_line(models: tuple[ModelRef, ...]) -> list[dict[str, str]]:
+    """Ids and digests."""
+    return [{"id": model.id, "digest": model.digest} for model in models]
+
+
+def _risk_fields(risks: ObjectRisks, row: int | None) -> dict[str, Any]:
+    if row is None:
+        return {"in_path": None, "gap_m": None, "distance_m": None, "closing_mps": None, "ttc_s": None}
+    return {
+        "in_path": bool(risks.in_path[row]),
+        "gap_m": _number(risks.gap_m[row]),
+        "distance_m": _number(risks.distance_m[row]),
+        "closing_mps": _number(risks.closing_mps[row]),
+        "ttc_s": _number(risks.ttc_s[row]),
+    }
+
+
+def _class_name(class_id: int) -> str:
+    return ObjectClass(int(class_id)).name.lower()
+
+
+def _sensor_names(flags: int) -> list[str]:
+    return [kind.name.lower() for kind in SensorKind if kind and int(flags) & kind and kind.name]
+
+
+def _number(value: float, digits: int = 3) -> float | None:
+    """Rounded; None for what JSON has no number for. Adding zero turns -0.0 into 0.0."""
+    return round(float(value), digits) + 0.0 if math.isfinite(value) else None
+
+
+def _numbers(values: np.ndarray[Any, Any], digits: int = 3) -> list[float | None]:
+    return [_number(float(value), digits) for value in values]
