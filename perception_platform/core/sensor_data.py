@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform
+from perception_platform.core.time import to_s
 
 Points = npt.NDArray[np.float32]
 
@@ -94,6 +95,16 @@ class EgoState:
     odom_from_base: Transform
     velocity_mps: tuple[float, float]
     yaw_rate_radps: float
+
+    def at(self, t_ns: int) -> EgoState:
+        """The same motion at another time, with the velocity and turn rate kept (midpoint rule)."""
+        dt_s = to_s(t_ns - self.t_ns)
+        turn_rad = self.yaw_rate_radps * dt_s
+        vx, vy = self.velocity_mps
+        half_turn = Transform.planar(0.0, 0.0, turn_rad / 2)
+        way_m = half_turn.rotate(np.array([[vx * dt_s, vy * dt_s, 0.0]]))[0]
+        moved = Transform.planar(float(way_m[0]), float(way_m[1]), turn_rad)
+        return replace(self, t_ns=t_ns, odom_from_base=self.odom_from_base @ moved)
 
 
 class SensorStatus(IntEnum):

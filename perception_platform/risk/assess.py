@@ -58,7 +58,7 @@ def assess(
         t_ns: capture time of the newest input, ns.
         tracks: in the odometry frame.
         obstacles: newest obstacle points of each lidar and scan, in the base frame.
-        ego: pose and motion at about ``t_ns``.
+        ego: newest pose and motion; the pose is brought to the time of the tracks.
         config: the robot.
         latency_s: measured age of the data; the declared latency counts when that is larger.
 
@@ -66,6 +66,7 @@ def assess(
         Findings sorted strictest first; none means that nothing limits the robot.
     """
     reaction_s = max(latency_s, config.expected_latency_s) + config.gate_period_s + config.reaction_s
+    ego = ego.at(tracks.t_ns)
     path = predict_path(ego, config.footprint_m, config.beside_m)
     scene = _Scene(tracks, obstacles, ego, path, reaction_s, config)
     objects = assess_objects(tracks, ego, path, reaction_s, config)

@@ -18,7 +18,7 @@ def time_to_collision_s(gap_m: npt.ArrayLike, closing_mps: npt.ArrayLike) -> Arr
     gap, closing = np.broadcast_arrays(np.asarray(gap_m, float), np.asarray(closing_mps, float))
     out = np.full(gap.shape, np.inf)
     np.divide(gap, closing, out=out, where=closing > 1e-6)
-    return np.maximum(out, 0.0)
+    return np.asarray(np.maximum(out, 0.0))
 
 
 def way_left_m(

@@ -65,7 +65,7 @@ def _gap_now(edges_m: Array, path: Path) -> Array:
     """Free distance (N,) to what is in the band now; infinite for the rest."""
     sd = path.coordinates(edges_m)
     s = np.where(path.in_band(sd), sd[..., 0], np.inf)
-    return np.maximum(s.min(axis=1, initial=np.inf) - path.front_m, 0.0)
+    return np.asarray(np.maximum(s.min(axis=1, initial=np.inf) - path.front_m, 0.0))
 
 
 def _add_crossings(
