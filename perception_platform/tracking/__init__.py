@@ -1,0 +1,1 @@
+"""Objects followed through time in a fixed frame: motion, extent, association, existence."""

@@ -1,0 +1,135 @@
+"""What the tracker assumes of the world, per class of object. All of it is in seconds and metres, none in frames."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from perception_platform.core.objects import ObjectClass
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: nothing unknown, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Motion(Settings):
+    """How objects of one class move: they stand or move, and change between the two at random times.
+
+    Attributes:
+        first_speed_mps: 1-sigma of each velocity component of an object just seen, if it moves.
+        speed_change_mps: 1-sigma change of each velocity component over one second of moving, m/s.
+        moving_prior: probability that an object just seen moves.
+        stands_for_s: mean time a standing one keeps standing.
+        moves_for_s: mean time a moving one keeps moving.
+    """
+
+    first_speed_mps: Positive
+    speed_change_mps: Positive
+    moving_prior: Probability
+    stands_for_s: Positive
+    moves_for_s: Positive
+
+
+# Speeds: free walking is 1.34 +- 0.26 m/s (Weidmann 1993); forklifts indoors are held to 6 to 8 km/h. Changes: people
+# reach walking speed within a step or two; comfortable braking of vehicles is 2 to 3 m/s2 (ISO 15622). The times are
+# set so that one odd measurement does not make a standing thing move, and three in a row do.
+MOTION = {
+    ObjectClass.UNKNOWN: Motion(
+        first_speed_mps=2.0, speed_change_mps=1.5, moving_prior=0.3, stands_for_s=10, moves_for_s=5
+    ),
+    ObjectClass.PERSON: Motion(
+        first_speed_mps=1.3, speed_change_mps=0.9, moving_prior=0.5, stands_for_s=4, moves_for_s=8
+    ),
+    ObjectClass.CYCLIST: Motion(
+        first_speed_mps=4.0, speed_change_mps=1.5, moving_prior=0.7, stands_for_s=5, moves_for_s=20
+    ),
+    ObjectClass.CAR: Motion(
+        first_speed_mps=8.0, speed_change_mps=2.0, moving_prior=0.4, stands_for_s=10, moves_for_s=20
+    ),
+    ObjectClass.TRUCK: Motion(
+        first_speed_mps=8.0, speed_change_mps=1.5, moving_prior=0.4, stands_for_s=10, moves_for_s=20
+    ),
+    ObjectClass.FORKLIFT: Motion(
+        first_speed_mps=2.0, speed_change_mps=1.5, moving_prior=0.5, stands_for_s=5, moves_for_s=10
+    ),
+    ObjectClass.STRUCTURE: Motion(
+        first_speed_mps=0.2, speed_change_mps=0.1, moving_prior=0.01, stands_for_s=600, moves_for_s=0.5
+    ),
+}
+
+
+class TrackerConfig(Settings):
+    """All settings of the tracker.
+
+    Attributes:
+        motion: how objects of each class move.
+        standing_drift_m: 1-sigma by which the seen shape of a standing object wanders in one second.
+        position_sigma_m: least 1-sigma of a measured position: no sensor and no box fit is better.
+        truncation: 1-sigma of a measured centre along a side both of whose ends are seen, as a fraction of the
+            side: long sides end where sight ends, not where the object does.
+        gate_probability: share of true measurements the association gate lets through (chi-square, 2 degrees).
+        new_object_density_pm2: how many objects not followed yet (or false ones) a frame shows per square metre; a
+            track takes a detection only if that explains it better than a new object would.
+        class_floor: least probability given to an observed class when a measurement is weighed against a track.
+        class_memory_s: time constant with which old votes about the class fade.
+        grow_s: time constant of an extent that is seen larger than known.
+        shrink_s: time constant of an extent that is seen smaller than known; long, since most views are partial.
+        size_points: lidar points from which on an extent counts as well seen.
+        sure_points: lidar points that make it sure, to 1 - 1/e, that something is there.
+        yaw_change_rad: 1-sigma change of a heading over one second.
+        heading_speed_mps: speed above which the motion tells the front of a vehicle from its side and rear.
+        detection_probability: chance that an existing object is detected within ``evidence_s``.
+        clutter_probability: chance that something that is no object is detected again within ``evidence_s``.
+        evidence_s: time over which repeated looks count as one piece of evidence.
+        survival_s: mean life of an object that nothing is heard of.
+        birth_existence: existence of a new track, times the confidence of its detection.
+        report_existence: existence from which on a track is reported.
+        delete_existence: existence below which a track ends.
+        max_existence: no track is surer than this, so that each can still end.
+        sensor_memory_s: how long a sensor counts as having seen an object lately.
+        restart_s: stamps that keep running this long behind the newest one mean that the clock was set back.
+        max_extrapolation_s: odometry older than this, against the sweep, is used as it is.
+    """
+
+    motion: dict[ObjectClass, Motion] = MOTION
+    standing_drift_m: Positive = 0.05
+    position_sigma_m: Positive = 0.06
+    truncation: Positive = 0.05
+    gate_probability: Probability = 0.999
+    new_object_density_pm2: Positive = 0.01
+    class_floor: Probability = 0.05
+    class_memory_s: Positive = 10.0
+    grow_s: Positive = 0.25
+    shrink_s: Positive = 6.0
+    size_points: Annotated[int, Field(gt=0)] = 5
+    sure_points: Positive = 4.0
+    yaw_change_rad: Positive = 0.3
+    heading_speed_mps: Positive = 1.0
+    detection_probability: Probability = 0.7
+    clutter_probability: Probability = 0.1
+    evidence_s: Positive = 0.1
+    survival_s: Positive = 5.0
+    birth_existence: Probability = 0.6
+    report_existence: Probability = 0.5
+    delete_existence: Probability = 0.05
+    max_existence: Probability = 0.999
+    sensor_memory_s: Positive = 0.5
+    restart_s: Positive = 0.5
+    max_extrapolation_s: Positive = 0.3
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrackerConfig:
+        missing = [c.name for c in ObjectClass if c not in self.motion]
+        if missing:
+            raise ValueError(f"motion: nothing is said of {', '.join(missing)}")
+        if self.clutter_probability >= self.detection_probability:
+            raise ValueError("clutter_probability is not below detection_probability: hits would say nothing")
+        if self.delete_existence >= self.report_existence:
+            raise ValueError("delete_existence is not below report_existence")
+        return self

@@ -1,0 +1,111 @@
+"""Detections of one moment, made ready for the filter: checked, ordered, and in the fixed frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array, Transform
+from perception_platform.core.objects import Detections, Ints, ObjectClass
+from perception_platform.core.sensor_data import EgoState
+from perception_platform.core.time import to_s
+
+_LEAST_SIZE_M = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """M detections in the fixed frame.
+
+    Attributes:
+        viewpoint_m: (2,) where they were seen from.
+        centers_m: (M, 3) centres of what is visible.
+        sizes_m: (M, 3) length along the heading, width, height of what is visible.
+        yaws_rad: (M,) headings, known modulo a quarter turn at best.
+        position_cov_m2: (M, 2, 2) covariance of the centres.
+        class_ids: (M,) values of ObjectClass.
+        scores: (M,) confidence in [0, 1].
+        sensors: (M,) flags of SensorKind.
+        num_points: (M,) lidar points.
+    """
+
+    viewpoint_m: Array
+    centers_m: Array
+    sizes_m: Array
+    yaws_rad: Array
+    position_cov_m2: Array
+    class_ids: Ints
+    scores: Array
+    sensors: Ints
+    num_points: Ints
+
+    def __len__(self) -> int:
+        return len(self.centers_m)
+
+    def select(self, rows: Ints) -> Sightings:
+        """Some of them, by row."""
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "viewpoint_m"}
+        return replace(self, **columns)
+
+
+def usable(detections: Detections) -> npt.NDArray[np.bool_]:
+    """(M,) which detections are finite and of a known class: the others would poison the filter."""
+    finite = (
+        np.isfinite(detections.centers_m).all(axis=1)
+        & np.isfinite(detections.sizes_m).all(axis=1)
+        & np.isfinite(detections.yaws_rad)
+        & np.isfinite(detections.scores)
+        & np.isfinite(detections.position_cov_m2).all(axis=(1, 2))
+    )
+    return np.asarray(finite & np.isin(detections.class_ids, list(ObjectClass)))
+
+
+def sight(
+    detections: Detections, wanted: npt.NDArray[np.bool_], odom_from_base: Transform, position_sigma_m: float
+) -> Sightings:
+    """The wanted ones of the detections, taken from the base frame to the fixed frame.
+
+    Their order is made to depend on nothing but themselves, so that whoever lists them changes no result.
+    """
+    columns = (detections.yaws_rad, detections.class_ids, *detections.sizes_m.T, *detections.centers_m.T)
+    order = np.lexsort(columns)
+    order = order[wanted[order]]
+    turn = odom_from_base.rotation[:2, :2]
+    return Sightings(
+        viewpoint_m=odom_from_base.translation_m[:2],
+        centers_m=odom_from_base.apply(detections.centers_m[order]),
+        sizes_m=np.maximum(detections.sizes_m[order], _LEAST_SIZE_M),
+        yaws_rad=detections.yaws_rad[order] + odom_from_base.yaw_rad,
+        position_cov_m2=turn @ _proper(detections.position_cov_m2[order], position_sigma_m) @ turn.T,
+        class_ids=np.asarray(detections.class_ids[order], dtype=np.int64),
+        scores=np.clip(detections.scores[order], 0.0, 1.0),
+        sensors=np.asarray(detections.sensors[order], dtype=np.int64),
+        num_points=np.asarray(detections.num_points[order], dtype=np.int64),
+    )
+
+
+def pose_at(ego: EgoState, t_ns: int, max_extrapolation_s: float) -> Transform:
+    """The pose at a time near the estimate's: half a vehicle length is driven in a late odometry message.
+
+    Args:
+        ego: the newest estimate.
+        t_ns: the time wanted.
+        max_extrapolation_s: beyond it the estimate's own pose is returned.
+    """
+    dt_s = to_s(t_ns - ego.t_ns)
+    if not 0 < abs(dt_s) <= max_extrapolation_s:
+        return ego.odom_from_base
+    turned_rad = ego.yaw_rate_radps * dt_s
+    # The chord of the arc: half the turn is behind the mean direction.
+    c, s = np.cos(turned_rad / 2) * dt_s, np.sin(turned_rad / 2) * dt_s
+    vx, vy = ego.velocity_mps
+    return ego.odom_from_base @ Transform.planar(c * vx - s * vy, s * vx + c * vy, turned_rad)
+
+
+def _proper(cov: Array, least_sigma: float) -> Array:
+    """Covariances made symmetric, with no direction surer than ``least_sigma``."""
+    values, vectors = np.linalg.eigh((cov + np.swapaxes(cov, -1, -2)) / 2)
+    values = np.maximum(values, least_sigma**2)
+    return np.asarray(vectors * values[..., None, :] @ np.swapaxes(vectors, -1, -2))

@@ -1,0 +1,84 @@
+"""All tracks at once, a column a quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array
+from perception_platform.core.objects import Ints
+from perception_platform.tracking.motion import MotionState
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTable:
+    """N tracks in the fixed frame.
+
+    Attributes:
+        ids: (N,) identities, ascending.
+        motion: position and velocity.
+        z_m: (N,) heights of the centres.
+        sizes_m: (N, 3) length, width, height.
+        yaws_rad: (N,) headings.
+        yaw_var: (N,) their variances, rad^2.
+        class_votes: (N, classes) class probabilities.
+        existence: (N,) probability that there is an object.
+        first_seen_ns: (N,) capture time of the first measurement.
+        last_seen_ns: (N,) of the newest one.
+        sensors_seen_ns: (N, 3) of the newest one of each kind of sensor.
+    """
+
+    ids: Ints
+    motion: MotionState
+    z_m: Array
+    sizes_m: Array
+    yaws_rad: Array
+    yaw_var: Array
+    class_votes: Array
+    existence: Array
+    first_seen_ns: Ints
+    last_seen_ns: Ints
+    sensors_seen_ns: Ints
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def class_ids(self) -> Ints:
+        """(N,) the likeliest class of each."""
+        return np.asarray(np.argmax(self.class_votes, axis=1), dtype=np.int64)
+
+    def select(self, rows: npt.NDArray[np.bool_] | Ints) -> TrackTable:
+        """Some of the tracks, by mask or by row."""
+        table: TrackTable = _map(lambda column: column[rows], self)
+        return table
+
+    def joined(self, other: TrackTable) -> TrackTable:
+        """These tracks, then those."""
+        table: TrackTable = _map(lambda a, b: np.concatenate([a, b]), self, other)
+        return table
+
+    def put(self, rows: Ints, changed: TrackTable) -> TrackTable:
+        """These tracks, with the named rows replaced."""
+
+        def overwrite(column: npt.NDArray[Any], new: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            column = column.copy()
+            column[rows] = new
+            return column
+
+        table: TrackTable = _map(overwrite, self, changed)
+        return table
+
+
+def _map(change: Callable[..., npt.NDArray[Any]], *tables: Any) -> Any:
+    """A table or motion state made column by column from one or more alike."""
+    first = tables[0]
+    columns = {}
+    for name in (f.name for f in fields(first)):
+        values = [getattr(t, name) for t in tables]
+        columns[name] = _map(change, *values) if isinstance(values[0], MotionState) else change(*values)
+    return replace(first, **columns)

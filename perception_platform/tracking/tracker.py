@@ -1,0 +1,206 @@
+"""The tracker: detections of one moment after another in, objects with identity, motion and certainty out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from perception_platform.core.geometry import Array, Transform, wrap_angle
+from perception_platform.core.objects import Detections, Ints, SensorKind, Tracks
+from perception_platform.core.sensor_data import EgoState
+from perception_platform.core.time import from_s, to_s
+from perception_platform.tracking.association import associate, fragments
+from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
+from perception_platform.tracking.config import TrackerConfig
+from perception_platform.tracking.extent import (
+    faced_forward,
+    filtered_sizes,
+    filtered_yaws,
+    known_centers,
+    view_boxes,
+)
+from perception_platform.tracking.motion import MotionModel, update
+from perception_platform.tracking.sightings import Sightings, pose_at, sight, usable
+from perception_platform.tracking.table import TrackTable
+
+_KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
+_NEVER_NS = -(2**62)
+_HEIGHT_TIME_S = 0.3  # time constant of the height above ground of a centre
+_FIRST_YAW_VAR = (np.pi / 8) ** 2
+
+
+class Tracker:
+    """Follows objects in the fixed frame ``odom``, given odometry.
+
+    Bad input is never an error here, since the robot moves on: late frames, frames without a usable pose and
+    detections that are not finite are left out and counted in ``rejected``.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self._config = config or TrackerConfig()
+        self._model = MotionModel.from_config(self._config)
+        self._next_id = 1
+        nothing = Detections.empty(0, "odom")
+        self._table = self._born(sight(nothing, usable(nothing), Transform.identity(), 1.0), 0)
+        self._newest: Tracks | None = None
+        self._behind_since_ns: int | None = None
+        self.rejected = {"late_frames": 0, "frames_without_pose": 0, "detections": 0}
+
+    def step(self, t_ns: int, detections: Detections, ego: EgoState) -> Tracks:
+        """Take in what was seen at one moment.
+
+        Args:
+            t_ns: capture time, later than the one before. A late frame changes nothing, and the newest tracks
+                are returned again; stamps that stay behind for ``restart_s`` start the tracker afresh.
+            detections: what was seen, in the base frame; may be empty.
+            ego: odometry close to that time.
+
+        Returns:
+            Tracks of sufficient existence in ``odom``, ascending by id, valid for ``t_ns``.
+        """
+        if not self._accepts(t_ns, ego):
+            return self._newest or Tracks.empty(t_ns, "odom", detections.lineage)
+        good = usable(detections)
+        self.rejected["detections"] += int(len(good) - good.sum())
+        pose = pose_at(ego, t_ns, self._config.max_extrapolation_s)
+        sightings = sight(detections, good, pose, self._config.position_sigma_m)
+        self._advance(t_ns, sightings)
+        self._newest = self._report(t_ns, detections)
+        return self._newest
+
+    def _accepts(self, t_ns: int, ego: EgoState) -> bool:
+        """Whether the frame can be used; notices a clock that was set back."""
+        pose = ego.odom_from_base
+        numbers = (*pose.rotation.flat, *pose.translation_m, *ego.velocity_mps, ego.yaw_rate_radps)
+        if not np.isfinite(numbers).all():
+            self.rejected["frames_without_pose"] += 1
+            return False
+        if self._newest is None or t_ns > self._newest.t_ns:
+            self._behind_since_ns = None
+            return True
+        if self._behind_since_ns is None or t_ns < self._behind_since_ns:
+            self._behind_since_ns = t_ns
+        if to_s(t_ns - self._behind_since_ns) >= self._config.restart_s:
+            self._table, self._newest, self._behind_since_ns = (
+                self._table.select(np.zeros(0, np.int64)),
+                None,
+                None,
+            )
+            return True
+        self.rejected["late_frames"] += 1
+        return False
+
+    def _advance(self, t_ns: int, sightings: Sightings) -> None:
+        dt_s = 0.0 if self._newest is None else to_s(t_ns - self._newest.t_ns)
+        table = self._predicted(dt_s)
+        rows, columns = associate(table, sightings, self._config)
+        sureness = np.zeros(len(table))
+        sureness[rows] = confidence(sightings.scores, sightings.num_points, self._config)[columns]
+        seen = np.isin(np.arange(len(table)), rows)
+        existence = existence_after(table.existence, seen, sureness, dt_s, self._config)
+        table = replace(table, existence=existence)
+        table = table.put(rows, self._seen(table.select(rows), sightings.select(columns), t_ns, dt_s))
+        new = ~fragments(table, sightings)
+        new[columns] = False
+        table = table.select(table.existence >= self._config.delete_existence)
+        self._table = table.joined(self._born(sightings.select(np.flatnonzero(new)), t_ns))
+
+    def _predicted(self, dt_s: float) -> TrackTable:
+        table = self._table
+        return replace(
+            table,
+            motion=self._model.predict(table.motion, table.class_ids, dt_s),
+            yaw_var=np.minimum(table.yaw_var + self._config.yaw_change_rad**2 * dt_s, _FIRST_YAW_VAR),
+            existence=table.existence * np.exp(-dt_s / self._config.survival_s),
+        )
+
+    def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:
+        """Tracks after the detections that belong to them, row by row."""
+        config = self._config
+        table = self._measured(table, sightings, dt_s)
+        likelihoods = class_likelihoods(sightings.class_ids, sightings.scores)
+        votes = class_votes(table.class_votes, likelihoods, dt_s, config)
+        velocities_mps = table.motion.merged()[0][:, 2:]
+        moving = np.hypot(*velocities_mps.T) > config.heading_speed_mps
+        class_ids = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
+        yaws_rad, sizes_m = faced_forward(table.yaws_rad, table.sizes_m, velocities_mps, class_ids, moving)
+        return replace(
+            table,
+            yaws_rad=yaws_rad,
+            sizes_m=sizes_m,
+            class_votes=votes,
+            last_seen_ns=np.full(len(table), t_ns, dtype=np.int64),
+            sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, table.sensors_seen_ns),
+        )
+
+    def _measured(self, table: TrackTable, sightings: Sightings, dt_s: float) -> TrackTable:
+        """Motion, extent and heading after the detections. What grows or shrinks is the unseen end, see extent.py."""
+        config = self._config
+        view = view_boxes(sightings, table.yaws_rad, config.size_points)
+        seen_m = np.column_stack([view.sizes_m, sightings.sizes_m[:, 2]])
+        sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
+        grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
+        held = table.motion.moved(np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes))
+        yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)
+        rise = -np.expm1(-dt_s / _HEIGHT_TIME_S)
+        return replace(
+            table,
+            motion=update(held, *known_centers(view, sizes_m[:, :2], config.truncation)),
+            z_m=table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m),
+            sizes_m=sizes_m,
+            yaws_rad=yaws_rad,
+            yaw_var=yaw_var,
+        )
+
+    def _born(self, sightings: Sightings, t_ns: int) -> TrackTable:
+        """New tracks, one for each of the detections."""
+        n = len(sightings)
+        first_id = self._next_id
+        self._next_id += n
+        when = np.full(n, t_ns, dtype=np.int64)
+        votes = class_likelihoods(sightings.class_ids, sightings.scores)
+        sure = confidence(sightings.scores, sightings.num_points, self._config)
+        classes = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
+        return TrackTable(
+            ids=np.arange(first_id, first_id + n, dtype=np.int64),
+            motion=self._model.start(sightings.centers_m[:, :2], sightings.position_cov_m2, classes),
+            z_m=sightings.centers_m[:, 2],
+            sizes_m=sightings.sizes_m,
+            yaws_rad=wrap_angle(sightings.yaws_rad),
+            yaw_var=np.full(n, _FIRST_YAW_VAR),
+            class_votes=votes,
+            existence=self._config.birth_existence * sure,
+            first_seen_ns=when,
+            last_seen_ns=when,
+            sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, _NEVER_NS),
+        )
+
+    def _report(self, t_ns: int, detections: Detections) -> Tracks:
+        """The tracks that are sure enough, as the other layers take them."""
+        table = self._table.select(self._table.existence >= self._config.report_existence)
+        mean, cov = table.motion.merged()
+        lately = t_ns - table.sensors_seen_ns <= from_s(self._config.sensor_memory_s)
+        return Tracks(
+            t_ns,
+            "odom",
+            ids=table.ids,
+            centers_m=np.column_stack([mean[:, :2], table.z_m]),
+            velocities_mps=mean[:, 2:],
+            sizes_m=table.sizes_m,
+            yaws_rad=wrap_angle(table.yaws_rad),
+            class_ids=table.class_ids,
+            class_scores=table.class_votes.max(axis=1, initial=0.0),
+            existence=table.existence,
+            state_cov=cov,
+            last_seen_ns=table.last_seen_ns,
+            first_seen_ns=table.first_seen_ns,
+            sensors=np.asarray((lately * _KINDS).sum(axis=1), dtype=np.int64),
+            lineage=detections.lineage,
+            models=detections.models,
+        )
+
+
+def _flagged(sensors: Ints) -> Array:
+    """(N, 3) which kinds of sensor the flags name."""
+    return np.asarray((sensors[:, None] & _KINDS) != 0)
