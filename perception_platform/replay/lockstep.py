@@ -1,0 +1,279 @@
+"""Replay without a clock: the recording's own times drive the same pure steps as the nodes run.
+
+Each stage takes the time that the robot file declares, so the run does not depend on the machine. What
+the steps really took is measured beside it and never enters a decision.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from perception_platform.core.errors import InputError
+from perception_platform.core.lineage import StageTiming
+from perception_platform.core.objects import Detections, Tracks
+from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
+from perception_platform.core.time import from_ms, from_s, to_s
+from perception_platform.core.verdicts import Assessment, Reason
+from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
+from perception_platform.messages.sensors import cloud_from_msg, image_from_msg, scan_to_cloud
+from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.replay.records import FrameCounts, Records
+from perception_platform.risk.assess import assess
+from perception_platform.risk.config import RiskConfig
+from perception_platform.robot.description import Robot
+from perception_platform.ros.topics import TOPICS
+from perception_platform.safety.config import GateConfig
+from perception_platform.safety.gate import SafetyGate
+from perception_platform.safety.inputs import Event, GateInputs, Seen
+from perception_platform.tracking.tracker import Tracker
+
+IMAGE_MAX_AGE_NS = from_ms(150)
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    """Something that happens at a time; the order of entry decides between equals."""
+
+    t_ns: int
+    entry: int
+    act: Callable[[int], None] = field(compare=False)
+
+
+@dataclass(slots=True)
+class _Received:
+    """The newest value of one input and when it came."""
+
+    value: Any
+    t_ns: int
+
+    def seen(self, now_ns: int) -> Seen[Any]:
+        return Seen(self.value, to_s(now_ns - self.t_ns))
+
+
+class Lockstep:
+    """One robot's chain, driven by the messages of a recording.
+
+    Attributes:
+        frames: the ledger of sensor frames.
+        durations_s: measured run time of each step by stage, s.
+    """
+
+    def __init__(self, robot: Robot, graph: PerceptionGraph, tracker: Tracker, records: Records) -> None:
+        self.frames = FrameCounts()
+        self.durations_s: dict[str, list[float]] = {}
+        self._robot = robot
+        self._graph = graph
+        self._tracker = tracker
+        self._records = records
+        self._risk_config = RiskConfig.from_robot(robot)
+        self._gate_config = GateConfig.from_robot(robot)
+        self._gate = SafetyGate(self._gate_config)
+        self._agenda: list[_Due] = []
+        self._entries = 0
+        self._handlers = self._routes()
+        self._base_from = {s.name: s.mounting.transform() for s in robot.sensors}
+        self._ego: _Received | None = None
+        self._command: _Received | None = None
+        self._assessment: _Received | None = None
+        self._tracks: Tracks | None = None
+        self._obstacles: dict[str, _Received] = {}
+        self._images: dict[str, Image] = {}
+        self._waiting: dict[str, PointCloud] = {}
+        self._busy = False
+        self._events: list[Event] = []
+
+    def topics(self) -> list[str]:
+        """Topics of a recording that are read."""
+        return list(self._handlers)
+
+    def run(self, messages: Iterable[Any], on_time: Callable[[int], None] = lambda t_ns: None) -> None:
+        """Play (topic, log time, message) records in order of time, to the end.
+
+        Args:
+            messages: what ``read_messages`` yields.
+            on_time: told the time of each message, for a progress bar.
+
+        Raises:
+            InputError: if the recording has none of the topics that the robot's chain needs.
+        """
+        end_ns = None
+        for record in messages:
+            if end_ns is None:
+                self._records.start_ns = record.log_ns
+                self._at(record.log_ns + from_s(self._gate_config.input_timeout_s), self._beat)
+            end_ns = record.log_ns
+            self._happen_until(record.log_ns)
+            self._handlers[record.topic](record.message, record.log_ns)
+            on_time(record.log_ns)
+        if end_ns is None:
+            raise InputError("recording", f"has none of the topics {', '.join(self._handlers)}")
+        self._happen_until(end_ns)
+        for sensor in (*self._waiting, *self._images):
+            self.frames.dropped[sensor, "end_of_recording"] += 1
+
+    def _at(self, t_ns: int, act: Callable[[int], None]) -> None:
+        heapq.heappush(self._agenda, _Due(t_ns, self._entries, act))
+        self._entries += 1
+
+    def _happen_until(self, t_ns: int) -> None:
+        while self._agenda and self._agenda[0].t_ns <= t_ns:
+            due = heapq.heappop(self._agenda)
+            due.act(due.t_ns)
+
+    def _routes(self) -> Mapping[str, Callable[[Any, int], None]]:
+        routes: dict[str, Callable[[Any, int], None]] = {
+            TOPICS["odometry"].name: self._on_odometry,
+            TOPICS["command"].name: self._on_command,
+        }
+        for lidar in self._robot.lidars:
+            routes[TOPICS["points"].of(lidar.name)] = self._guarded(lidar.name, self._on_sweep)
+        for scan in self._robot.scans:
+            routes[TOPICS["scan"].of(scan.name)] = self._guarded(scan.name, self._on_scan)
+        for camera in self._robot.cameras:
+            routes[TOPICS["image"].of(camera.name)] = self._guarded(camera.name, self._on_image)
+        return routes
+
+    def _guarded(self, sensor: str, handle: Callable[[str, Any, int], None]) -> Callable[[Any, int], None]:
+        """Count a frame in; one that is malformed is dropped and reported to the gate, and the run goes on."""
+
+        def on_message(message: Any, now_ns: int) -> None:
+            self.frames.received[sensor] += 1
+            try:
+                handle(sensor, message, now_ns)
+            except InputError as error:
+                self.frames.dropped[sensor, "malformed"] += 1
+                self._events.append(Event(Reason.MALFORMED_INPUT, str(error), sensor))
+
+        return on_message
+
+    def _on_odometry(self, message: Any, now_ns: int) -> None:
+        try:
+            self._ego = _Received(ego_from_odometry(message), now_ns)
+        except InputError as error:
+            self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "odometry"))
+
+    def _on_command(self, message: Any, now_ns: int) -> None:
+        try:
+            self._command = _Received(velocity_from_twist(message, TOPICS["command"].name), now_ns)
+        except InputError as error:
+            self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "command"))
+
+    def _on_image(self, sensor: str, message: Any, now_ns: int) -> None:
+        image = image_from_msg(message, sensor)
+        if sensor in self._images:
+            self.frames.dropped[sensor, "superseded"] += 1
+        self._images[sensor] = image
+
+    def _on_scan(self, sensor: str, message: Any, now_ns: int) -> None:
+        cloud = scan_to_cloud(message, sensor)
+        xyz_m = self._base_from[sensor].apply(cloud.xyz_m).astype("float32")
+        points = replace(cloud, frame_id=self._robot.base_frame, xyz_m=xyz_m)
+        self._obstacles[sensor] = _Received(points, now_ns)
+        self.frames.processed[sensor] += 1
+        if self._tracks is not None:
+            self._assess(self._tracks, max(self._tracks.t_ns, cloud.t_ns), now_ns)
+
+    def _on_sweep(self, sensor: str, message: Any, now_ns: int) -> None:
+        cloud = cloud_from_msg(message, sensor)
+        if sensor in self._waiting:
+            self.frames.dropped[sensor, "superseded"] += 1
+        self._waiting[sensor] = cloud
+        if not self._busy:
+            self._perceive(now_ns)
+
+    def _perceive(self, now_ns: int) -> None:
+        """Take the oldest waiting sweep; its result is there after the declared time."""
+        if not self._waiting:
+            return
+        sensor = min(self._waiting, key=lambda name: self._waiting[name].t_ns)
+        cloud = self._waiting.pop(sensor)
+        images = self._take_images(cloud.t_ns)
+        percept = self._timed("perception", lambda: self._graph.step(cloud, images))
+        self.frames.processed[sensor] += 1
+        self._busy = True
+        done_ns = now_ns + from_ms(self._robot.latency.perception_ms)
+        stage = StageTiming("perception", now_ns, now_ns, done_ns)
+        detections = replace(percept.detections, lineage=percept.detections.lineage.then(stage))
+        self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, t_ns))
+
+    def _take_images(self, t_ns: int) -> list[Image]:
+        """The newest image of each camera, if it is fresh enough for a sweep captured at ``t_ns``."""
+        fresh = []
+        for sensor in sorted(self._images):
+            image = self._images.pop(sensor)
+            if t_ns - image.t_ns <= IMAGE_MAX_AGE_NS:
+                fresh.append(image)
+                self.frames.processed[sensor] += 1
+            else:
+                self.frames.dropped[sensor, "expired"] += 1
+        return fresh
+
+    def _perceived(self, detections: Detections, obstacles: PointCloud, now_ns: int) -> None:
+        self._busy = False
+        self._obstacles[obstacles.sensor] = _Received(obstacles, now_ns)
+        self._records.detections(detections, obstacles)
+        self._track(detections, now_ns)
+        self._perceive(now_ns)
+
+    def _track(self, detections: Detections, now_ns: int) -> None:
+        if self._ego is None:
+            return
+        ego: EgoState = self._ego.value
+        tracks = self._timed("tracker", lambda: self._tracker.step(detections.t_ns, detections, ego))
+        done_ns = now_ns + from_ms(self._robot.latency.tracker_ms)
+        stage = StageTiming("tracker", now_ns, now_ns, done_ns)
+        tracks = replace(tracks, lineage=tracks.lineage.then(stage))
+        self._at(done_ns, lambda t_ns: self._tracked(tracks, t_ns))
+
+    def _tracked(self, tracks: Tracks, now_ns: int) -> None:
+        self._tracks = tracks
+        assessment = self._assess(tracks, tracks.t_ns, now_ns)
+        self._records.tracks(tracks, assessment.objects, self._ego_now())
+
+    def _ego_now(self) -> EgoState:
+        assert self._ego is not None  # tracks are only made with odometry
+        ego: EgoState = self._ego.value
+        return ego
+
+    def _assess(self, tracks: Tracks, t_ns: int, now_ns: int) -> Assessment:
+        obstacles = [self._obstacles[name].value for name in sorted(self._obstacles)]
+        expected_s = self._risk_config.expected_latency_s
+        ego = self._ego_now()
+        assessment = self._timed(
+            "risk",
+            lambda: assess(t_ns, tracks, obstacles, ego, self._risk_config, latency_s=expected_s),
+        )
+        done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
+        lineage = assessment.lineage.then(StageTiming("risk", now_ns, now_ns, done_ns))
+        received = _Received(replace(assessment, lineage=lineage), done_ns)
+        self._at(done_ns, lambda _: setattr(self, "_assessment", received))
+        return assessment
+
+    def _beat(self, now_ns: int) -> None:
+        inputs = GateInputs(
+            assessment=self._assessment.seen(now_ns) if self._assessment else None,
+            ego=self._ego.seen(now_ns) if self._ego else None,
+            obstacles={name: got.seen(now_ns) for name, got in sorted(self._obstacles.items())},
+            health=self._health(now_ns),
+            command=self._command.seen(now_ns) if self._command else None,
+            events=tuple(self._events),
+        )
+        self._events.clear()
+        decision = self._timed("safety_gate", lambda: self._gate.step(now_ns, inputs))
+        stage = StageTiming("safety_gate", now_ns, now_ns, now_ns)
+        decision = replace(decision, lineage=decision.lineage.then(stage))
+        self._records.decision(decision, self._ego.value if self._ego else None)
+        self._at(now_ns + self._gate_config.period_ns, self._beat)
+
+    def _health(self, now_ns: int) -> Mapping[str, Seen[SensorHealth]]:
+        return {}
+
+    def _timed(self, stage: str, step: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = step()
+        self.durations_s.setdefault(stage, []).append(time.perf_counter() - began)
+        return result
