@@ -1,14 +1,16 @@
-"""What pyproject.toml can't say: the files that ROS 2 looks for in share/.
+"""What colcon reads of this package; the rest, dependencies above all, is in pyproject.toml.
 
-colcon calls this file (ament_python); pip reads the rest from pyproject.toml.
+`colcon build --symlink-install` runs this file in a folder without pyproject.toml, so all that makes the package
+work on a robot is here: its modules, its executables, and the files that ROS 2 looks for in share/.
 """
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 PACKAGE = "perception_platform"
 SHARE = Path("share") / PACKAGE
+NODES = ("camera_driver", "lidar_driver", "perception", "tracker", "risk", "safety_gate")
 
 
 def shared_files(folder: str, pattern: str = "*") -> list[tuple[str, list[str]]]:
@@ -22,6 +24,15 @@ def shared_files(folder: str, pattern: str = "*") -> list[tuple[str, list[str]]]
 
 setup(
     name=PACKAGE,
+    version="0.1.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    entry_points={
+        "console_scripts": [
+            "perception-platform = perception_platform.cli.main:main",
+            *(f"{node} = perception_platform.nodes.{node}:main" for node in NODES),
+        ]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (str(SHARE), ["package.xml"]),
