@@ -1,0 +1,37 @@
+"""A world with a vehicle driving through it: what the simulated sensors look at."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from perception_platform.core.time import from_s
+from perception_platform.simulation.vehicle import Trajectory
+from perception_platform.simulation.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A world, the vehicle's drive through it, and what makes it repeatable.
+
+    Attributes:
+        world: what stands and moves around the vehicle.
+        trajectory: the vehicle's drive, in seconds from the scene's start.
+        start_ns: stamp of the scene's start, ns.
+        seed: of all noise.
+    """
+
+    world: World
+    trajectory: Trajectory
+    start_ns: int
+    seed: int
+
+    def stamp_ns(self, t_s: float) -> int:
+        """The stamp of a moment of the scene."""
+        return self.start_ns + from_s(t_s)
+
+    def noise(self, source: str, t_s: float) -> np.random.Generator:
+        """The noise of one source at one moment: the same whatever else was drawn before."""
+        return np.random.default_rng([self.seed, zlib.crc32(source.encode()), from_s(t_s)])
