@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from perception_platform.core.geometry import Array, Transform
+from perception_platform.core.sensor_data import CameraModel
 from perception_platform.core.verdicts import Reason
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -37,20 +39,25 @@ class Mounting(Part):
 
 
 class Velodyne(Part):
-    """A Velodyne, live over UDP, or from a capture when ``pcap`` is set."""
+    """A Velodyne, live over UDP at the local address ``bind``, or from a capture when ``pcap`` is set.
+
+    An HDL-64E needs its own ``calibration`` file (velodyne-decoder's format); other models have one a model.
+    """
 
     type: Literal["velodyne"]
-    model: Literal["VLP-16", "VLP-32C", "HDL-32E", "HDL-64E", "VLS-128", "PuckHiRes", "PuckLite"]
+    model: Literal["VLP-16", "VLP-32C", "HDL-32E", "HDL-64E S2", "HDL-64E S3", "VLS-128", "PuckHiRes", "PuckLite"]
+    calibration: str | None = None
+    bind: IPv4Address = IPv4Address("0.0.0.0")
     port: int = Field(2368, gt=0, lt=65536)
-    rpm: Positive = 600.0
     pcap: str | None = None
 
 
 class Ouster(Part):
-    """An Ouster, live over UDP, or from a capture when ``pcap`` is set."""
+    """An Ouster, live over UDP at the local address ``bind``, or from a capture when ``pcap`` is set."""
 
     type: Literal["ouster"]
     metadata: str
+    bind: IPv4Address = IPv4Address("0.0.0.0")
     port: int = Field(7502, gt=0, lt=65536)
     pcap: str | None = None
 
@@ -102,6 +109,11 @@ class Intrinsics(Part):
     cx_px: Finite
     cy_px: Finite
     distortion: Annotated[list[Finite], Field(min_length=5, max_length=5)] = [0.0, 0.0, 0.0, 0.0, 0.0]
+
+    def model(self) -> CameraModel:
+        """As a camera model, with the distortion that raw images have."""
+        matrix = np.array([[self.fx_px, 0.0, self.cx_px], [0.0, self.fy_px, self.cy_px], [0.0, 0.0, 1.0]])
+        return CameraModel(self.width_px, self.height_px, matrix, np.asarray(self.distortion))
 
 
 class Sensor(Part):
