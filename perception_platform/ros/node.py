@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, Literal
 
 import rclpy
@@ -30,6 +32,8 @@ from perception_platform.ros.topics import TOPICS, Topic, rate_hz
 
 LOG_EVERY_S = 1.0
 REPORT_EVERY_S = 1.0
+EXIT_CRASH = 1
+EXIT_BAD_INPUT = 2
 TroubleKind = Literal["malformed", "deadline_missed", "publisher_lost", "incompatible_qos"]
 
 
@@ -57,7 +61,8 @@ class PlatformNode(LifecycleNode):
         self.declare_parameter("robot", "")
         self.declare_parameter("autostart", True)
         self.tally = Tally()
-        self.failure: InputError | None = None
+        self.failure: Exception | None = None
+        self.crash: Exception | None = None
         self._active = False
         self._made: list[Callable[[], object]] = []
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
@@ -123,7 +128,7 @@ class PlatformNode(LifecycleNode):
             topic.of(sensor),
             lambda message: self._receive(topic, sensor, callback, message),
             qos.requested(topic, rate_hz(topic, self.robot, sensor)),
-            event_callbacks=self._events(topic, sensor),
+            event_callbacks=self._event_callbacks(topic, sensor),
         )
         self._made.append(lambda: self.destroy_subscription(made))
 
@@ -136,6 +141,28 @@ class PlatformNode(LifecycleNode):
 
         made = self.create_timer(period_s, beat, clock=self._steady_clock)
         self._made.append(lambda: self.destroy_timer(made))
+
+    def let_go_later(self, destroy: Callable[[], object]) -> None:
+        """Have something else that ``set_up`` made destroyed along with publishers and subscriptions."""
+        self._made.append(destroy)
+
+    def work(self, name: str, loop: Callable[[], None]) -> None:
+        """Run ``loop`` in a thread until ``tear_down`` makes it return; an error in it ends the process.
+
+        A node whose thread is gone must not look alive.
+        """
+
+        def guarded() -> None:
+            try:
+                loop()
+            except Exception as error:
+                self.crash = error
+                self.get_logger().fatal(f"thread {name}: {''.join(traceback.format_exception(error))}")
+                self.context.try_shutdown()
+
+        thread = Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        self._made.append(thread.join)
 
     def now_ns(self) -> int:
         """Time of the clock that stamps the sensors, ns: the system's, or the player's (0 until it ticks)."""
@@ -164,7 +191,7 @@ class PlatformNode(LifecycleNode):
         """Configure and activate.
 
         Raises:
-            InputError: what ``set_up`` raised.
+            Exception: what ``set_up`` raised, above all InputError.
         """
         self.trigger_configure()
         if self.failure is not None:
@@ -180,9 +207,10 @@ class PlatformNode(LifecycleNode):
                 raise InputError(self.get_name(), "not set; give the name or path of a robot file", "robot")
             self.robot = load_robot(name)
             self.set_up()
-        except InputError as error:
+        except Exception as error:  # rclpy would swallow it
             self.failure = error
-            self.get_logger().error(str(error))
+            known = isinstance(error, InputError)
+            self.get_logger().error(str(error) if known else "".join(traceback.format_exception(error)))
             self._let_go()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
@@ -231,7 +259,7 @@ class PlatformNode(LifecycleNode):
         except InputError as error:
             self.trouble("malformed", topic, sensor, str(error))
 
-    def _events(self, topic: Topic, sensor: str) -> SubscriptionEventCallbacks:
+    def _event_callbacks(self, topic: Topic, sensor: str) -> SubscriptionEventCallbacks:
         def deadline(info: Any) -> None:
             if self._active and info.total_count_change > 0:
                 self.trouble("deadline_missed", topic, sensor, f"{info.total_count_change} times")
@@ -278,7 +306,7 @@ class PlatformNode(LifecycleNode):
 
 
 def run(make_node: Callable[[], PlatformNode]) -> int:
-    """Run one node until it is told to end; its exit code: 0, or 2 after bad input."""
+    """Run one node until it is told to end; its exit code: 0, 1 after a crash, 2 after bad input."""
     for name, value in process_environment().items():
         os.environ.setdefault(name, value)
     rclpy.init()
@@ -291,10 +319,10 @@ def run(make_node: Callable[[], PlatformNode]) -> int:
         executor.spin()
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 2
+        return EXIT_BAD_INPUT
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # told to end
     finally:
         node.close()
         rclpy.try_shutdown()
-    return 0
+    return EXIT_CRASH if node.crash else 0

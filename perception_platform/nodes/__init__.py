@@ -1,0 +1,1 @@
+"""One thin file a node: a callback converts, steps, publishes."""

@@ -1,0 +1,38 @@
+"""Obstacle points of lidars and scanners as risk stage and gate take them: in the base frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from perception_platform.core.errors import InputError
+from perception_platform.core.sensor_data import PointCloud
+from perception_platform.messages.clouds import cloud_from_msg, scan_to_cloud
+from perception_platform.robot.description import Robot
+from perception_platform.ros.topics import TOPICS
+
+
+def obstacles_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
+    """A PointCloud2 of obstacle points.
+
+    Raises:
+        InputError: if it is malformed or in another frame: a shifted obstacle is worse than none.
+    """
+    cloud = cloud_from_msg(message, sensor)
+    if cloud.frame_id != robot.base_frame:
+        topic = TOPICS["obstacles"].of(sensor)
+        raise InputError(topic, f"{cloud.frame_id!r} instead of {robot.base_frame!r}", "header.frame_id")
+    return cloud
+
+
+def scan_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
+    """The points of a LaserScan, brought to the base frame by the scanner's mounting.
+
+    Raises:
+        InputError: if it is malformed.
+    """
+    cloud = scan_to_cloud(message, sensor)
+    xyz_m = robot.sensor(sensor).mounting.transform().apply(cloud.xyz_m).astype(np.float32)
+    return replace(cloud, frame_id=robot.base_frame, xyz_m=xyz_m)

@@ -1,0 +1,1 @@
+"""Mailboxes and histories between stages: pure, and safe to use from several threads."""
