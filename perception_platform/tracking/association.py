@@ -27,16 +27,29 @@ def associate(table: TrackTable, sightings: Sightings, config: TrackerConfig) ->
     Returns:
         Rows of the table and rows of the sightings, aligned, (K,) each.
     """
-    if not len(table) or not len(sightings):
-        none = np.zeros(0, dtype=np.int64)
-        return none, none
-    distance2, log_volume = _mahalanobis(table, sightings, config)
-    cost = distance2 + log_volume - 2 * np.log(_class_fit(table, sightings, config))
+    near = _near(table, sightings, config)
+    distance2, log_volume = _mahalanobis(table.select(near[0]), sightings.select(near[1]), config)
+    cost = distance2 + log_volume - 2 * np.log(_class_fit(table, sightings, near, config))
     cost += 2 * np.log(config.new_object_density_pm2)
     possible = (distance2 <= chi2.ppf(config.gate_probability, df=2)) & (cost < 0)
-    rows, columns = linear_sum_assignment(np.where(possible, cost, 0.0))
-    made = possible[rows, columns]
+    costs = np.zeros((len(table), len(sightings)))
+    costs[near[0][possible], near[1][possible]] = cost[possible]
+    rows, columns = linear_sum_assignment(costs)
+    made = costs[rows, columns] < 0
     return np.asarray(rows[made], dtype=np.int64), np.asarray(columns[made], dtype=np.int64)
+
+
+def _near(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> tuple[Ints, Ints]:
+    """Rows and columns of the pairs that can be within the gate: a bound that is cheap for all pairs."""
+    mean, cov = table.motion.merged()
+    gate = np.sqrt(chi2.ppf(config.gate_probability, df=2))
+    track_reach_m = gate * np.sqrt(cov[:, 0, 0] + cov[:, 1, 1]) + np.hypot(*table.sizes_m[:, :2].T)
+    sigma2 = np.trace(sightings.position_cov_m2, axis1=1, axis2=2)
+    seen_reach_m = gate * np.sqrt(sigma2) + np.hypot(*sightings.sizes_m[:, :2].T)
+    offset_m = sightings.centers_m[None, :, :2] - mean[:, None, :2]
+    distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])
+    rows, columns = np.nonzero(distance_m <= track_reach_m[:, None] + seen_reach_m)
+    return rows.astype(np.int64), columns.astype(np.int64)
 
 
 def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
@@ -58,20 +71,20 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
 
 
 def _mahalanobis(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> tuple[Array, Array]:
-    """Squared distances (N, M) and the logarithm of the volume of each innovation's covariance."""
-    reference_rad = np.repeat(table.yaws_rad[:, None], len(sightings), axis=1)
-    view = view_boxes(sightings, reference_rad, config.size_points)
-    measured_m, measured_cov = known_centers(view, table.sizes_m[:, None, :2], config.truncation)
+    """Squared distances (K,) of pairs, row by row, and the logarithm of the volume of each innovation's covariance."""
+    view = view_boxes(sightings, table.yaws_rad, config)
+    measured_m, measured_cov = known_centers(view, table.sizes_m[:, :2])
     mean, cov = table.motion.merged()
-    innovation = measured_m - mean[:, None, :2]
-    innovation_cov = cov[:, None, :2, :2] + measured_cov
-    information = np.linalg.inv(innovation_cov)
-    distance2 = np.einsum("nmi,nmij,nmj->nm", innovation, information, innovation)
+    innovation = measured_m - mean[:, :2]
+    innovation_cov = cov[:, :2, :2] + measured_cov
+    distance2 = np.einsum("ki,kij,kj->k", innovation, np.linalg.inv(innovation_cov), innovation)
     return distance2, np.linalg.slogdet(2 * np.pi * innovation_cov)[1]
 
 
-def _class_fit(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> Array:
-    """(N, M) probability of the named class given the track; what has no name fits all."""
-    named = table.class_votes[:, sightings.class_ids] + table.class_votes[:, [ObjectClass.UNKNOWN]]
-    fit = np.where(sightings.class_ids[None] == ObjectClass.UNKNOWN, 1.0, named)
-    return np.clip(fit, config.class_floor, 1.0)
+def _class_fit(
+    table: TrackTable, sightings: Sightings, near: tuple[Ints, Ints], config: TrackerConfig
+) -> Array:
+    """(K,) probability of the named class given the track, of pairs; what has no name fits all."""
+    named = sightings.class_ids[near[1]]
+    fit = table.class_votes[near[0], named] + table.class_votes[near[0], ObjectClass.UNKNOWN]
+    return np.clip(np.where(named == ObjectClass.UNKNOWN, 1.0, fit), config.class_floor, 1.0)

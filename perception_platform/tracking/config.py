@@ -27,6 +27,7 @@ class Motion(Settings):
         moving_prior: probability that an object just seen moves.
         stands_for_s: mean time a standing one keeps standing.
         moves_for_s: mean time a moving one keeps moving.
+        standing_drift_m: 1-sigma by which the visible shape of a standing one wanders in one second.
     """
 
     first_speed_mps: Positive
@@ -34,6 +35,7 @@ class Motion(Settings):
     moving_prior: Probability
     stands_for_s: Positive
     moves_for_s: Positive
+    standing_drift_m: Positive
 
 
 # Speeds: free walking is 1.34 +- 0.26 m/s (Weidmann 1993); forklifts indoors are held to 6 to 8 km/h. Changes: people
@@ -41,25 +43,60 @@ class Motion(Settings):
 # set so that one odd measurement does not make a standing thing move, and three in a row do.
 MOTION = {
     ObjectClass.UNKNOWN: Motion(
-        first_speed_mps=2.0, speed_change_mps=1.5, moving_prior=0.3, stands_for_s=10, moves_for_s=5
+        first_speed_mps=2.0,
+        speed_change_mps=1.5,
+        moving_prior=0.1,
+        stands_for_s=10,
+        moves_for_s=5,
+        standing_drift_m=0.3,
     ),
     ObjectClass.PERSON: Motion(
-        first_speed_mps=1.3, speed_change_mps=0.9, moving_prior=0.5, stands_for_s=4, moves_for_s=8
+        first_speed_mps=1.3,
+        speed_change_mps=0.9,
+        moving_prior=0.3,
+        stands_for_s=4,
+        moves_for_s=8,
+        standing_drift_m=0.1,
     ),
     ObjectClass.CYCLIST: Motion(
-        first_speed_mps=4.0, speed_change_mps=1.5, moving_prior=0.7, stands_for_s=5, moves_for_s=20
+        first_speed_mps=4.0,
+        speed_change_mps=1.5,
+        moving_prior=0.4,
+        stands_for_s=5,
+        moves_for_s=20,
+        standing_drift_m=0.2,
     ),
     ObjectClass.CAR: Motion(
-        first_speed_mps=8.0, speed_change_mps=2.0, moving_prior=0.4, stands_for_s=10, moves_for_s=20
+        first_speed_mps=8.0,
+        speed_change_mps=2,
+        moving_prior=0.15,
+        stands_for_s=10,
+        moves_for_s=20,
+        standing_drift_m=0.15,
     ),
     ObjectClass.TRUCK: Motion(
-        first_speed_mps=8.0, speed_change_mps=1.5, moving_prior=0.4, stands_for_s=10, moves_for_s=20
+        first_speed_mps=8.0,
+        speed_change_mps=1.5,
+        moving_prior=0.15,
+        stands_for_s=10,
+        moves_for_s=20,
+        standing_drift_m=0.2,
     ),
     ObjectClass.FORKLIFT: Motion(
-        first_speed_mps=2.0, speed_change_mps=1.5, moving_prior=0.5, stands_for_s=5, moves_for_s=10
+        first_speed_mps=2.0,
+        speed_change_mps=1.5,
+        moving_prior=0.3,
+        stands_for_s=5,
+        moves_for_s=10,
+        standing_drift_m=0.15,
     ),
     ObjectClass.STRUCTURE: Motion(
-        first_speed_mps=0.2, speed_change_mps=0.1, moving_prior=0.01, stands_for_s=600, moves_for_s=0.5
+        first_speed_mps=0.2,
+        speed_change_mps=0.1,
+        moving_prior=0.01,
+        stands_for_s=600,
+        moves_for_s=0.5,
+        standing_drift_m=0.3,
     ),
 }
 
@@ -69,10 +106,13 @@ class TrackerConfig(Settings):
 
     Attributes:
         motion: how objects of each class move.
-        standing_drift_m: 1-sigma by which the seen shape of a standing object wanders in one second.
+        moving_odds_per_look: most that one look may speak for moving, as a factor on the odds: a shape that is seen
+            anew jumps once, what moves goes on.
         position_sigma_m: least 1-sigma of a measured position: no sensor and no box fit is better.
+        face_sigma_m: 1-sigma of a face that is turned to the sensor: range noise, and the box fit's edge.
         truncation: 1-sigma of a measured centre along a side both of whose ends are seen, as a fraction of the
             side: long sides end where sight ends, not where the object does.
+        piece_sigma: the same for structure: where a wall is cut into pieces is arbitrary.
         gate_probability: share of true measurements the association gate lets through (chi-square, 2 degrees).
         new_object_density_pm2: how many objects not followed yet (or false ones) a frame shows per square metre; a
             track takes a detection only if that explains it better than a new object would.
@@ -98,9 +138,11 @@ class TrackerConfig(Settings):
     """
 
     motion: dict[ObjectClass, Motion] = MOTION
-    standing_drift_m: Positive = 0.05
+    moving_odds_per_look: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 10.0
     position_sigma_m: Positive = 0.06
+    face_sigma_m: Positive = 0.07
     truncation: Positive = 0.05
+    piece_sigma: Positive = 0.3
     gate_probability: Probability = 0.999
     new_object_density_pm2: Positive = 0.01
     class_floor: Probability = 0.05

@@ -30,16 +30,16 @@ _VEHICLES = (ObjectClass.CYCLIST, ObjectClass.CAR, ObjectClass.TRUCK, ObjectClas
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Visible parts of boxes and how they are seen; arrays of any shape in front.
+    """The visible parts of K boxes and how they are seen.
 
     Attributes:
-        centers_m: (..., 2) centres of the visible parts.
-        sizes_m: (..., 2) visible extents along the heading and across.
-        yaws_rad: (...,) headings.
-        axes: (..., 2, 2) directions of the sides, a row each.
-        shares: (..., 2) along each side, whether it is seen from beyond its front end (1), from its middle (0), or
+        centers_m: (K, 2) centres of the visible parts.
+        sizes_m: (K, 2) visible extents along the heading and across.
+        yaws_rad: (K,) headings.
+        axes: (K, 2, 2) directions of the sides, a row each.
+        shares: (K, 2) along each side, whether it is seen from beyond its front end (1), from its middle (0), or
             from beyond its rear end (-1).
-        cov_m2: (..., 2, 2) covariance of the centre, given the extent of the whole.
+        cov_m2: (K, 2, 2) covariance of the centre, given the extent of the whole.
     """
 
     centers_m: Array
@@ -50,76 +50,68 @@ class View:
     cov_m2: Array
 
 
-def align(yaws_rad: Array, sizes_m: Array, reference_rad: Array) -> tuple[Array, Array]:
-    """Describe boxes by the one of their four headings that is nearest to a reference.
+def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig) -> View:
+    """How K detections look when, of the four headings a box has, the one nearest to a reference is chosen.
 
     Args:
-        yaws_rad: (...,) headings.
-        sizes_m: (..., 2) extent along the heading and across.
-        reference_rad: (...,) headings to be near to.
-
-    Returns:
-        Headings within 45 degrees of the reference, and sizes along and across them.
+        sightings: the detections.
+        reference_rad: (K,) headings to be near to.
+        config: when faces count as seen, and how sure ends are.
     """
-    quarters = np.round((reference_rad - yaws_rad) / _QUARTER)
-    swapped = (quarters % 2 == 1)[..., None]
-    return yaws_rad + quarters * _QUARTER, np.where(swapped, sizes_m[..., ::-1], sizes_m)
-
-
-def view_boxes(sightings: Sightings, reference_rad: Array, size_points: int) -> View:
-    """How detections look when their headings are chosen near to a reference.
-
-    Args:
-        sightings: M detections.
-        reference_rad: (M,) or (N, M) headings to be near to.
-        size_points: lidar points from which on faces count as seen.
-
-    Returns:
-        The views, of the reference's shape.
-    """
-    seen_m = np.broadcast_to(sightings.sizes_m[:, :2], (*reference_rad.shape, 2))
-    yaws_rad, sizes_m = align(sightings.yaws_rad, seen_m, reference_rad)
+    quarters = np.round((reference_rad - sightings.yaws_rad) / _QUARTER)
+    yaws_rad = sightings.yaws_rad + quarters * _QUARTER
+    sizes_m = _swapped(sightings.sizes_m[:, :2], quarters)
     c, s = np.cos(yaws_rad), np.sin(yaws_rad)
     axes = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], axis=-2)
-    centers_m = np.broadcast_to(sightings.centers_m[:, :2], sizes_m.shape)
-    viewer_m = np.einsum("...ij,...j->...i", axes, sightings.viewpoint_m - centers_m)
+    centers_m = sightings.centers_m[:, :2]
+    viewer_m = np.einsum("kij,kj->ki", axes, sightings.viewpoint_m - centers_m)
     shares = np.clip(viewer_m / (0.5 * sizes_m), -1.0, 1.0)
-    faces_seen = (sightings.num_points >= size_points)[:, None]
-    cov_m2 = _pinned(sightings.position_cov_m2, axes, np.where(faces_seen, np.abs(shares), 0.0))
+    faces_seen = (sightings.num_points >= config.size_points)[:, None]
+    pinned = np.where(faces_seen, np.abs(shares), 0.0)
+    cov_m2 = _pinned(sightings.position_cov_m2, axes, pinned, config.face_sigma_m)
+    piece = np.where(sightings.class_ids == ObjectClass.STRUCTURE, config.piece_sigma, config.truncation)[
+        :, None
+    ]
+    cov_m2 = cov_m2 + _along(axes, ((1 - pinned) * piece * sizes_m) ** 2)
     return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2)
 
 
-def _pinned(cov_m2: Array, axes: Array, shares: Array) -> Array:
-    """Covariances (..., 2, 2) with the doubt about the far end taken out, in proportion to the shares.
+def _swapped(sizes_m: Array, quarters: Array) -> Array:
+    """Length and width (K, 2) after so many quarter turns of the heading."""
+    return np.where((quarters % 2 == 1)[:, None], sizes_m[:, ::-1], sizes_m)
 
-    The centre of what is visible is unsure along a side as its far end is; the near face is a measured surface, as
-    sure as the best-known direction of the box.
+
+def _pinned(cov_m2: Array, axes: Array, shares: Array, face_sigma_m: float) -> Array:
+    """Covariances (K, 2, 2) with the doubt about the far end taken out, in proportion to the shares.
+
+    The centre of what is visible is as unsure along a side as its far end is; the near face is a measured surface.
     """
-    best = np.linalg.eigvalsh(cov_m2)[..., :1]
-    along = np.einsum("...ki,...ij,...kj->...k", axes, cov_m2, axes)
-    scale = np.sqrt((shares * best + (1 - shares) * along) / along)
-    stretch = np.einsum("...ki,...k,...kj->...ij", axes, scale, axes)
+    along = np.einsum("kai,kij,kaj->ka", axes, cov_m2, axes)
+    face = np.minimum(along, face_sigma_m**2)
+    stretch = _along(axes, np.sqrt((shares * face + (1 - shares) * along) / along))
     return np.asarray(stretch @ cov_m2 @ stretch)
 
 
-def known_centers(view: View, known_m: Array, truncation: float) -> tuple[Array, Array]:
-    """Where the centre of an object of known size is, given the part of it that is visible.
+def _along(axes: Array, diagonal: Array) -> Array:
+    """(K, 2, 2) matrices that are diagonal in the axes of the boxes."""
+    return np.asarray(np.einsum("kai,ka,kaj->kij", axes, diagonal, axes))
+
+
+def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
+    """Where the centres of objects of known size are, given the part of them that is visible.
 
     Args:
-        view: the visible part.
-        known_m: (..., 2) extents of the whole.
-        truncation: 1-sigma, as a fraction of the visible extent, of an end that may not be one.
+        view: the visible parts.
+        known_m: (K, 2) extents of the whole.
 
     Returns:
-        Centres (..., 2) and their covariance (..., 2, 2). A visible part that may lie anywhere within the whole is
+        Centres (K, 2) and their covariance (K, 2, 2). A visible part that may lie anywhere within the whole is
         uniformly distributed, of variance width^2 / 12.
     """
     hidden_m = known_m - view.sizes_m
-    shift_m = -0.5 * view.shares * hidden_m
-    loose = 1 - np.abs(view.shares)
-    variance = (loose * hidden_m) ** 2 / 12 + (loose * truncation * view.sizes_m) ** 2
-    cov = view.cov_m2 + np.einsum("...ki,...k,...kj->...ij", view.axes, variance, view.axes)
-    return view.centers_m + np.einsum("...k,...ki->...i", shift_m, view.axes), cov
+    shift_m = np.einsum("ka,kai->ki", -0.5 * view.shares * hidden_m, view.axes)
+    anywhere = ((1 - np.abs(view.shares)) * hidden_m) ** 2 / 12
+    return view.centers_m + shift_m, view.cov_m2 + _along(view.axes, anywhere)
 
 
 def filtered_sizes(
@@ -155,6 +147,5 @@ def faced_forward(
     quarters = np.where(vehicle, np.round(off_rad / _QUARTER), 2.0)
     tolerance = np.where(vehicle, _TURN_TOLERANCE_RAD, _QUARTER + 0.2)
     quarters = np.where(moving & (np.abs(off_rad) > tolerance), quarters, 0.0)
-    turned = sizes_m.copy()
-    turned[:, :2] = np.where((quarters % 2 == 1)[:, None], sizes_m[:, 1::-1], sizes_m[:, :2])
+    turned = np.column_stack([_swapped(sizes_m[:, :2], quarters), sizes_m[:, 2]])
     return wrap_angle(yaws_rad + quarters * _QUARTER), turned

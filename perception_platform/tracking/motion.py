@@ -16,6 +16,7 @@ from perception_platform.core.objects import Ints, ObjectClass
 from perception_platform.tracking.config import TrackerConfig
 
 STANDING, MOVING = 0, 1
+_MOST_LOG_ODDS = 20.0
 _RESIDUAL_SPEED_MPS = 0.02  # keeps the standing model's covariance invertible
 
 
@@ -54,7 +55,7 @@ class MotionModel:
     moving_prior: Array
     stands_for_s: Array
     moves_for_s: Array
-    standing_drift_m: float
+    standing_drift_m: Array
 
     @classmethod
     def from_config(cls, config: TrackerConfig) -> MotionModel:
@@ -66,7 +67,7 @@ class MotionModel:
             moving_prior=np.array([r.moving_prior for r in rows]),
             stands_for_s=np.array([r.stands_for_s for r in rows]),
             moves_for_s=np.array([r.moves_for_s for r in rows]),
-            standing_drift_m=config.standing_drift_m,
+            standing_drift_m=np.array([r.standing_drift_m for r in rows]),
         )
 
     def start(self, position_m: Array, position_cov_m2: Array, class_ids: Ints) -> MotionState:
@@ -102,7 +103,7 @@ class MotionModel:
         """(N, 2, 4, 4) process noise; of the moving model: continuous white noise acceleration (ibid., 6.2.2)."""
         noise = np.zeros((len(class_ids), 2, 4, 4))
         diagonal = np.arange(2)
-        noise[:, STANDING, diagonal, diagonal] = self.standing_drift_m**2 * dt_s
+        noise[:, STANDING, diagonal, diagonal] = (self.standing_drift_m[class_ids] ** 2 * dt_s)[:, None]
         noise[:, STANDING, 2 + diagonal, 2 + diagonal] = _RESIDUAL_SPEED_MPS**2
         density = (self.speed_change_mps[class_ids] ** 2)[:, None]
         noise[:, MOVING, diagonal, diagonal] = density * dt_s**3 / 3
@@ -112,13 +113,16 @@ class MotionModel:
         return noise
 
 
-def update(state: MotionState, position_m: Array, position_cov_m2: Array) -> MotionState:
+def update(
+    state: MotionState, position_m: Array, position_cov_m2: Array, moving_odds_per_look: float
+) -> MotionState:
     """Kalman update of both models with one measured position an object.
 
     Args:
         state: N predicted states.
         position_m: (N, 2) measured positions.
         position_cov_m2: (N, 2, 2) their covariances, positive definite.
+        moving_odds_per_look: most that the measurement may speak for moving, as a factor on the odds.
 
     Returns:
         The states after it. The models are weighed anew by how well each foresaw the measurement.
@@ -133,11 +137,13 @@ def update(state: MotionState, position_m: Array, position_cov_m2: Array) -> Mot
     keep[..., :, :2] -= gain
     cov = keep @ state.cov @ _transposed(keep) + gain @ position_cov_m2[:, None] @ _transposed(gain)
     distance2 = np.einsum("nki,nkij,nkj->nk", innovation, information, innovation)
-    log_weight = np.log(state.weight) - 0.5 * (distance2 + np.linalg.slogdet(innovation_cov)[1])
-    weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
+    log_likelihood = -0.5 * (distance2 + np.linalg.slogdet(innovation_cov)[1])
+    for_moving = log_likelihood[:, MOVING] - log_likelihood[:, STANDING]
+    odds = state.weight[:, MOVING] / state.weight[:, STANDING]
+    odds = odds * np.exp(np.clip(for_moving, -_MOST_LOG_ODDS, np.log(moving_odds_per_look)))
     # Neither model may die out for good: an object that stood for an hour can still start.
-    weight = np.maximum(weight / weight.sum(axis=1, keepdims=True), 1e-6)
-    return MotionState(mean, cov, weight / weight.sum(axis=1, keepdims=True))
+    moving = np.clip(odds / (1 + odds), 1e-6, 1 - 1e-6)
+    return MotionState(mean, cov, np.stack([1 - moving, moving], axis=1))
 
 
 def _mix(state: MotionState, transition: Array) -> MotionState:

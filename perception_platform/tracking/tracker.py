@@ -137,7 +137,7 @@ class Tracker:
     def _measured(self, table: TrackTable, sightings: Sightings, dt_s: float) -> TrackTable:
         """Motion, extent and heading after the detections. What grows or shrinks is the unseen end, see extent.py."""
         config = self._config
-        view = view_boxes(sightings, table.yaws_rad, config.size_points)
+        view = view_boxes(sightings, table.yaws_rad, config)
         seen_m = np.column_stack([view.sizes_m, sightings.sizes_m[:, 2]])
         sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
         grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
@@ -146,7 +146,7 @@ class Tracker:
         rise = -np.expm1(-dt_s / _HEIGHT_TIME_S)
         return replace(
             table,
-            motion=update(held, *known_centers(view, sizes_m[:, :2], config.truncation)),
+            motion=update(held, *known_centers(view, sizes_m[:, :2]), config.moving_odds_per_look),
             z_m=table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m),
             sizes_m=sizes_m,
             yaws_rad=yaws_rad,
