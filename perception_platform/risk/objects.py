@@ -19,6 +19,7 @@ from perception_platform.risk.measures import (
 from perception_platform.risk.path import Path, outline
 
 PREDICTION_STEP_S = 0.1
+TIME_GAP_S = 0.5  # an object that leaves the path less than this before the robot comes counts as met
 
 
 def track_corners(tracks: Tracks, ego: EgoState) -> Array:
@@ -82,10 +83,11 @@ def _add_crossings(
     shift = velocities[moving, None, None, :] * times_s[None, :, None, None]
     sd = path.coordinates(edges_m[moving, None] + shift)
     s, travelled = sd[..., 0], (path.speed_mps * times_s)[None, :, None]
+    time_gap_m = path.speed_mps * TIME_GAP_S
     met = (
         (sd[..., 1] > path.right_m)
         & (sd[..., 1] < path.left_m)
-        & (s < path.front_m + travelled)
+        & (s < path.front_m + travelled + time_gap_m)
         & (s > path.rear_m + travelled)
     )
     hit = met.any(axis=(1, 2))

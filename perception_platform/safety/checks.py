@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from perception_platform.core.sensor_data import SensorHealth, SensorStatus
@@ -169,14 +170,13 @@ def _check_command(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
         )
 
 
-def usable_findings(findings: tuple[Finding, ...], config: GateConfig) -> Iterator[Finding]:
-    """Findings of the risk stage; one whose limit is not a number of at least zero becomes a stop."""
+def usable_findings(findings: tuple[Finding, ...]) -> Iterator[Finding]:
+    """Findings of the risk stage; one whose limit is not a finite number of at least zero becomes a stop."""
     for finding in findings:
-        if finding.action is Action.PROCEED or finding.speed_limit_mps >= 0:
+        limit_mps = finding.speed_limit_mps
+        if math.isfinite(limit_mps) and limit_mps >= 0:
             yield finding
         else:
-            yield fault_finding(
-                Reason.MALFORMED_INPUT,
-                config,
-                detail=f"limit {finding.speed_limit_mps} of {finding.reason.name}",
-            )
+            text = f"limit {limit_mps} m/s makes no sense: stop ({finding.text})"
+            action = min(finding.action, Action.STOP)
+            yield replace(finding, action=action, speed_limit_mps=0.0, text=text)

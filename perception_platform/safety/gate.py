@@ -110,7 +110,7 @@ class SafetyGate:
         found: list[Finding] = []
         stale = any(f.reason is Reason.ASSESSMENT_STALE for f in faults)
         if inputs.assessment is not None and not stale:
-            found += usable_findings(inputs.assessment.value.findings, self._config)
+            found += usable_findings(inputs.assessment.value.findings)
         if inputs.ego is not None and math.isfinite(inputs.ego.value.velocity_mps[0]):
             field = check_field(
                 (seen.value for seen in inputs.obstacles.values()), inputs.ego.value, self._config

@@ -1,0 +1,68 @@
+"""The swept path: straight, on an arc, and backing up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception_platform.core.geometry import Transform
+from perception_platform.core.sensor_data import EgoState
+from perception_platform.risk.path import along_arc, outline, predict_path
+
+FOOTPRINT = np.array([[0.5, 0.3], [-0.4, 0.3], [-0.4, -0.3], [0.5, -0.3]])
+
+
+def ego(vx_mps: float, yaw_rate_radps: float = 0.0) -> EgoState:
+    return EgoState(0, Transform.identity(), (vx_mps, 0.0), yaw_rate_radps)
+
+
+def test_straight_path_is_the_footprint_with_its_margin() -> None:
+    path = predict_path(ego(1.0), FOOTPRINT, 0.1)
+    assert (path.front_m, path.rear_m) == pytest.approx((0.5, -0.4))
+    assert (path.right_m, path.left_m) == pytest.approx((-0.4, 0.4))
+    assert path.in_band(path.coordinates(np.array([[2.0, 0.39], [2.0, 0.41], [-1.0, 0.0]]))).tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_backing_up_looks_behind() -> None:
+    path = predict_path(ego(-0.5), FOOTPRINT, 0.1)
+    assert path.front_m == pytest.approx(0.4)
+    inside = path.in_band(path.coordinates(np.array([[-2.0, 0.0], [2.0, 0.0]])))
+    assert inside.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("vx", [1.0, -1.0])
+@pytest.mark.parametrize("yaw_rate", [0.5, -0.5])
+def test_a_robot_that_keeps_turning_meets_the_point_at_the_predicted_way(vx: float, yaw_rate: float) -> None:
+    """Drive the robot along its arc for a time and see where its own origin got to: s is the way, d is zero."""
+    t_s = 1.2
+    moved = ego(vx, yaw_rate)
+    heading = yaw_rate * t_s
+    radius = vx / yaw_rate
+    point = np.array([[radius * np.sin(heading), radius * (1 - np.cos(heading))]])
+    path = predict_path(moved, FOOTPRINT, 0.0)
+    s, d = path.coordinates(point)[0]
+    assert (s, d) == pytest.approx((abs(vx) * t_s, 0.0), abs=1e-9)
+
+
+def test_corners_swing_out_of_the_straight_band_on_an_arc() -> None:
+    straight, turning = (predict_path(ego(1.0, w), FOOTPRINT, 0.0) for w in (0.0, 1.0))
+    assert turning.left_m - turning.right_m > straight.left_m - straight.right_m
+
+
+@given(st.floats(-1.5, 1.5), st.floats(0.0, 3.0), st.floats(-0.5, 0.5))
+def test_left_and_right_turns_mirror_each_other(curvature: float, x: float, y: float) -> None:
+    here = along_arc(np.array([[x, y]]), 1.0, curvature)[0]
+    mirrored = along_arc(np.array([[x, -y]]), 1.0, -curvature)[0]
+    assert here == pytest.approx(mirrored * [1, -1], abs=1e-6)
+
+
+def test_outline_walks_the_edges() -> None:
+    square = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+    points = outline(square, samples=2)[0]
+    assert points.tolist() == [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [0, 0.5]]

@@ -1,0 +1,331 @@
+"""The gate: starts stopped, stops on every fault, passes on what the surroundings ask for, never more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perception_platform.core.lineage import Lineage, SourceStamp
+from perception_platform.core.objects import Tracks
+from perception_platform.core.sensor_data import SensorHealth, SensorProblem, SensorStatus
+from perception_platform.core.time import from_s
+from perception_platform.core.verdicts import Action, Assessment, Decision, Finding, GateState, Reason
+from perception_platform.risk.assess import assess
+from perception_platform.risk.config import RiskConfig
+from perception_platform.robot.load import load_robot
+from perception_platform.safety.config import GateConfig
+from perception_platform.safety.faults import FAULTS, SURROUNDINGS
+from perception_platform.safety.gate import SafetyGate
+from perception_platform.safety.inputs import Event, GateInputs, Seen
+from test.unit.scenes import ego_state, points, post
+
+ROBOT = load_robot("amr")
+CONFIG = GateConfig.from_robot(ROBOT)
+PERIOD_NS = CONFIG.period_ns
+NO_RISKS = assess(
+    0, Tracks.empty(0, "odom"), (), ego_state(), RiskConfig.from_robot(ROBOT), latency_s=0.0
+).objects
+
+
+def assessment(t_ns: int, *findings: Finding) -> Assessment:
+    return Assessment(t_ns, findings, NO_RISKS, Lineage((SourceStamp("lidar_top", t_ns),)))
+
+
+def healthy(now_ns: int, speed_mps: float = 1.0, findings: tuple[Finding, ...] = ()) -> GateInputs:
+    """Everything fresh, nothing in the way."""
+    captured_ns = now_ns - from_s(0.1)
+    return GateInputs(
+        assessment=Seen(assessment(captured_ns, *findings), 0.05),
+        ego=Seen(ego_state(speed_mps, t_ns=now_ns - from_s(0.02)), 0.02),
+        obstacles={
+            "lidar_top": Seen(points((9.0, 0.0, 0.5), t_ns=captured_ns), 0.05),
+            "scan_front": Seen(points((9.0, 0.0, 0.2), sensor="scan_front", t_ns=captured_ns), 0.05),
+        },
+        command=Seen((1.0, 0.0, 0.2), 0.05),
+    )
+
+
+def finding(action: Action, limit_mps: float = 0.0) -> Finding:
+    return Finding(Reason.OBJECT_IN_PATH, action, limit_mps, "gap", 1.0, 1.5, "m", track_ids=(3,))
+
+
+def running_gate(config: GateConfig = CONFIG) -> tuple[SafetyGate, int]:
+    """A gate that has had a complete set of inputs, and the time of its next beat."""
+    gate = SafetyGate(config)
+    assert gate.step(from_s(10.0), healthy(from_s(10.0))).action is Action.PROCEED
+    return gate, from_s(10.0) + PERIOD_NS
+
+
+def step_with(**changes: object) -> Decision:
+    gate, now_ns = running_gate()
+    return gate.step(now_ns, replace(healthy(now_ns), **changes))
+
+
+def test_an_empty_start_is_a_stop_and_says_what_it_waits_for() -> None:
+    decision = SafetyGate(CONFIG).step(0, GateInputs())
+    assert (decision.action, decision.state) == (Action.STOP, GateState.STARTING)
+    assert decision.output_mps == (0.0, 0.0, 0.0)
+    assert decision.latency_ns == -1
+    assert set(decision.reasons) == {
+        Reason.STARTING,
+        Reason.ASSESSMENT_MISSING,
+        Reason.ODOMETRY_MISSING,
+        Reason.OBSTACLES_MISSING,
+    }
+
+
+def test_with_all_inputs_it_lets_the_command_through_and_counts_its_beats() -> None:
+    gate, now_ns = running_gate()
+    decision = gate.step(now_ns, healthy(now_ns))
+    assert (decision.action, decision.state, decision.sequence) == (Action.PROCEED, GateState.NORMAL, 1)
+    assert decision.output_mps == (1.0, 0.0, 0.2)
+    assert decision.latency_ns == from_s(0.1)
+    assert decision.lineage.sources == (SourceStamp("lidar_top", now_ns - from_s(0.1)),)
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "speed_mps", "decel"),
+    [
+        (Action.LIMIT, GateState.LIMITED, 1.0, CONFIG.service_decel_mps2),
+        (Action.STOP, GateState.STOPPING, 1.0, CONFIG.service_decel_mps2),
+        (Action.STOP, GateState.STOPPED, 0.0, CONFIG.service_decel_mps2),
+        (Action.EMERGENCY_STOP, GateState.STOPPING, 1.0, CONFIG.emergency_decel_mps2),
+    ],
+)
+def test_what_the_risk_stage_asks_for_is_done(
+    action: Action, state: GateState, speed_mps: float, decel: float
+) -> None:
+    gate, now_ns = running_gate()
+    limit = 0.4 if action is Action.LIMIT else 0.0
+    decision = gate.step(now_ns, healthy(now_ns, speed_mps, (finding(action, limit),)))
+    assert (decision.action, decision.state, decision.deceleration_mps2) == (action, state, decel)
+    assert decision.findings[0].track_ids == (3,)
+    assert decision.output_mps == pytest.approx((limit, 0.0, 0.2 * limit))
+
+
+STALE_S = CONFIG.input_timeout_s + 0.01
+
+
+@pytest.mark.parametrize("silent", ["assessment", "ego"])
+@pytest.mark.parametrize("how", ["silence", "old stamp", "nan silence"])
+def test_stale_inputs_stop(silent: str, how: str) -> None:
+    gate, now_ns = running_gate()
+    inputs = healthy(now_ns)
+    seen = getattr(inputs, silent)
+    if how == "old stamp":
+        gate = SafetyGate(CONFIG)
+        seen = Seen(replace(seen.value, t_ns=now_ns - from_s(STALE_S)), 0.01)
+    else:
+        seen = Seen(seen.value, math.nan if how == "nan silence" else STALE_S)
+    decision = gate.step(now_ns, replace(inputs, **{silent: seen}))
+    stale = Reason.ASSESSMENT_STALE if silent == "assessment" else Reason.ODOMETRY_STALE
+    assert (decision.action, decision.state) == (Action.STOP, GateState.FAULT)
+    assert stale in decision.reasons
+
+
+def test_stale_obstacles_of_one_required_sensor_stop() -> None:
+    fresh = healthy(from_s(10.0) + PERIOD_NS).obstacles
+    stale = {**fresh, "scan_front": Seen(fresh["scan_front"].value, STALE_S)}
+    decision = step_with(obstacles=stale)
+    assert decision.action is Action.STOP
+    assert decision.findings[0].sensor == "scan_front"
+
+
+def test_a_stamp_from_the_future_stops_and_a_small_offset_does_not() -> None:
+    now_ns = from_s(10.0) + PERIOD_NS
+    for ahead_s, action in ((0.04, Action.PROCEED), (5.0, Action.STOP)):
+        ego = Seen(ego_state(1.0, t_ns=now_ns + from_s(ahead_s)), 0.0)
+        assert step_with(ego=ego).action is action
+
+
+def test_stamps_that_go_backwards_stop_and_are_forgiven_after_the_hold() -> None:
+    gate, now_ns = running_gate()
+    old = Seen(assessment(from_s(10.0) - from_s(0.2)), 0.0)
+    decision = gate.step(now_ns, replace(healthy(now_ns), assessment=old))
+    assert Reason.BACKWARDS_STAMP in decision.reasons
+    later_ns = now_ns
+    actions = []
+    for _ in range(6):
+        later_ns += PERIOD_NS
+        actions.append(gate.step(later_ns, healthy(later_ns)).action)
+    assert actions[0] is Action.STOP
+    assert actions[-1] is Action.PROCEED
+
+
+def test_a_clock_that_steps_back_stops_and_the_gate_recovers() -> None:
+    gate, _ = running_gate()
+    now_ns = from_s(3.0)
+    assert Reason.BACKWARDS_STAMP in gate.step(now_ns, healthy(now_ns)).reasons
+    actions = [gate.step(now_ns + i * PERIOD_NS, healthy(now_ns + i * PERIOD_NS)).action for i in range(1, 8)]
+    assert actions[0] is Action.STOP
+    assert actions[-1] is Action.PROCEED
+
+
+def test_a_late_beat_limits() -> None:
+    gate, now_ns = running_gate()
+    late_ns = now_ns + 5 * PERIOD_NS
+    decision = gate.step(late_ns, healthy(late_ns))
+    assert decision.reasons == (Reason.GATE_OVERRUN,)
+    assert decision.speed_limit_mps == pytest.approx(0.5 * CONFIG.max_speed_mps)
+
+
+def test_old_data_behind_a_fresh_assessment_limits() -> None:
+    now_ns = from_s(10.0) + PERIOD_NS
+    old = replace(
+        assessment(now_ns - from_s(0.1)), lineage=Lineage((SourceStamp("lidar_top", now_ns - from_s(0.35)),))
+    )
+    assert step_with(assessment=Seen(old, 0.0)).reasons == (Reason.LATENCY_OVER_BOUND,)
+    unknown = replace(assessment(now_ns - from_s(0.1)), lineage=Lineage())
+    assert step_with(assessment=Seen(unknown, 0.0)).reasons == (Reason.LATENCY_OVER_BOUND,)
+
+
+@pytest.mark.parametrize(
+    ("sensor", "status", "silence_s", "expected"),
+    [
+        ("lidar_top", SensorStatus.OK, 0.5, Action.PROCEED),
+        ("lidar_top", SensorStatus.DEGRADED, 0.5, Action.LIMIT),
+        ("lidar_top", SensorStatus.FAILED, 0.5, Action.STOP),
+        ("lidar_top", SensorStatus.OK, 3.5, Action.STOP),
+        ("lidar_top", SensorStatus.OK, math.nan, Action.STOP),
+        ("camera_front", SensorStatus.FAILED, 0.5, Action.LIMIT),
+    ],
+)
+def test_health_reports(sensor: str, status: SensorStatus, silence_s: float, expected: Action) -> None:
+    problems = () if status is SensorStatus.OK else (SensorProblem.LOW_RATE,)
+    health = SensorHealth(0, sensor, status, problems, 10.0, 0.1, 1, 0, 0, 0, (), "as it is")
+    assert step_with(health={sensor: Seen(health, silence_s)}).action is expected
+
+
+def test_a_required_camera_has_to_report() -> None:
+    config = replace(CONFIG, reporting_sensors=("camera_front",))
+    decision = SafetyGate(config).step(from_s(1.0), healthy(from_s(1.0)))
+    assert Reason.SENSOR_FAILED in decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("reason", "action"),
+    [
+        (Reason.PUBLISHER_LOST, Action.STOP),
+        (Reason.MALFORMED_INPUT, Action.LIMIT),
+        (Reason.DEADLINE_MISSED, Action.LIMIT),
+    ],
+)
+def test_events_act_as_their_row_says(reason: Reason, action: Action) -> None:
+    decision = step_with(events=(Event(reason, "scan without ranges", "scan_front"),))
+    assert decision.action is action
+    assert "scan without ranges" in decision.findings[0].text
+
+
+@pytest.mark.parametrize("command", [None, Seen((1.0, 0.0, 0.0), 0.6), Seen((math.nan, 0.0, 0.0), 0.0)])
+def test_without_a_good_command_nothing_comes_out(command: Seen[tuple[float, float, float]] | None) -> None:
+    decision = step_with(command=command)
+    assert decision.output_mps == (0.0, 0.0, 0.0)
+    assert decision.command_mps is None
+
+
+@pytest.mark.parametrize("velocity", [(math.nan, 0.0), (0.5, math.inf)])
+def test_a_speed_that_is_no_number_stops(velocity: tuple[float, float]) -> None:
+    now_ns = from_s(10.0) + PERIOD_NS
+    ego = replace(ego_state(0.5, t_ns=now_ns), velocity_mps=velocity)
+    assert step_with(ego=Seen(ego, 0.0)).action <= Action.STOP
+
+
+@pytest.mark.parametrize("limit", [math.nan, math.inf, -1.0])
+def test_a_limit_that_makes_no_sense_is_a_stop(limit: float) -> None:
+    gate, now_ns = running_gate()
+    decision = gate.step(now_ns, healthy(now_ns, 1.0, (finding(Action.LIMIT, limit),)))
+    assert decision.action is Action.STOP
+    assert "makes no sense" in decision.findings[0].text
+
+
+def test_the_gate_sees_points_that_the_risk_stage_overlooked() -> None:
+    now_ns = from_s(10.0) + PERIOD_NS
+    near = post(0.45 + 0.3, t_ns=now_ns - from_s(0.1))
+    obstacles = {**healthy(now_ns).obstacles, "lidar_top": Seen(near, 0.05)}
+    decision = step_with(obstacles=obstacles)
+    assert decision.action is Action.EMERGENCY_STOP
+    assert decision.reasons == (Reason.POINTS_IN_FIELD,)
+    assert decision.findings[0].margin < 0
+
+
+def test_the_field_looks_where_the_robot_goes() -> None:
+    now_ns = from_s(10.0) + PERIOD_NS
+    behind = post(-0.45 - 0.2, t_ns=now_ns - from_s(0.1))
+    obstacles = {**healthy(now_ns).obstacles, "lidar_top": Seen(behind, 0.05)}
+    assert step_with(obstacles=obstacles).action is Action.PROCEED
+    backwards = Seen(ego_state(-1.0, t_ns=now_ns), 0.0)
+    assert step_with(obstacles=obstacles, ego=backwards).action is Action.EMERGENCY_STOP
+
+
+def test_a_stop_is_held_for_a_while_after_its_reason_is_gone() -> None:
+    gate, now_ns = running_gate()
+    gate.step(now_ns, healthy(now_ns, 1.0, (finding(Action.STOP),)))
+    states = []
+    for i in range(1, 8):
+        t_ns = now_ns + i * PERIOD_NS
+        states.append((gate.step(t_ns, healthy(t_ns)).reasons, i * PERIOD_NS / 1e9))
+    held = [t for reasons, t in states if reasons == (Reason.HOLD,)]
+    assert max(held) < CONFIG.hold_s
+    assert states[-1][0] == ()
+    assert len(held) == 3
+
+
+def test_a_latched_stop_stays_until_it_is_reset() -> None:
+    config = replace(CONFIG, latch_on=frozenset({Reason.PUBLISHER_LOST}))
+    gate, now_ns = running_gate(config)
+    gate.step(now_ns, replace(healthy(now_ns), events=(Event(Reason.PUBLISHER_LOST, "risk"),)))
+    for i in range(1, 40):
+        decision = gate.step(now_ns + i * PERIOD_NS, healthy(now_ns + i * PERIOD_NS))
+    assert (decision.action, decision.latched) == (Action.STOP, True)
+    gate.reset()
+    for i in range(40, 50):
+        decision = gate.step(now_ns + i * PERIOD_NS, healthy(now_ns + i * PERIOD_NS))
+    assert (decision.action, decision.latched) == (Action.PROCEED, False)
+
+
+def test_every_reason_is_a_fault_with_a_row_or_a_finding_of_the_surroundings() -> None:
+    assert set(FAULTS) | SURROUNDINGS == set(Reason)
+    assert not set(FAULTS) & SURROUNDINGS
+    for reason, row in FAULTS.items():
+        assert row.text, reason
+        assert (row.action is Action.LIMIT) == (0 < row.speed_share < 1), reason
+
+
+speeds = st.floats(-3.0, 3.0)
+
+
+@given(
+    command=st.tuples(speeds, speeds, speeds),
+    speed_mps=st.floats(-1.5, 1.5),
+    limits=st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=3),
+    silence_s=st.floats(allow_nan=True, allow_infinity=True),
+)
+def test_nothing_comes_out_faster_than_command_or_limit(
+    command: tuple[float, float, float], speed_mps: float, limits: list[float], silence_s: float
+) -> None:
+    gate, now_ns = running_gate()
+    inputs = healthy(now_ns, speed_mps, tuple(finding(Action.LIMIT, limit) for limit in limits))
+    inputs = replace(inputs, command=Seen(command, 0.0), assessment=Seen(inputs.assessment.value, silence_s))
+    decision = gate.step(now_ns, inputs)
+    out = decision.output_mps
+    assert math.hypot(*out[:2]) <= min(math.hypot(*command[:2]), decision.speed_limit_mps) + 1e-9
+    assert abs(out[2]) <= min(abs(command[2]), CONFIG.max_yaw_rate_radps) + 1e-9
+    assert 0 <= decision.speed_limit_mps <= CONFIG.max_speed_mps
+    if not silence_s <= CONFIG.input_timeout_s or any(not 0 <= limit < math.inf for limit in limits):
+        assert decision.action <= Action.STOP
+        assert out == (0.0, 0.0, 0.0)
+
+
+@given(st.lists(st.sampled_from([Action.EMERGENCY_STOP, Action.STOP, Action.LIMIT]), min_size=1, max_size=4))
+def test_the_strictest_finding_binds(actions: list[Action]) -> None:
+    gate, now_ns = running_gate()
+    findings = tuple(finding(a, 0.5 if a is Action.LIMIT else 0.0) for a in actions)
+    decision = gate.step(now_ns, healthy(now_ns, 1.0, findings))
+    assert decision.action is min(actions)
+    assert decision.findings[0].action is min(actions)
+    assert np.isclose(decision.speed_limit_mps, 0.5 if min(actions) is Action.LIMIT else 0.0)
