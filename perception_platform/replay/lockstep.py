@@ -15,7 +15,7 @@ from typing import Any
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import StageTiming
 from perception_platform.core.objects import Detections, Tracks
-from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
+from perception_platform.core.sensor_data import EgoState, Image, PointCloud
 from perception_platform.core.time import from_ms, from_s, to_s
 from perception_platform.core.verdicts import Assessment, Reason
 from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
@@ -32,6 +32,7 @@ from perception_platform.safety.inputs import Event, GateInputs, Seen
 from perception_platform.tracking.tracker import Tracker
 
 IMAGE_MAX_AGE_NS = from_ms(150)
+TRACKS_MAX_SILENCE_S = TOPICS["tracks"].deadline_periods / (TOPICS["tracks"].rate_hz or 1.0)
 
 
 @dataclass(order=True, slots=True)
@@ -79,7 +80,7 @@ class Lockstep:
         self._ego: _Received | None = None
         self._command: _Received | None = None
         self._assessment: _Received | None = None
-        self._tracks: Tracks | None = None
+        self._tracks: _Received | None = None
         self._obstacles: dict[str, _Received] = {}
         self._images: dict[str, Image] = {}
         self._waiting: dict[str, PointCloud] = {}
@@ -174,8 +175,18 @@ class Lockstep:
         points = replace(cloud, frame_id=self._robot.base_frame, xyz_m=xyz_m)
         self._obstacles[sensor] = _Received(points, now_ns)
         self.frames.processed[sensor] += 1
-        if self._tracks is not None:
-            self._assess(self._tracks, max(self._tracks.t_ns, cloud.t_ns), now_ns)
+        tracks = self._fresh_tracks(cloud.t_ns, now_ns)
+        if tracks is not None and self._ego is not None:
+            self._assess(tracks, max(tracks.t_ns, cloud.t_ns), now_ns)
+
+    def _fresh_tracks(self, t_ns: int, now_ns: int) -> Tracks | None:
+        """Tracks that a scan may be assessed with: none that stayed away, and none at all without a lidar."""
+        if not self._robot.lidars:
+            return Tracks.empty(t_ns, self._robot.odom_frame)
+        if self._tracks is None or self._tracks.seen(now_ns).silence_s > TRACKS_MAX_SILENCE_S:
+            return None
+        tracks: Tracks = self._tracks.value
+        return tracks
 
     def _on_sweep(self, sensor: str, message: Any, now_ns: int) -> None:
         cloud = cloud_from_msg(message, sensor)
@@ -230,7 +241,7 @@ class Lockstep:
         self._at(done_ns, lambda t_ns: self._tracked(tracks, t_ns))
 
     def _tracked(self, tracks: Tracks, now_ns: int) -> None:
-        self._tracks = tracks
+        self._tracks = _Received(tracks, now_ns)
         assessment = self._assess(tracks, tracks.t_ns, now_ns)
         self._records.tracks(tracks, assessment.objects, self._ego_now())
 
@@ -258,7 +269,6 @@ class Lockstep:
             assessment=self._assessment.seen(now_ns) if self._assessment else None,
             ego=self._ego.seen(now_ns) if self._ego else None,
             obstacles={name: got.seen(now_ns) for name, got in sorted(self._obstacles.items())},
-            health=self._health(now_ns),
             command=self._command.seen(now_ns) if self._command else None,
             events=tuple(self._events),
         )
@@ -268,9 +278,6 @@ class Lockstep:
         decision = replace(decision, lineage=decision.lineage.then(stage))
         self._records.decision(decision, self._ego.value if self._ego else None)
         self._at(now_ns + self._gate_config.period_ns, self._beat)
-
-    def _health(self, now_ns: int) -> Mapping[str, Seen[SensorHealth]]:
-        return {}
 
     def _timed(self, stage: str, step: Callable[[], Any]) -> Any:
         began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perception_platform.core.errors import InputError
+from perception_platform.core.time import to_s
 
 STOP_WITHIN_S = 0.3
 RELEASE_WITHIN_S = 0.5
@@ -70,6 +72,18 @@ def load_truth(path: Path) -> Truth:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(path, first["msg"], ".".join(str(part) for part in first["loc"])) from error
+
+
+def check_run(decisions_file: Path, start_ns: int, truth: Truth) -> list[WindowResult]:
+    """Hold the decisions of a run's ``decisions.jsonl`` against its recording's truth.
+
+    A live run begins with the stop in which every gate starts: what comes before the first beat of a started
+    gate is left out.
+    """
+    lines = [json.loads(line) for line in decisions_file.read_text(encoding="utf-8").splitlines()]
+    started = [line for line in lines if line["state"] != "starting"]
+    times_s = [to_s(line["t_ns"] - start_ns) for line in started]
+    return check_windows(times_s, [line["action"] for line in started], truth.windows)
 
 
 def check_windows(

@@ -203,8 +203,11 @@ def test_health_reports(sensor: str, status: SensorStatus, silence_s: float, exp
 
 def test_a_required_camera_has_to_report() -> None:
     config = replace(CONFIG, reporting_sensors=("camera_front",))
-    decision = SafetyGate(config).step(from_s(1.0), healthy(from_s(1.0)))
-    assert Reason.SENSOR_FAILED in decision.reasons
+    inputs = healthy(from_s(1.0))
+    assert Reason.SENSOR_FAILED in SafetyGate(config).step(from_s(1.0), inputs).reasons
+    fine = SensorHealth(0, "camera_front", SensorStatus.OK, (), 10.0, 0.1, 1, 0, 0, 0, (), "fine")
+    reported = replace(inputs, health={"camera_front": Seen(fine, 0.5)})
+    assert SafetyGate(config).step(from_s(1.0), reported).action is Action.PROCEED
 
 
 @pytest.mark.parametrize(
