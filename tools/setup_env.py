@@ -25,7 +25,7 @@ LOG = VENV / "setup.log"
 NUMPY_1 = VENV / "numpy1"
 CONSTRAINTS = ROOT / "constraints.txt"
 # All that demo, tests and checks use. torch is left to those who train.
-EXTRAS = "ros,build,lidar-drivers,view,scan-matching,dev"
+EXTRAS = "ros,build,lidar-drivers,view,scan-matching,test,dev"
 WITHOUT_DEPENDENCIES = "ouster-sdk"  # pyproject.toml says why
 LOG_TAIL_LINES = 25
 BEGUN = "begun"
@@ -130,27 +130,26 @@ def build_messages() -> None:
     )
 
 
-def robots_numpy() -> str | None:
-    """The requirement for the numpy of a robot's ROS, or None where it has no wheel (Python 3.13)."""
+def robots_numpy() -> str:
+    """The requirement for the numpy that a robot's ROS messages were compiled against."""
     found = re.search(r"^# robot: (numpy==\S+)$", CONSTRAINTS.read_text(), re.MULTILINE)
     if found is None:
         raise SystemExit(f"set-up: {CONSTRAINTS.name} has no line '# robot: numpy==…'")
-    return found[1] if sys.version_info < (3, 13) else None
+    return found[1]
 
 
 def install_robots_numpy() -> None:
     """Put a robot's numpy beside the newer one; with its folder on PYTHONPATH it is the one imported."""
     shutil.rmtree(NUMPY_1, ignore_errors=True)
-    requirement = robots_numpy()
-    if requirement is not None:
-        pip_install("--no-deps", "--target", NUMPY_1, requirement)
+    if sys.version_info < (3, 13):  # it has no wheel for later ones
+        pip_install("--no-deps", "--target", NUMPY_1, robots_numpy())
 
 
 STEPS = (
     Step("virtual environment", place_and_python, make_venv),
     Step("wheels and the project", packaging, install_wheels),
     Step("ROS messages", messages, build_messages),
-    Step("numpy of a robot", lambda: [str(robots_numpy()).encode()], install_robots_numpy),
+    Step("numpy of a robot", lambda: [robots_numpy().encode()], install_robots_numpy),
 )
 
 
