@@ -28,6 +28,7 @@ from perception_platform.robot.supervisor import Event, Supervisor, node_command
 MATCH_WITHIN_S = 30.0
 GRACE_S = 15.0  # on top of waiting and playing, before a run counts as hung
 POLL_S = 0.05
+MOST_RESTARTS = 3  # of one node, before a run is given up
 PLAYER = "bag_player"
 
 
@@ -88,7 +89,8 @@ def play_live(run: LiveRun, hear: Hear, each: Callable[[], None] = lambda: None)
         each: called a few times a second in the meantime.
 
     Raises:
-        InputError: if the bag or the robot file is bad, a node refuses its parameters, or the run hangs.
+        InputError: if the bag or the robot file is bad, a node refuses its parameters or keeps dying, or the run
+            hangs.
     """
     began_s = time.monotonic()
     start_ns, end_ns = span_ns(run.bag)
@@ -142,8 +144,8 @@ def _environment() -> Mapping[str, str]:
 
 def _check(supervisor: Supervisor, deadline_s: float) -> None:
     for child in supervisor.children:
-        failed = child.state == "refused" or (child.command.name == PLAYER and child.exit_code)
-        if failed:
+        hopeless = child.state == "refused" or child.restarts >= MOST_RESTARTS
+        if hopeless or (child.command.name == PLAYER and child.exit_code):
             raise InputError(child.command.name, child.last_line() or f"exit code {child.exit_code}")
     if time.monotonic() > deadline_s:
         raise InputError(PLAYER, f"did not end in time; see {supervisor.child(PLAYER).log}")

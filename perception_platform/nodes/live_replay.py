@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from perception_platform.core.time import to_s
 from perception_platform.nodes.listener import Hear
 from perception_platform.nodes.live import LiveOutcome, LiveRun, play_live
 from perception_platform.replay.live_records import LiveRecorder
-from perception_platform.replay.records import Records
+from perception_platform.replay.records import Records, write_json
 from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot
 from perception_platform.ros.topics import sensor_topic
@@ -25,7 +24,7 @@ def replay_live(
 
     Args:
         run: what to run.
-        out_dir: takes the records and ``summary.json``.
+        out_dir: takes the records and ``summary.json`` and ``timing.json``.
         hear: hears every value too.
         each: called a few times a second in the meantime.
 
@@ -35,7 +34,8 @@ def replay_live(
     Raises:
         InputError: if the bag or the robot file is bad, a node refuses its parameters, or the run hangs.
     """
-    played = _frames_in(run.bag, load_robot(run.robot_file))
+    robot = load_robot(run.robot_file)
+    played = _frames_in(run.bag, robot)
     with Records(out_dir) as records:
         recorder = LiveRecorder(records)
 
@@ -47,8 +47,14 @@ def replay_live(
         outcome = play_live(run, record, each)
     records.start_ns = outcome.start_ns
     realtime_factor = to_s(outcome.end_ns - outcome.start_ns) / outcome.wall_s
-    summary = records.summary(recorder.frames(played), realtime_factor=realtime_factor)
-    (out_dir / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    summary = {
+        "bag": run.bag.name,
+        "robot": robot.name,
+        "mode": "live",
+        **records.summary(recorder.frames(played), realtime_factor=realtime_factor),
+    }
+    write_json(out_dir / "summary.json", summary)
+    write_json(out_dir / "timing.json", {"unit": "ms", "stages": recorder.timing()})
     return summary, outcome
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TypeVar
 
-from perception_platform.core.lineage import Lineage, SourceStamp
+from perception_platform.core.lineage import Lineage, SourceStamp, StageTiming
 from perception_platform.core.objects import Detections, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
+from perception_platform.core.time import to_ms
 from perception_platform.core.verdicts import Assessment, Decision
-from perception_platform.replay.records import FrameCounts, Records
+from perception_platform.replay.records import FrameCounts, Records, percentiles
 
 T = TypeVar("T")
 PENDING = 20  # sweeps whose other half may be on its way; two seconds at 10 Hz
@@ -32,6 +33,7 @@ class LiveRecorder:
         self._obstacles: OrderedDict[int, PointCloud] = OrderedDict()
         self._tracks: OrderedDict[int, Tracks] = OrderedDict()
         self._used: set[SourceStamp] = set()
+        self._timings: set[StageTiming] = set()
 
     def hear(self, value: object) -> None:
         """Take in a value of the stack."""
@@ -69,8 +71,17 @@ class LiveRecorder:
                 counts.dropped[sensor, "not_used"] = played - used
         return counts
 
+    def timing(self) -> dict[str, dict[str, float | int | None]]:
+        """Percentiles of what each stage took at work, ms, by the nodes' own word."""
+        durations_ms: dict[str, list[float]] = {}
+        for timing in self._timings:
+            spent_ms = to_ms(timing.finished_ns - timing.started_ns)
+            durations_ms.setdefault(timing.stage, []).append(spent_ms)
+        return {stage: percentiles(spent) for stage, spent in sorted(durations_ms.items())}
+
     def _use(self, lineage: Lineage) -> None:
         self._used.update(lineage.sources)
+        self._timings.update(lineage.stages)
 
     def _write_sweep(self, t_ns: int) -> None:
         if t_ns in self._detections and t_ns in self._obstacles:

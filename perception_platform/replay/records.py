@@ -122,6 +122,11 @@ def digest(out_dir: Path) -> str:
     return sha.hexdigest()
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Indented, for people and programs."""
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
 def percentiles(values: list[float]) -> dict[str, float | int | None]:
     """p50, p90, p99, max and the number of samples."""
     if not values:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from perception_platform.bags.reader import bag_info, read_messages
 from perception_platform.core.time import to_s
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.replay.lockstep import Lockstep
-from perception_platform.replay.records import Records, percentiles
+from perception_platform.replay.records import Records, percentiles, write_json
 from perception_platform.robot.description import Robot
 from perception_platform.tracking.tracker import Tracker
 
@@ -62,8 +61,3 @@ def replay_lockstep(
     write_json(out_dir / "summary.json", summary)
     write_json(out_dir / "timing.json", {"unit": "ms", "stages": timing})
     return summary
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Indented, for people and programs."""
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
