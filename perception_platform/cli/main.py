@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from perception_platform.cli import topics, up
 from perception_platform.core.errors import InputError
 
 app = typer.Typer(
@@ -15,6 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+for group in (topics, up):
+    group.register(app)
 
 
 def main() -> None:

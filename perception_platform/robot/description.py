@@ -272,13 +272,17 @@ class Placement(Part):
 
 
 class Robot(Part):
-    """A whole robot file."""
+    """A whole robot file.
+
+    ``discovery`` says how far nodes look for each other: on this machine alone, or on its network.
+    """
 
     version: Literal[1]
     name: Name
     description: str
     base_frame: str = "base_link"
     odom_frame: str = "odom"
+    discovery: Literal["localhost", "subnet"] = "localhost"
     footprint_m: Polygon
     height_m: Positive
     drive: Drive
@@ -304,6 +308,13 @@ class Robot(Part):
             raise ValueError(
                 "sensors: at least one lidar or scan has to be required: nothing else measures gaps"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _hosts_reach_each_other(self) -> Robot:
+        hosts = sorted({placement.host for placement in self.nodes})
+        if len(hosts) > 1 and self.discovery == "localhost":
+            raise ValueError(f"discovery: nodes on {', '.join(hosts)} only find each other with 'subnet'")
         return self
 
     @property

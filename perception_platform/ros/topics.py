@@ -21,8 +21,9 @@ class Topic:
         type: ROS type.
         rate_hz: expected rate; 0 for topics that are sent on change; None: the sensor's own rate.
         reliability: DDS reliability.
-        durability: DDS durability.
         depth: history depth.
+        kind: kind of sensor that ``{sensor}`` stands for.
+        durability: DDS durability.
         deadline_periods: DDS deadline in periods of the rate; 0 for none.
         liveliness_s: DDS liveliness lease, s; 0 for none.
         on_miss: what the system does when data stays away.
@@ -39,6 +40,7 @@ class Topic:
     on_miss: str
     publishers: tuple[str, ...]
     subscribers: tuple[str, ...]
+    kind: Literal["camera", "lidar", "scan", ""] = ""
     durability: Durability = "volatile"
     deadline_periods: float = 0.0
     liveliness_s: float = 0.0
@@ -65,16 +67,16 @@ _MSGS = "perception_platform_msgs/msg/"
 TABLE: tuple[Topic, ...] = (
     Topic("image", "/{sensor}/image", "sensor_msgs/msg/Image", None, "best_effort", 1,
           "camera left out of fusion; gate limits or stops if the camera is required",
-          publishers=("camera_driver", OUTSIDE), subscribers=("perception",), deadline_periods=3),
+          publishers=("camera_driver", OUTSIDE), subscribers=("perception",), kind="camera", deadline_periods=3),
     Topic("camera_info", "/{sensor}/camera_info", "sensor_msgs/msg/CameraInfo", None, "best_effort", 1,
           "for viewers only: intrinsics come from the robot file",
-          publishers=("camera_driver", OUTSIDE), subscribers=(OUTSIDE,)),
+          publishers=("camera_driver", OUTSIDE), subscribers=(OUTSIDE,), kind="camera"),
     Topic("points", "/{sensor}/points", "sensor_msgs/msg/PointCloud2", None, "best_effort", 1,
           "no new obstacles: the gate stops when they are stale",
-          publishers=("lidar_driver", OUTSIDE), subscribers=("perception",), deadline_periods=3),
+          publishers=("lidar_driver", OUTSIDE), subscribers=("perception",), kind="lidar", deadline_periods=3),
     Topic("scan", "/{sensor}/scan", "sensor_msgs/msg/LaserScan", None, "best_effort", 1,
           "the gate stops when a required scan is stale",
-          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), deadline_periods=3),
+          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), kind="scan", deadline_periods=3),
     Topic("odometry", "/odom", "nav_msgs/msg/Odometry", 10.0, "reliable", 10,
           "the gate stops: speed is unknown",
           publishers=(OUTSIDE,), subscribers=("tracker", "risk", "safety_gate"), deadline_periods=4),
@@ -101,7 +103,7 @@ TABLE: tuple[Topic, ...] = (
           publishers=("perception",), subscribers=("tracker",), deadline_periods=3),
     Topic("obstacles", "/perception/{sensor}/obstacles", "sensor_msgs/msg/PointCloud2", None, "reliable", 1,
           "the gate stops when they are stale",
-          publishers=("perception",), subscribers=("risk", "safety_gate"), deadline_periods=3),
+          publishers=("perception",), subscribers=("risk", "safety_gate"), kind="lidar", deadline_periods=3),
     Topic("tracks", "/tracks", _MSGS + "TrackArray", 10.0, "reliable", 1,
           "the assessment goes stale: the gate stops",
           publishers=("tracker",), subscribers=("risk",), deadline_periods=3),
@@ -123,6 +125,11 @@ TOPICS: dict[str, Topic] = {topic.key: topic for topic in TABLE}
 def sensor_topic(sensor: Camera | Lidar | Scan) -> Topic:
     """The row of a sensor's data."""
     return TOPICS[{"camera": "image", "lidar": "points", "scan": "scan"}[sensor.kind]]
+
+
+def sensors_of(topic: Topic, robot: Robot) -> list[str]:
+    """Names of the sensors that a robot has the topic for; one empty name if it belongs to none."""
+    return [s.name for s in robot.sensors if s.kind == topic.kind] if topic.kind else [""]
 
 
 def rate_hz(topic: Topic, robot: Robot, sensor: str | None = None) -> float:
