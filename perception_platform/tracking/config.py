@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from perception_platform.core.geometry import Array
 from perception_platform.core.objects import ObjectClass
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -18,16 +20,23 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Motion(Settings):
-    """How objects of one class move: they stand or move, and change between the two at random times.
+class ClassConfig(Settings):
+    """How objects of one class move and show themselves.
+
+    They stand or move, and change between the two at random times.
 
     Attributes:
         first_speed_mps: 1-sigma of each velocity component of an object just seen, if it moves.
-        speed_change_mps: 1-sigma change of each velocity component over one second of moving, m/s.
+        speed_change_mps: 1-sigma change of each velocity component over one second of moving.
         moving_prior: probability that an object just seen moves.
         stands_for_s: mean time a standing one keeps standing.
         moves_for_s: mean time a moving one keeps moving.
         standing_drift_m: 1-sigma by which the visible shape of a standing one wanders in one second.
+        moving_odds_per_look: most that one look may speak for moving, as a factor on the odds: what is seen anew
+            jumps once, what moves goes on.
+        shape_sigma: 1-sigma of a measured centre along a side both of whose ends are seen, as a fraction of the
+            side: long sides end where sight ends, and what has no name may be any piece of something.
+        face_sigma_m: 1-sigma of a face that is turned to the sensor: range noise, and the box fit's edge.
     """
 
     first_speed_mps: Positive
@@ -36,67 +45,91 @@ class Motion(Settings):
     stands_for_s: Positive
     moves_for_s: Positive
     standing_drift_m: Positive
+    moving_odds_per_look: Annotated[float, Field(gt=1, allow_inf_nan=False)]
+    shape_sigma: Positive
+    face_sigma_m: Positive
 
 
 # Speeds: free walking is 1.34 +- 0.26 m/s (Weidmann 1993); forklifts indoors are held to 6 to 8 km/h. Changes: people
 # reach walking speed within a step or two; comfortable braking of vehicles is 2 to 3 m/s2 (ISO 15622). The times are
 # set so that one odd measurement does not make a standing thing move, and three in a row do.
-MOTION = {
-    ObjectClass.UNKNOWN: Motion(
+CLASSES = {
+    ObjectClass.UNKNOWN: ClassConfig(
         first_speed_mps=2.0,
         speed_change_mps=1.5,
         moving_prior=0.1,
-        stands_for_s=10,
-        moves_for_s=5,
+        stands_for_s=10.0,
+        moves_for_s=5.0,
         standing_drift_m=0.3,
+        moving_odds_per_look=4.0,
+        shape_sigma=0.3,
+        face_sigma_m=0.15,
     ),
-    ObjectClass.PERSON: Motion(
+    ObjectClass.PERSON: ClassConfig(
         first_speed_mps=1.3,
         speed_change_mps=0.9,
         moving_prior=0.3,
-        stands_for_s=4,
-        moves_for_s=8,
+        stands_for_s=4.0,
+        moves_for_s=8.0,
         standing_drift_m=0.1,
+        moving_odds_per_look=10.0,
+        shape_sigma=0.1,
+        face_sigma_m=0.07,
     ),
-    ObjectClass.CYCLIST: Motion(
+    ObjectClass.CYCLIST: ClassConfig(
         first_speed_mps=4.0,
         speed_change_mps=1.5,
         moving_prior=0.4,
-        stands_for_s=5,
-        moves_for_s=20,
+        stands_for_s=5.0,
+        moves_for_s=20.0,
         standing_drift_m=0.2,
+        moving_odds_per_look=10.0,
+        shape_sigma=0.05,
+        face_sigma_m=0.07,
     ),
-    ObjectClass.CAR: Motion(
+    ObjectClass.CAR: ClassConfig(
         first_speed_mps=8.0,
-        speed_change_mps=2,
+        speed_change_mps=2.0,
         moving_prior=0.15,
-        stands_for_s=10,
-        moves_for_s=20,
+        stands_for_s=10.0,
+        moves_for_s=20.0,
         standing_drift_m=0.15,
+        moving_odds_per_look=10.0,
+        shape_sigma=0.05,
+        face_sigma_m=0.07,
     ),
-    ObjectClass.TRUCK: Motion(
+    ObjectClass.TRUCK: ClassConfig(
         first_speed_mps=8.0,
         speed_change_mps=1.5,
         moving_prior=0.15,
-        stands_for_s=10,
-        moves_for_s=20,
+        stands_for_s=10.0,
+        moves_for_s=20.0,
         standing_drift_m=0.2,
+        moving_odds_per_look=6.0,
+        shape_sigma=0.15,
+        face_sigma_m=0.1,
     ),
-    ObjectClass.FORKLIFT: Motion(
+    ObjectClass.FORKLIFT: ClassConfig(
         first_speed_mps=2.0,
         speed_change_mps=1.5,
         moving_prior=0.3,
-        stands_for_s=5,
-        moves_for_s=10,
+        stands_for_s=5.0,
+        moves_for_s=10.0,
         standing_drift_m=0.15,
+        moving_odds_per_look=10.0,
+        shape_sigma=0.1,
+        face_sigma_m=0.07,
     ),
-    ObjectClass.STRUCTURE: Motion(
+    ObjectClass.STRUCTURE: ClassConfig(
         first_speed_mps=0.2,
         speed_change_mps=0.1,
         moving_prior=0.01,
-        stands_for_s=600,
+        stands_for_s=600.0,
         moves_for_s=0.5,
         standing_drift_m=0.3,
+        moving_odds_per_look=2.0,
+        shape_sigma=0.3,
+        face_sigma_m=0.15,
     ),
 }
 
@@ -105,14 +138,10 @@ class TrackerConfig(Settings):
     """All settings of the tracker.
 
     Attributes:
-        motion: how objects of each class move.
-        moving_odds_per_look: most that one look may speak for moving, as a factor on the odds: a shape that is seen
-            anew jumps once, what moves goes on.
+        classes: how objects of each class move and show themselves.
         position_sigma_m: least 1-sigma of a measured position: no sensor and no box fit is better.
-        face_sigma_m: 1-sigma of a face that is turned to the sensor: range noise, and the box fit's edge.
-        truncation: 1-sigma of a measured centre along a side both of whose ends are seen, as a fraction of the
-            side: long sides end where sight ends, not where the object does.
-        piece_sigma: the same for structure: where a wall is cut into pieces is arbitrary.
+        flat_m: what is thinner is a surface, and how it slides along itself cannot be seen.
+        flat_sigma: 1-sigma of the centre of such a surface along itself, as a fraction of its length.
         gate_probability: share of true measurements the association gate lets through (chi-square, 2 degrees).
         new_object_density_pm2: how many objects not followed yet (or false ones) a frame shows per square metre; a
             track takes a detection only if that explains it better than a new object would.
@@ -137,12 +166,10 @@ class TrackerConfig(Settings):
         max_extrapolation_s: odometry older than this, against the sweep, is used as it is.
     """
 
-    motion: dict[ObjectClass, Motion] = MOTION
-    moving_odds_per_look: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 10.0
+    classes: dict[ObjectClass, ClassConfig] = CLASSES
     position_sigma_m: Positive = 0.06
-    face_sigma_m: Positive = 0.07
-    truncation: Positive = 0.05
-    piece_sigma: Positive = 0.3
+    flat_m: Positive = 0.2
+    flat_sigma: Positive = 0.5
     gate_probability: Probability = 0.999
     new_object_density_pm2: Positive = 0.01
     class_floor: Probability = 0.05
@@ -165,11 +192,15 @@ class TrackerConfig(Settings):
     restart_s: Positive = 0.5
     max_extrapolation_s: Positive = 0.3
 
+    def by_class(self, name: str) -> Array:
+        """One of the values that depend on the class, as an array over ObjectClass."""
+        return np.array([getattr(self.classes[c], name) for c in ObjectClass])
+
     @model_validator(mode="after")
     def _fits_together(self) -> TrackerConfig:
-        missing = [c.name for c in ObjectClass if c not in self.motion]
+        missing = [c.name for c in ObjectClass if c not in self.classes]
         if missing:
-            raise ValueError(f"motion: nothing is said of {', '.join(missing)}")
+            raise ValueError(f"classes: nothing is said of {', '.join(missing)}")
         if self.clutter_probability >= self.detection_probability:
             raise ValueError("clutter_probability is not below detection_probability: hits would say nothing")
         if self.delete_existence >= self.report_existence:

@@ -40,6 +40,7 @@ class View:
         shares: (K, 2) along each side, whether it is seen from beyond its front end (1), from its middle (0), or
             from beyond its rear end (-1).
         cov_m2: (K, 2, 2) covariance of the centre, given the extent of the whole.
+        flat: (K,) which are bare surfaces without a name.
     """
 
     centers_m: Array
@@ -48,6 +49,7 @@ class View:
     axes: Array
     shares: Array
     cov_m2: Array
+    flat: npt.NDArray[np.bool_]
 
 
 def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig) -> View:
@@ -68,12 +70,13 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
     shares = np.clip(viewer_m / (0.5 * sizes_m), -1.0, 1.0)
     faces_seen = (sightings.num_points >= config.size_points)[:, None]
     pinned = np.where(faces_seen, np.abs(shares), 0.0)
-    cov_m2 = _pinned(sightings.position_cov_m2, axes, pinned, config.face_sigma_m)
-    piece = np.where(sightings.class_ids == ObjectClass.STRUCTURE, config.piece_sigma, config.truncation)[
-        :, None
-    ]
-    cov_m2 = cov_m2 + _along(axes, ((1 - pinned) * piece * sizes_m) ** 2)
-    return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2)
+    face_sigma_m = config.by_class("face_sigma_m")[sightings.class_ids][:, None]
+    cov_m2 = _pinned(sightings.position_cov_m2, axes, pinned, face_sigma_m)
+    nameless = np.isin(sightings.class_ids, (ObjectClass.UNKNOWN, ObjectClass.STRUCTURE))
+    flat = nameless & (sizes_m.min(axis=1) < config.flat_m)
+    ends_sigma_m = _ends_sigma(sizes_m, flat, sightings.class_ids, config)
+    cov_m2 = cov_m2 + _along(axes, ((1 - pinned) * ends_sigma_m) ** 2)
+    return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, flat)
 
 
 def _swapped(sizes_m: Array, quarters: Array) -> Array:
@@ -81,7 +84,23 @@ def _swapped(sizes_m: Array, quarters: Array) -> Array:
     return np.where((quarters % 2 == 1)[:, None], sizes_m[:, ::-1], sizes_m)
 
 
-def _pinned(cov_m2: Array, axes: Array, shares: Array, face_sigma_m: float) -> Array:
+def _ends_sigma(sizes_m: Array, flat: npt.NDArray[np.bool_], class_ids: Ints, config: TrackerConfig) -> Array:
+    """(K, 2) 1-sigma of the middle between two visible ends, which may be where sight ends and not the object."""
+    share = np.where(flat, config.flat_sigma, config.by_class("shape_sigma")[class_ids])
+    return share[:, None] * sizes_m
+
+
+def slides(view: View, offset_m: Array) -> Array:
+    """The part (K, 2) of offsets (K, 2) between seen and foreseen centres that says nothing about motion.
+
+    Along itself, a bare surface ends where something hides it, and the ends of shadows move as the viewer does.
+    """
+    lengthwise = view.axes[np.arange(len(offset_m)), np.argmax(view.sizes_m, axis=1)]
+    along = np.einsum("ki,ki->k", lengthwise, offset_m)
+    return np.where(view.flat, along, 0.0)[:, None] * lengthwise
+
+
+def _pinned(cov_m2: Array, axes: Array, shares: Array, face_sigma_m: Array) -> Array:
     """Covariances (K, 2, 2) with the doubt about the far end taken out, in proportion to the shares.
 
     The centre of what is visible is as unsure along a side as its far end is; the near face is a measured surface.

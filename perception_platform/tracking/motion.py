@@ -7,12 +7,12 @@ with Applications to Tracking and Navigation, 2001, section 11.6.6), for N objec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from perception_platform.core.geometry import Array
-from perception_platform.core.objects import Ints, ObjectClass
+from perception_platform.core.objects import Ints
 from perception_platform.tracking.config import TrackerConfig
 
 STANDING, MOVING = 0, 1
@@ -56,19 +56,12 @@ class MotionModel:
     stands_for_s: Array
     moves_for_s: Array
     standing_drift_m: Array
+    moving_odds_per_look: Array
 
     @classmethod
     def from_config(cls, config: TrackerConfig) -> MotionModel:
         """Gather the settings of all classes."""
-        rows = [config.motion[c] for c in ObjectClass]
-        return cls(
-            first_speed_mps=np.array([r.first_speed_mps for r in rows]),
-            speed_change_mps=np.array([r.speed_change_mps for r in rows]),
-            moving_prior=np.array([r.moving_prior for r in rows]),
-            stands_for_s=np.array([r.stands_for_s for r in rows]),
-            moves_for_s=np.array([r.moves_for_s for r in rows]),
-            standing_drift_m=np.array([r.standing_drift_m for r in rows]),
-        )
+        return cls(**{f.name: config.by_class(f.name) for f in fields(cls)})
 
     def start(self, position_m: Array, position_cov_m2: Array, class_ids: Ints) -> MotionState:
         """States of objects seen for the first time: (N, 2) positions with (N, 2, 2) covariance, velocity unknown."""
@@ -93,6 +86,40 @@ class MotionModel:
         cov = step @ mixed.cov @ step.transpose(0, 2, 1) + self._noise(class_ids, dt_s)
         return MotionState(mean, cov, mixed.weight)
 
+    def update(
+        self, state: MotionState, position_m: Array, position_cov_m2: Array, class_ids: Ints
+    ) -> MotionState:
+        """Kalman update of both models with one measured position an object.
+
+        Args:
+            state: N predicted states.
+            position_m: (N, 2) measured positions.
+            position_cov_m2: (N, 2, 2) their covariances, positive definite.
+            class_ids: (N,) classes.
+
+        Returns:
+            The states after it. The models are weighed anew by how well each foresaw the measurement.
+        """
+        innovation = position_m[:, None] - state.mean[..., :2]
+        innovation_cov = state.cov[..., :2, :2] + position_cov_m2[:, None]
+        information = np.linalg.inv(innovation_cov)
+        gain = state.cov[..., :, :2] @ information
+        mean = state.mean + np.einsum("nkij,nkj->nki", gain, innovation)
+        # Joseph's form: stays symmetric and positive whatever the rounding.
+        keep = np.broadcast_to(np.eye(4), state.cov.shape).copy()
+        keep[..., :, :2] -= gain
+        cov = keep @ state.cov @ _transposed(keep) + gain @ position_cov_m2[:, None] @ _transposed(gain)
+        distance2 = np.einsum("nki,nkij,nkj->nk", innovation, information, innovation)
+        log_likelihood = -0.5 * (distance2 + np.linalg.slogdet(innovation_cov)[1])
+        for_moving = log_likelihood[:, MOVING] - log_likelihood[:, STANDING]
+        odds = state.weight[:, MOVING] / state.weight[:, STANDING]
+        odds = odds * np.exp(
+            np.clip(for_moving, -_MOST_LOG_ODDS, np.log(self.moving_odds_per_look[class_ids]))
+        )
+        # Neither model may die out for good: an object that stood for an hour can still start.
+        moving = np.clip(odds / (1 + odds), 1e-6, 1 - 1e-6)
+        return MotionState(mean, cov, np.stack([1 - moving, moving], axis=1))
+
     def _transition(self, class_ids: Ints, dt_s: float) -> Array:
         """(N, 2, 2) probability of going from one model (row) to another: exponential dwell times."""
         starts = -np.expm1(-dt_s / self.stands_for_s[class_ids])
@@ -111,39 +138,6 @@ class MotionModel:
         noise[:, MOVING, 2 + diagonal, diagonal] = density * dt_s**2 / 2
         noise[:, MOVING, 2 + diagonal, 2 + diagonal] = density * dt_s
         return noise
-
-
-def update(
-    state: MotionState, position_m: Array, position_cov_m2: Array, moving_odds_per_look: float
-) -> MotionState:
-    """Kalman update of both models with one measured position an object.
-
-    Args:
-        state: N predicted states.
-        position_m: (N, 2) measured positions.
-        position_cov_m2: (N, 2, 2) their covariances, positive definite.
-        moving_odds_per_look: most that the measurement may speak for moving, as a factor on the odds.
-
-    Returns:
-        The states after it. The models are weighed anew by how well each foresaw the measurement.
-    """
-    innovation = position_m[:, None] - state.mean[..., :2]
-    innovation_cov = state.cov[..., :2, :2] + position_cov_m2[:, None]
-    information = np.linalg.inv(innovation_cov)
-    gain = state.cov[..., :, :2] @ information
-    mean = state.mean + np.einsum("nkij,nkj->nki", gain, innovation)
-    # Joseph's form: stays symmetric and positive whatever the rounding.
-    keep = np.broadcast_to(np.eye(4), state.cov.shape).copy()
-    keep[..., :, :2] -= gain
-    cov = keep @ state.cov @ _transposed(keep) + gain @ position_cov_m2[:, None] @ _transposed(gain)
-    distance2 = np.einsum("nki,nkij,nkj->nk", innovation, information, innovation)
-    log_likelihood = -0.5 * (distance2 + np.linalg.slogdet(innovation_cov)[1])
-    for_moving = log_likelihood[:, MOVING] - log_likelihood[:, STANDING]
-    odds = state.weight[:, MOVING] / state.weight[:, STANDING]
-    odds = odds * np.exp(np.clip(for_moving, -_MOST_LOG_ODDS, np.log(moving_odds_per_look)))
-    # Neither model may die out for good: an object that stood for an hour can still start.
-    moving = np.clip(odds / (1 + odds), 1e-6, 1 - 1e-6)
-    return MotionState(mean, cov, np.stack([1 - moving, moving], axis=1))
 
 
 def _mix(state: MotionState, transition: Array) -> MotionState:

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.objects import Detections, Ints, ObjectClass
-from perception_platform.core.sensor_data import EgoState
-from perception_platform.core.time import to_s
 
 _LEAST_SIZE_M = 0.05
 
@@ -84,24 +82,6 @@ def sight(
         sensors=np.asarray(detections.sensors[order], dtype=np.int64),
         num_points=np.asarray(detections.num_points[order], dtype=np.int64),
     )
-
-
-def pose_at(ego: EgoState, t_ns: int, max_extrapolation_s: float) -> Transform:
-    """The pose at a time near the estimate's: half a vehicle length is driven in a late odometry message.
-
-    Args:
-        ego: the newest estimate.
-        t_ns: the time wanted.
-        max_extrapolation_s: beyond it the estimate's own pose is returned.
-    """
-    dt_s = to_s(t_ns - ego.t_ns)
-    if not 0 < abs(dt_s) <= max_extrapolation_s:
-        return ego.odom_from_base
-    turned_rad = ego.yaw_rate_radps * dt_s
-    # The chord of the arc: half the turn is behind the mean direction.
-    c, s = np.cos(turned_rad / 2) * dt_s, np.sin(turned_rad / 2) * dt_s
-    vx, vy = ego.velocity_mps
-    return ego.odom_from_base @ Transform.planar(c * vx - s * vy, s * vx + c * vy, turned_rad)
 
 
 def _proper(cov: Array, least_sigma: float) -> Array:

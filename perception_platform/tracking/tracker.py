@@ -18,10 +18,11 @@ from perception_platform.tracking.extent import (
     filtered_sizes,
     filtered_yaws,
     known_centers,
+    slides,
     view_boxes,
 )
-from perception_platform.tracking.motion import MotionModel, update
-from perception_platform.tracking.sightings import Sightings, pose_at, sight, usable
+from perception_platform.tracking.motion import MotionModel
+from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
 
 _KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
@@ -63,11 +64,16 @@ class Tracker:
             return self._newest or Tracks.empty(t_ns, "odom", detections.lineage)
         good = usable(detections)
         self.rejected["detections"] += int(len(good) - good.sum())
-        pose = pose_at(ego, t_ns, self._config.max_extrapolation_s)
+        pose = self._pose(t_ns, ego)
         sightings = sight(detections, good, pose, self._config.position_sigma_m)
         self._advance(t_ns, sightings)
         self._newest = self._report(t_ns, detections)
         return self._newest
+
+    def _pose(self, t_ns: int, ego: EgoState) -> Transform:
+        """The pose at the time of the sweep; an estimate too old to be carried on is taken as it is."""
+        near = abs(to_s(t_ns - ego.t_ns)) <= self._config.max_extrapolation_s
+        return (ego.at(t_ns) if near else ego).odom_from_base
 
     def _accepts(self, t_ns: int, ego: EgoState) -> bool:
         """Whether the frame can be used; notices a clock that was set back."""
@@ -142,11 +148,13 @@ class Tracker:
         sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
         grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
         held = table.motion.moved(np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes))
+        measured_m, cov_m2 = known_centers(view, sizes_m[:, :2])
+        held = held.moved(slides(view, measured_m - held.merged()[0][:, :2]))
         yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)
         rise = -np.expm1(-dt_s / _HEIGHT_TIME_S)
         return replace(
             table,
-            motion=update(held, *known_centers(view, sizes_m[:, :2]), config.moving_odds_per_look),
+            motion=self._model.update(held, measured_m, cov_m2, table.class_ids),
             z_m=table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m),
             sizes_m=sizes_m,
             yaws_rad=yaws_rad,
