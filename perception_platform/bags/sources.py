@@ -18,6 +18,7 @@ from rosbags.rosbag2 import Reader as Rosbag2Reader
 
 from perception_platform.core.errors import InputError
 
+_MCAP_MAGIC = b"\x89MCAP0\r\n"
 RawMessage = tuple["Channel", int, bytes]
 _LANGUAGES = {"ros2msg": "msg", "ros2idl": "idl", "ros1msg": "msg"}
 
@@ -130,10 +131,17 @@ class McapSource:
         size = self._path.stat().st_size
         if size == 0:
             return InputError(self._path, "empty file")
+        if self._mark_at(0) != _MCAP_MAGIC:
+            return InputError(self._path, "not an MCAP file", "first 8 bytes")
+        cut = self._mark_at(max(0, size - len(_MCAP_MAGIC))) != _MCAP_MAGIC
+        problem = "truncated: the end mark is missing" if cut else f"damaged ({_one_line(error)})"
         good = self._readable()
-        problem = f"truncated or damaged ({_one_line(error)}); {good} messages are readable"
         hint = "; `mcap recover` saves them" if good else ""
-        return InputError(self._path, problem + hint, f"{size} bytes")
+        return InputError(self._path, f"{problem}; {good} messages are readable{hint}", f"{size} bytes")
+
+    def _mark_at(self, position: int) -> bytes:
+        self._stream.seek(position)
+        return self._stream.read(len(_MCAP_MAGIC))
 
     def _readable(self) -> int:
         """Messages before the damage."""
