@@ -1,0 +1,131 @@
+"""Each recording through the real nodes over DDS: the same verdict in every window of truth as in lockstep."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perception_platform.replay.truth import STOPS, Truth, WindowResult, check_windows, load_truth
+
+RECORDINGS = Path(__file__).parents[2] / "rosbags"
+DOMAIN = 1 + os.getpid() % 100
+NAMES = sorted(path.parent.name for path in RECORDINGS.glob("*/truth.yaml"))
+
+
+COMMAND = (sys.executable, "-c", "from perception_platform.cli.main import main; main()", "replay")
+
+
+def run_replay(*arguments: str, domain: int) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
+    return subprocess.run(
+        [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=80, check=False
+    )
+
+
+def nodes_in(domain: int) -> list[str]:
+    """Command lines of the nodes that run in a DDS domain."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may end while it is looked at
+            environment = (process / "environ").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if f"ROS_DOMAIN_ID={domain}".encode() in environment and "perception_platform.nodes" in command:
+                found.append(command)
+    return found
+
+
+def replay(name: str, robot: str, out: Path, *more: str, domain: int) -> dict[str, Any]:
+    """Run the command as a user does; its summary."""
+    bag = RECORDINGS / name / f"{name}.mcap"
+    done = run_replay(str(bag), "--robot", robot, "--out", str(out), *more, domain=domain)
+    assert (out / "summary.json").is_file(), done.stdout + done.stderr
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    return summary
+
+
+def decisions(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "decisions.jsonl").read_text().splitlines()]
+
+
+def verdicts(truth: Truth, summary: dict[str, Any], lines: Sequence[dict[str, Any]]) -> list[WindowResult]:
+    times_s = [(line["t_ns"] - summary["start_ns"]) / 1e9 for line in lines]
+    return check_windows(times_s, [line["action"] for line in lines], truth.windows)
+
+
+def stop_counts(truth: Truth, summary: dict[str, Any], lines: Sequence[dict[str, Any]]) -> list[int]:
+    """Stops in each window."""
+    times_s = [(line["t_ns"] - summary["start_ns"]) / 1e9 for line in lines]
+    stopped = [t for t, line in zip(times_s, lines, strict=True) if line["action"] in STOPS]
+    return [sum(w.from_s <= t <= w.to_s for t in stopped) for w in truth.windows]
+
+
+def test_there_are_recordings() -> None:
+    assert len(NAMES) >= 3
+
+
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize("name", NAMES)
+def test_live_and_lockstep_agree_on_every_window(name: str, tmp_path: Path) -> None:
+    truth = load_truth(RECORDINGS / name / "truth.yaml")
+    outs = {"lockstep": tmp_path / "lockstep", "live": tmp_path / "live"}
+    step = replay(name, truth.robot, outs["lockstep"], domain=DOMAIN)
+    live = replay(name, truth.robot, outs["live"], "--live", domain=DOMAIN)
+    assert nodes_in(DOMAIN) == []
+    lines = {mode: decisions(out) for mode, out in outs.items()}
+    found = {
+        "lockstep": verdicts(truth, step, lines["lockstep"]),
+        "live": verdicts(truth, live, lines["live"]),
+    }
+    texts = {
+        mode: [f"{r.window.expect} from {r.window.from_s}: {r.text}" for r in rs]
+        for mode, rs in found.items()
+    }
+    assert all(r.passed for rs in found.values() for r in rs), texts
+    expected = stop_counts(truth, step, lines["lockstep"])
+    for window, a, b in zip(truth.windows, expected, stop_counts(truth, live, lines["live"]), strict=True):
+        # Both beat at the gate's rate; the first stop of a window may be a sweep earlier or later.
+        assert abs(a - b) <= 6, f"{window.why}: {a} stops in lockstep, {b} live"
+    assert set(live) == set(step)
+    assert live["frames_in"] == step["frames_in"]
+    assert live["latency_ms"]["p50"] > 0
+
+
+@pytest.mark.timeout(60)
+def test_a_truncated_recording_is_refused_in_one_line(tmp_path: Path) -> None:
+    bag = tmp_path / "cut.mcap"
+    whole = (RECORDINGS / NAMES[0] / f"{NAMES[0]}.mcap").read_bytes()
+    bag.write_bytes(whole[: len(whole) // 2])
+    done = run_replay(str(bag), "--robot", "amr", "--out", str(tmp_path / "out"), "--live", domain=DOMAIN)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(bag) in done.stderr
+    assert nodes_in(DOMAIN) == []
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
+    bag = RECORDINGS / NAMES[0] / f"{NAMES[0]}.mcap"
+    arguments = [str(bag), "--robot", "amr", "--out", str(tmp_path / "out"), "--live"]
+    environment = os.environ | {"ROS_DOMAIN_ID": str(DOMAIN)}
+    running = subprocess.Popen([*COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        deadline_s = time.monotonic() + 20
+        while len(nodes_in(DOMAIN)) < 5 and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+        assert len(nodes_in(DOMAIN)) == 5  # perception, tracker, risk, gate and player
+        running.send_signal(signal.SIGINT)
+        running.wait(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode != 0
+    assert nodes_in(DOMAIN) == []
