@@ -1,0 +1,64 @@
+"""What the launch files have in common: the stack's description as launch actions. Needs ``launch_ros``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from perception_platform.robot.environment import process_environment
+from perception_platform.robot.load import load_robot
+from perception_platform.robot.stack import Group, NodeSpec, describe_stack
+
+RESTART_AFTER_S = 1.0
+
+
+def arguments() -> list[DeclareLaunchArgument]:
+    """The arguments that every launch file takes and hands on."""
+    return [
+        DeclareLaunchArgument("robot", description="name of a robot file, or a path to one"),
+        DeclareLaunchArgument("host", default_value="", description="only the nodes of this machine"),
+        DeclareLaunchArgument("use_sim_time", default_value="false", description="follow /clock"),
+    ]
+
+
+def launch_group(group: Group) -> LaunchDescription:
+    """Launch description of one part of the stack."""
+
+    def nodes(context: LaunchContext) -> list[Node]:
+        value = value_of(context)
+        robot = load_robot(value("robot"))
+        specs = describe_stack(
+            robot,
+            value("robot"),
+            groups=[group],
+            host=value("host") or None,
+            sim_time=value("use_sim_time").lower() == "true",
+        )
+        return [launch_node(spec, robot.discovery) for spec in specs]
+
+    return LaunchDescription([*arguments(), OpaqueFunction(function=nodes)])
+
+
+def value_of(context: LaunchContext) -> Callable[[str], str]:
+    """Looks up launch arguments."""
+    return lambda name: LaunchConfiguration(name).perform(context)
+
+
+def launch_node(spec: NodeSpec, discovery: str, *, restart: bool = True) -> Node:
+    """The action that runs a node; like the starter, it starts it again when it dies."""
+    wanted = process_environment(discovery)
+    return Node(
+        package="perception_platform",
+        executable=spec.executable,
+        name=spec.name,
+        parameters=[dict(spec.parameters)],
+        additional_env={name: value for name, value in wanted.items() if name not in os.environ},
+        output="screen",
+        respawn=restart,
+        respawn_delay=RESTART_AFTER_S,
+    )
