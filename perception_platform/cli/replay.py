@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from perception_platform.replay.truth import WindowResult
     from perception_platform.robot.description import Robot
 
+SHOWN_DIFFERENCES = 5
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -31,12 +33,15 @@ def replay(
     truth: Annotated[
         Path | None, typer.Option(help="Truth to hold the decisions against; truth.yaml beside the bag.")
     ] = None,
+    save_reference: Annotated[
+        bool, typer.Option("--save-reference", help="Keep this run as the recording's reference.")
+    ] = False,
     report: Annotated[bool, typer.Option("--report", help="Write report.html and report.png, too.")] = False,
 ) -> None:
     """Run a recording through a robot's chain and record every detection, track and decision.
 
-    In lockstep, the default, no clock is read: the same recording gives the same bytes twice. Exits with 1 when
-    the decisions do not agree with the recording's truth.
+    In lockstep, the default, no clock is read: the same recording gives the same bytes twice. A truth.yaml and a
+    reference/ beside the bag are held against the run; it exits with 1 when one of them does not agree.
     """
     from perception_platform.robot.load import load_robot
 
@@ -55,6 +60,11 @@ def replay(
             summary = _lockstep(bag, description, out, lambda share: bar.update(task, completed=share))
     console.print(_table(summary))
     passed = _hold_against_truth(out, truth_file, summary, console) if truth_file else True
+    reference = (bag if bag.is_dir() else bag.parent) / "reference"
+    if save_reference:
+        _save_reference(out, reference, live, console)
+    elif reference.is_dir() and not live:
+        passed &= _hold_against_reference(reference, out, console)
     if report:
         _report(out, description, truth_file, console)
     if not passed:
@@ -121,6 +131,28 @@ def _window_line(result: WindowResult) -> str:
     verdict = "[green]held  [/]" if result.passed else "[red]BROKEN[/]"
     span = f"{window.from_s:6.2f} to {window.to_s:6.2f} s"
     return f"{verdict} {window.expect.replace('_', ' '):7} {span}  {result.text}  ({window.why})"
+
+
+def _save_reference(out: Path, reference: Path, live: bool, console: Console) -> None:
+    from perception_platform.replay.compare import save_reference
+
+    if live:
+        raise InputError("--save-reference", "a live run is no reference: its times differ from run to run")
+    save_reference(out, reference)
+    console.print(f"kept as {reference}: commit it alone, saying which figure moved and why")
+
+
+def _hold_against_reference(reference: Path, out: Path, console: Console) -> bool:
+    from perception_platform.replay.compare import compare_runs
+
+    differences = compare_runs(reference, out)
+    for difference in differences[:SHOWN_DIFFERENCES]:
+        console.print(f"[red]CHANGED[/] {difference}", highlight=False)
+    if len(differences) > SHOWN_DIFFERENCES:
+        console.print(f"[red]CHANGED[/] and in {len(differences) - SHOWN_DIFFERENCES} more places")
+    if not differences:
+        console.print("[green]as in the reference[/]")
+    return not differences
 
 
 def _report(out: Path, robot: Robot, truth_file: Path | None, console: Console) -> None:
