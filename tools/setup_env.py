@@ -93,7 +93,17 @@ def call(*command: str | Path, env: dict[str, str] | None = None) -> None:
 
 
 def pip_install(*arguments: str | Path) -> None:
-    call(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments)
+    # Python compiles a module when it is first imported; compiling all of them now takes longer.
+    call(
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-compile",
+        *arguments,
+    )
 
 
 def make_venv() -> None:
@@ -184,4 +194,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("\nset-up: interrupted; the next run goes on from here") from None
