@@ -10,6 +10,7 @@ STEEL: Bgr = (150, 95, 40)
 BOARD: Bgr = (110, 140, 175)
 WOOD: Bgr = (95, 150, 190)
 CARTONS: tuple[Bgr, ...] = ((90, 135, 175), (80, 120, 160), (120, 160, 195))
+PANELS: tuple[Bgr, ...] = ((175, 180, 182), (160, 168, 172))
 SKIN: Bgr = (140, 170, 220)
 TRUCK: Bgr = (30, 160, 230)
 DARK: Bgr = (45, 45, 45)
@@ -38,23 +39,15 @@ def person(
     return join(parts)
 
 
-def wall(
-    length_m: float, *, height_m: float = 3.0, thickness_m: float = 0.2, bgr: Bgr = (175, 180, 182)
-) -> Solids:
-    """A wall across the x axis, in panels short enough to be drawn in the right order."""
-    panels = max(1, round(length_m / 2.0))
-    width = length_m / panels
-    return join(
-        [
-            box(
-                (0.0, (i - (panels - 1) / 2) * width),
-                (thickness_m, width, height_m),
-                bgr=bgr,
-                reflectivity=0.6,
-            )
-            for i in range(panels)
-        ]
-    )
+def wall(length_m: float, *, height_m: float = 3.0, thickness_m: float = 0.2) -> Solids:
+    """A wall across the x axis, in panels of about 2 m, short enough to be drawn in the right order."""
+    count = max(1, round(length_m / 2.0))
+    width = length_m / count
+    panels = []
+    for i in range(count):
+        center = (0.0, (i - (count - 1) / 2) * width)
+        panels.append(box(center, (thickness_m, width, height_m), bgr=PANELS[i % 2], reflectivity=0.6))
+    return join(panels)
 
 
 def shelf_bay(seed: int, *, length_m: float = 2.0, depth_m: float = 0.8) -> Solids:

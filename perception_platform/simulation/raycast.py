@@ -90,34 +90,37 @@ def cast(fans: Fans, start: Solids, end: Solids) -> Hits:
 
 
 def _candidate_pairs(fans: Fans, start: Solids, end: Solids) -> _Pairs:
-    """Pairs whose fan plane cuts the solid's box, on the side that the fan looks to."""
-    turn = wrap_angle(end.yaws_rad - start.yaws_rad)
-    share = fans.share[:, None]
-    yaw = start.yaws_rad + share * turn
-    to_x, to_y, to_z = (
-        start.centers_m[:, k] + share * (end.centers_m - start.centers_m)[:, k] - fans.origins_m[:, k, None]
-        for k in range(3)
-    )
+    """Pairs that may meet, in the solids' own frames at the moments of the fans."""
+    fan, solid = np.nonzero(_may_meet(fans, start, end))
+    share = fans.share[fan]
+    yaw = start.yaws_rad[solid] + share * wrap_angle(end.yaws_rad - start.yaws_rad)[solid]
+    center = start.centers_m[solid] + share[:, None] * (end.centers_m - start.centers_m)[solid]
+    origin, d = fans.origins_m[fan] - center, fans.directions[fan]
     c, s = np.cos(yaw), np.sin(yaw)
-    half = end.sizes_m / 2
-
-    def reach(axis: Array) -> tuple[Array, Array]:
-        """Of each fan's axis (C, 3): distance to the solid's middle along it, and the solid's half extent."""
-        x, y, z = (axis[:, k, None] for k in range(3))
-        extent = half[:, 0] * abs(x * c + y * s) + half[:, 1] * abs(y * c - x * s) + half[:, 2] * abs(z)
-        return x * to_x + y * to_y + z * to_z, extent
-
-    offset, extent = reach(fans.normals)
-    meets = np.abs(offset) <= extent
-    offset, extent = reach(fans.ahead)
-    meets &= offset + extent > 0
-    fan, solid = np.nonzero(meets)
-    c, s = c[fan, solid], s[fan, solid]
-    away_x, away_y, away_z = -to_x[fan, solid], -to_y[fan, solid], -to_z[fan, solid]
-    origin = np.column_stack([away_x * c + away_y * s, away_y * c - away_x * s, away_z])
-    d, c, s = fans.directions[fan], c[:, None], s[:, None]
+    start_m = np.column_stack(
+        [origin[:, 0] * c + origin[:, 1] * s, origin[:, 1] * c - origin[:, 0] * s, origin[:, 2]]
+    )
+    c, s = c[:, None], s[:, None]
     local = np.stack([d[..., 0] * c + d[..., 1] * s, d[..., 1] * c - d[..., 0] * s, d[..., 2]], axis=-1)
-    return _Pairs(fan, solid, origin, local)
+    return _Pairs(fan, solid, start_m, local)
+
+
+def _may_meet(fans: Fans, start: Solids, end: Solids) -> npt.NDArray[np.bool_]:
+    """(C, S) whether a fan's plane cuts a solid's box, on the side it looks to; never false where a ray hits.
+
+    Boxes are taken as at the start of the sweep and grow by what they move until its end.
+    """
+    half = end.sizes_m / 2
+    radius = np.linalg.norm(half, axis=1)
+    moved = np.linalg.norm(end.centers_m - start.centers_m, axis=1)
+    moved += radius * np.abs(wrap_angle(end.yaws_rad - start.yaws_rad))
+    c, s, zero = np.cos(start.yaws_rad), np.sin(start.yaws_rad), np.zeros(len(start))
+    reach = np.abs(fans.normals @ (np.column_stack([c, s, zero]) * half[:, :1]).T)
+    reach += np.abs(fans.normals @ (np.column_stack([-s, c, zero]) * half[:, 1:2]).T)
+    reach += np.abs(fans.normals[:, 2:] * half[:, 2]) + moved
+    offset = fans.normals @ start.centers_m.T - (fans.normals * fans.origins_m).sum(1)[:, None]
+    ahead = fans.ahead @ start.centers_m.T - (fans.ahead * fans.origins_m).sum(1)[:, None]
+    return np.asarray((np.abs(offset) <= reach) & (ahead + radius + moved > 0))
 
 
 def _entry_m(pairs: _Pairs, half_m: Array, is_round: npt.NDArray[np.bool_]) -> Array:

@@ -55,6 +55,11 @@ def join(parts: Sequence[Solids]) -> Solids:
     return Solids(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Solids)))
 
 
+def take(solids: Solids, rows: npt.NDArray[np.int64]) -> Solids:
+    """Some of the solids, by index."""
+    return Solids(*(getattr(solids, f.name)[rows] for f in fields(Solids)))
+
+
 def box(
     center_xy_m: tuple[float, float],
     size_m: tuple[float, float, float],
