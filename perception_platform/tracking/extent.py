@@ -25,6 +25,7 @@ _TURN_TOLERANCE_RAD = np.deg2rad(
     60.0
 )  # beyond 45 degrees, so that a heading does not flicker between two sides
 # Rolls where it points to, so its motion tells its front; people and unknown things go where they like.
+_NAMELESS = (ObjectClass.UNKNOWN, ObjectClass.STRUCTURE)
 _VEHICLES = (ObjectClass.CYCLIST, ObjectClass.CAR, ObjectClass.TRUCK, ObjectClass.FORKLIFT)
 
 
@@ -40,7 +41,8 @@ class View:
         shares: (K, 2) along each side, whether it is seen from beyond its front end (1), from its middle (0), or
             from beyond its rear end (-1).
         cov_m2: (K, 2, 2) covariance of the centre, given the extent of the whole.
-        flat: (K,) which are bare surfaces without a name.
+        nameless: (K,) which may be pieces of anything.
+        surface: (K,) which of those are bare surfaces.
     """
 
     centers_m: Array
@@ -49,7 +51,8 @@ class View:
     axes: Array
     shares: Array
     cov_m2: Array
-    flat: npt.NDArray[np.bool_]
+    nameless: npt.NDArray[np.bool_]
+    surface: npt.NDArray[np.bool_]
 
 
 def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig) -> View:
@@ -72,11 +75,12 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
     pinned = np.where(faces_seen, np.abs(shares), 0.0)
     face_sigma_m = config.by_class("face_sigma_m")[sightings.class_ids][:, None]
     cov_m2 = _pinned(sightings.position_cov_m2, axes, pinned, face_sigma_m)
-    nameless = np.isin(sightings.class_ids, (ObjectClass.UNKNOWN, ObjectClass.STRUCTURE))
-    flat = nameless & (sizes_m.min(axis=1) < config.flat_m)
-    ends_sigma_m = _ends_sigma(sizes_m, flat, sightings.class_ids, config)
+    nameless = np.isin(sightings.class_ids, _NAMELESS)
+    structure = sightings.class_ids == ObjectClass.STRUCTURE
+    surface = structure | (nameless & (sizes_m.min(axis=1) < config.flat_m))
+    ends_sigma_m = _ends_sigma(sizes_m, surface, sightings.class_ids, config)
     cov_m2 = cov_m2 + _along(axes, ((1 - pinned) * ends_sigma_m) ** 2)
-    return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, flat)
+    return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, nameless, surface)
 
 
 def _swapped(sizes_m: Array, quarters: Array) -> Array:
@@ -84,9 +88,11 @@ def _swapped(sizes_m: Array, quarters: Array) -> Array:
     return np.where((quarters % 2 == 1)[:, None], sizes_m[:, ::-1], sizes_m)
 
 
-def _ends_sigma(sizes_m: Array, flat: npt.NDArray[np.bool_], class_ids: Ints, config: TrackerConfig) -> Array:
+def _ends_sigma(
+    sizes_m: Array, surface: npt.NDArray[np.bool_], class_ids: Ints, config: TrackerConfig
+) -> Array:
     """(K, 2) 1-sigma of the middle between two visible ends, which may be where sight ends and not the object."""
-    share = np.where(flat, config.flat_sigma, config.by_class("shape_sigma")[class_ids])
+    share = np.where(surface, config.flat_sigma, config.by_class("shape_sigma")[class_ids])
     return share[:, None] * sizes_m
 
 
@@ -96,8 +102,8 @@ def slides(view: View, offset_m: Array) -> Array:
     Along itself, a bare surface ends where something hides it, and the ends of shadows move as the viewer does.
     """
     lengthwise = view.axes[np.arange(len(offset_m)), np.argmax(view.sizes_m, axis=1)]
-    along = np.einsum("ki,ki->k", lengthwise, offset_m)
-    return np.where(view.flat, along, 0.0)[:, None] * lengthwise
+    along = np.where(view.surface, np.einsum("ki,ki->k", lengthwise, offset_m), 0.0)
+    return np.asarray(along[:, None] * lengthwise)
 
 
 def _pinned(cov_m2: Array, axes: Array, shares: Array, face_sigma_m: Array) -> Array:
@@ -129,7 +135,8 @@ def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
     """
     hidden_m = known_m - view.sizes_m
     shift_m = np.einsum("ka,kai->ki", -0.5 * view.shares * hidden_m, view.axes)
-    anywhere = ((1 - np.abs(view.shares)) * hidden_m) ** 2 / 12
+    loose = np.where(view.nameless[:, None], 1.0, 1 - np.abs(view.shares))
+    anywhere = np.where(view.nameless[:, None], 1 / 4, 1 / 12) * (loose * hidden_m) ** 2
     return view.centers_m + shift_m, view.cov_m2 + _along(view.axes, anywhere)
 
 
