@@ -62,9 +62,9 @@ class RiskNode(PlatformNode):
             queued_ns = self.now_ns()
             cloud = self._obstacles[sensor] = scan_in_base(message, sensor, self.robot)
             if not self.robot.lidars:  # nothing makes tracks then: the scans have to do
-                self._assess(Tracks.empty(cloud.t_ns, self.robot.odom_frame), cloud.t_ns, queued_ns)
+                self._assess(Tracks.empty(cloud.t_ns, self.robot.odom_frame), queued_ns)
             elif self._tracks is not None and self._tracks_are_fresh():
-                self._assess(self._tracks, max(self._tracks.t_ns, cloud.t_ns), queued_ns)
+                self._assess(self._tracks, queued_ns)
 
         return on_scan
 
@@ -74,15 +74,15 @@ class RiskNode(PlatformNode):
     def _on_tracks(self, message: Any) -> None:
         queued_ns = self.now_ns()
         self._tracks, self._tracks_came_s = tracks_from_msg(message), time.monotonic()
-        self._assess(self._tracks, self._tracks.t_ns, queued_ns)
+        self._assess(self._tracks, queued_ns)
 
-    def _assess(self, tracks: Tracks, t_ns: int, queued_ns: int) -> None:
+    def _assess(self, tracks: Tracks, queued_ns: int) -> None:
         if self._ego is None:
             self.tally.add(TOPICS["assessment"].name, "left out without odometry")
             return
         obstacles = [self._obstacles[name] for name in sorted(self._obstacles)]
         latency_s = to_s(max(0, self.now_ns() - min([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)])))
-        assessment = assess(t_ns, tracks, obstacles, self._ego, self._config, latency_s=latency_s)
+        assessment = assess(tracks, obstacles, self._ego, self._config, latency_s=latency_s)
         lineage = assessment.lineage.then(self.timing(queued_ns, queued_ns))
         assessment = replace(assessment, lineage=lineage)
         self._assessment.publish(assessment_to_msg(assessment, self.robot.base_frame, make))

@@ -177,7 +177,7 @@ class Lockstep:
         self.frames.processed[sensor] += 1
         tracks = self._fresh_tracks(cloud.t_ns, now_ns)
         if tracks is not None and self._ego is not None:
-            self._assess(tracks, max(tracks.t_ns, cloud.t_ns), now_ns)
+            self._assess(tracks, now_ns)
 
     def _fresh_tracks(self, t_ns: int, now_ns: int) -> Tracks | None:
         """Tracks that a scan may be assessed with: none that stayed away, and none at all without a lidar."""
@@ -242,7 +242,7 @@ class Lockstep:
 
     def _tracked(self, tracks: Tracks, now_ns: int) -> None:
         self._tracks = _Received(tracks, now_ns)
-        assessment = self._assess(tracks, tracks.t_ns, now_ns)
+        assessment = self._assess(tracks, now_ns)
         self._records.tracks(tracks, assessment.objects, self._ego_now())
 
     def _ego_now(self) -> EgoState:
@@ -250,13 +250,13 @@ class Lockstep:
         ego: EgoState = self._ego.value
         return ego
 
-    def _assess(self, tracks: Tracks, t_ns: int, now_ns: int) -> Assessment:
+    def _assess(self, tracks: Tracks, now_ns: int) -> Assessment:
         obstacles = [self._obstacles[name].value for name in sorted(self._obstacles)]
         expected_s = self._risk_config.expected_latency_s
         ego = self._ego_now()
         assessment = self._timed(
             "risk",
-            lambda: assess(t_ns, tracks, obstacles, ego, self._risk_config, latency_s=expected_s),
+            lambda: assess(tracks, obstacles, ego, self._risk_config, latency_s=expected_s),
         )
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
         lineage = assessment.lineage.then(StageTiming("risk", now_ns, now_ns, done_ns))

@@ -44,7 +44,6 @@ class _Evidence:
 
 
 def assess(
-    t_ns: int,
     tracks: Tracks,
     obstacles: Sequence[PointCloud],
     ego: EgoState,
@@ -55,7 +54,6 @@ def assess(
     """Judge tracks and raw obstacle points along the robot's path and in its zones.
 
     Args:
-        t_ns: capture time of the newest input, ns.
         tracks: in the odometry frame.
         obstacles: newest obstacle points of each lidar and scan, in the base frame.
         ego: newest pose and motion; the pose is brought to the time of the tracks.
@@ -63,7 +61,8 @@ def assess(
         latency_s: measured age of the data; the declared latency counts when that is larger.
 
     Returns:
-        Findings sorted strictest first; none means that nothing limits the robot.
+        Findings sorted strictest first, as of the newest of tracks and obstacles; none means that nothing limits
+        the robot.
     """
     reaction_s = max(latency_s, config.expected_latency_s) + config.gate_period_s + config.reaction_s
     ego = ego.at(tracks.t_ns)
@@ -71,6 +70,7 @@ def assess(
     scene = _Scene(tracks, obstacles, ego, path, reaction_s, config)
     objects = assess_objects(tracks, ego, path, reaction_s, config)
     findings = [*_object_findings(scene, objects), *_point_findings(scene), *_zone_findings(scene)]
+    t_ns = max([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)])
     lineage = merge([tracks.lineage, Lineage(tuple(SourceStamp(c.sensor, c.t_ns) for c in obstacles))])
     ordered = tuple(sorted(findings, key=lambda f: f.strictness))
     return Assessment(t_ns, ordered, objects, lineage, tracks.models)

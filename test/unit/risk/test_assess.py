@@ -31,7 +31,7 @@ def judge(
     latency_s: float = 0.05,
     yaw_rate_radps: float = 0.0,
 ) -> Assessment:
-    return assess(0, tracks, obstacles, ego_state(speed_mps, yaw_rate_radps), config, latency_s=latency_s)
+    return assess(tracks, obstacles, ego_state(speed_mps, yaw_rate_radps), config, latency_s=latency_s)
 
 
 def action_of(assessment: Assessment) -> Action:

@@ -28,7 +28,7 @@ ROBOT = load_robot("amr")
 CONFIG = GateConfig.from_robot(ROBOT)
 PERIOD_NS = CONFIG.period_ns
 NO_RISKS = assess(
-    0, Tracks.empty(0, "odom"), (), ego_state(), RiskConfig.from_robot(ROBOT), latency_s=0.0
+    Tracks.empty(0, "odom"), (), ego_state(), RiskConfig.from_robot(ROBOT), latency_s=0.0
 ).objects
 
 
