@@ -60,7 +60,7 @@ def demo(
     description = load_robot(robot_file)
     board = Board(description, *span_ns(bag))
     run = LiveRun(bag, robot_file, out / "log", rate=rate, images=True)
-    console.print(f"playing {bag} to the nodes of {description.name} over DDS")
+    console.print(f"playing {bag} to the nodes of {description.name} over DDS", markup=False)
     lock = threading.Lock()
     with ExitStack() as stack:
         show = None if headless else stack.enter_context(_live_view(description, port, console))
@@ -122,7 +122,7 @@ def _live_view(robot: Robot, port: int, console: Console) -> Iterator[Show | Non
     try:
         view = FoxgloveLive(robot, port=port)
     except InputError as error:
-        console.print(f"{error}; taking a free port")
+        console.print(f"{error}; taking a free port", markup=False)
         view = FoxgloveLive(robot, port=0)
     with view:
         console.print(

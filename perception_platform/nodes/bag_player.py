@@ -63,6 +63,7 @@ class BagPlayer(PlatformNode):
             raise InputError(self.get_name(), f"must be above 0 and at most 100, got {self._rate}", "rate")
         self._clock_out = self.publisher("clock")
         rows = played_rows(self.robot)
+        placed = {placement.node for placement in self.robot.nodes}
         self._players: dict[str, Any] = {}
         self._awaited: list[tuple[str, str]] = []
         for info in bag_info(self._bag).topics:
@@ -72,7 +73,7 @@ class BagPlayer(PlatformNode):
                 continue
             self._players[info.topic] = self.publisher(topic.key, sensor)
             if not sensor or self.robot.sensor(sensor).required:
-                self._awaited += [(info.topic, node) for node in topic.subscribers if node != OUTSIDE]
+                self._awaited += [(info.topic, node) for node in topic.subscribers if node in placed]
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to play."""

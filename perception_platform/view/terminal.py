@@ -87,7 +87,9 @@ def _decision(board: Board) -> Panel:
     p50, p99 = board.latency_ms(50, 99)
     speed_mps = math.hypot(*board.ego.velocity_mps) if board.ego else math.nan
     grid = Table.grid(padding=(0, 2))
-    grid.add_row("action", Text(f" {decision.action.name.lower()} ", _ACTION_STYLES[decision.action]), reason)
+    grid.add_row(
+        "action", Text(f" {decision.action.name.lower()} ", _ACTION_STYLES[decision.action]), Text(reason)
+    )
     grid.add_row(
         "speed", _number(speed_mps, "m/s", 2), f"limit {_number(decision.speed_limit_mps, 'm/s', 2)}"
     )
@@ -140,7 +142,7 @@ def summary(board: Board) -> Table:
         result.add_column(heading)
     for change in board.changes:
         label = Text(f" {change.action.name.lower()} ", _ACTION_STYLES[change.action])
-        result.add_row(f"{to_s(change.t_ns - board.start_ns):.2f} s", label, change.text)
+        result.add_row(f"{to_s(change.t_ns - board.start_ns):.2f} s", label, Text(change.text))
     p50, p99 = board.latency_ms(50, 99)
     counts = ", ".join(f"{n} {action.name.lower()}" for action, n in sorted(board.actions.items()))
     result.caption = (
