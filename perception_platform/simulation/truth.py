@@ -39,9 +39,7 @@ def must_stop(robot: Robot, solids: Solids, state: VehicleState) -> bool:
         state: the robot's true pose and speed.
     """
     points = _outline_points(robot, solids, state.transform().inverse())
-    if any(
-        points_in_polygon(points, np.asarray(z.polygon_m)).any() for z in robot.zones if z.action == "stop"
-    ):
+    if any(points_in_polygon(points, zone).any() for zone in _stop_zones(robot)):
         return True
     return path_gap_m(robot, points, state.speed_mps) < stopping_gap_m(robot, abs(state.speed_mps))
 
@@ -94,15 +92,21 @@ def save(path: Path, truth: Truth) -> None:
     path.write_text(head + text, encoding="utf-8")
 
 
+def _stop_zones(robot: Robot) -> list[Array]:
+    """Polygons (M, 2) of the zones that nothing may be in while the robot moves."""
+    return [
+        np.asarray(z.polygon_m, dtype=np.float64) for z in robot.zones if z.action == "stop" and not z.classes
+    ]
+
+
 def _outline_points(robot: Robot, solids: Solids, base_from_world: Transform) -> Array:
     """(N, 2) outline points in the base frame of what is near and could be hit."""
     bottom = solids.centers_m[:, 2] - solids.sizes_m[:, 2] / 2
     top = solids.centers_m[:, 2] + solids.sizes_m[:, 2] / 2
     around = base_from_world.apply(solids.centers_m)[:, :2]
     reach = np.hypot(solids.sizes_m[:, 0], solids.sizes_m[:, 1]) / 2
-    width_m = max(
-        np.abs(np.asarray(p)[:, 1]).max() for p in (robot.footprint, *(z.polygon_m for z in robot.zones))
-    )
+    areas = [robot.footprint, *_stop_zones(robot)]
+    width_m = max(float(np.abs(area[:, 1]).max()) for area in areas)
     beside = np.abs(around[:, 1]) - reach < width_m + robot.clearance.beside_m
     near = beside & (np.abs(around[:, 0]) - reach < LOOK_AROUND_M)
     chosen = take(solids, np.flatnonzero(near & (bottom < robot.height_m) & (top > LOWEST_M)))

@@ -84,7 +84,7 @@ def test_the_same_scene_gives_the_same_bytes(short_bag, script, tmp_path):
     assert (tmp_path / "again.mcap").read_bytes() == short_bag.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["wall_approach", "forklift_pallet"])
+@pytest.mark.parametrize("name", ["amr_person", "forklift_pallet", "wall_approach"])
 def test_the_committed_truth_is_what_the_script_finds(script, name):
     one = script.RECORDINGS[name]
     robot = load_robot(one.robot)
