@@ -75,8 +75,10 @@ class OusterDecoder:
         return made
 
     def _refused(self, lidar_packet: Any) -> str:
-        if lidar_packet.validate(self._info) != _core().PacketValidationFailure.NONE:
-            return f"a packet of another sensor or of another start than the metadata ({self._info.sn})"
+        # The number of the sensor's start, which packets carry too, changes without notice when it is powered up.
+        serial = lidar_packet.prod_sn()
+        if serial and str(serial) != self._info.sn:
+            return f"a packet of sensor {serial}, the metadata are of {self._info.sn}"
         # Old firmware leaves something else where the checksum should be: only a sensor that has sent a right one
         # is held to it.
         right = lidar_packet.crc() == lidar_packet.calculate_crc()
@@ -88,7 +90,7 @@ class OusterDecoder:
         first, self._first = self._first, False
         arrivals_ns = frame.packet_timestamp
         lost = int(np.count_nonzero(arrivals_ns == 0))
-        if first and lost:
+        if first and arrivals_ns[0] == 0:
             return Reading()
         return Reading(self._cloud(frame, int(arrivals_ns.max())), packets_lost=lost)
 

@@ -18,20 +18,26 @@ from perception_platform.sensing.packets import Packet
 from perception_platform.sensing.source import Reading
 
 PACKET_BYTES = 1206
-# A packet ends with the microseconds since the full hour, the return mode and the model.
-TIMESTAMP_AT = 1200
+# A packet is twelve blocks, each with a flag, an azimuth in hundredths of a degree and its measurements; then the
+# microseconds since the full hour, the return mode and the model.
+BLOCKS = np.dtype([("flag", "<u2"), ("azimuth_cdeg", "<u2"), ("measurements", "V96")])
+BLOCK_COUNT = 12
+FLAGS = (0xEEFF, 0xDDFF, 0xCCFF, 0xBBFF)
+FULL_TURN_CDEG = 36000
+TIMESTAMP_AT, MODEL_AT = 1200, 1205
 HOUR_US = 3_600_000_000
 INTENSITY_SCALE = 255.0
+# (the library's name, the number that packets carry, or None where they carry something else in its place).
 # The Puck Lite is a lighter VLP-16 with the same packets and beams.
-MODELS = {
-    "VLP-16": "VLP16",
-    "PuckLite": "VLP16",
-    "PuckHiRes": "PuckHiRes",
-    "VLP-32C": "VLP32C",
-    "HDL-32E": "HDL32E",
-    "HDL-64E S2": "HDL64E_S2",
-    "HDL-64E S3": "HDL64E_S3",
-    "VLS-128": "VLS128",
+MODELS: dict[str, tuple[str, int | None]] = {
+    "VLP-16": ("VLP16", 0x22),
+    "PuckLite": ("VLP16", 0x22),
+    "PuckHiRes": ("PuckHiRes", 0x24),
+    "VLP-32C": ("VLP32C", 0x28),
+    "HDL-32E": ("HDL32E", 0x21),
+    "HDL-64E S2": ("HDL64E_S2", None),
+    "HDL-64E S3": ("HDL64E_S3", None),
+    "VLS-128": ("VLS128", 0xA1),
 }
 
 
@@ -49,6 +55,7 @@ class VelodyneDecoder:
     def __init__(self, sensor: str, driver: Velodyne) -> None:
         self._sensor = sensor
         self._config = _config(sensor, driver)
+        self._model_number = MODELS[driver.model][1]
         self.reset()
 
     def reset(self) -> None:
@@ -60,15 +67,24 @@ class VelodyneDecoder:
 
     def decode(self, packet: Packet) -> Reading[PointCloud]:
         """Take a packet; has a sweep when the packet completes one."""
-        if len(packet.payload) != PACKET_BYTES:
-            return Reading(malformed=1, note=f"a packet of {len(packet.payload)} bytes, not {PACKET_BYTES}")
-        try:
-            swept = self._decoder.decode(to_s(packet.t_ns), packet.payload)
-        except RuntimeError as error:
-            return Reading(malformed=1, note=str(error))
+        refused = self._refused(packet.payload)
+        if refused:
+            return Reading(malformed=1, note=refused)
+        swept = self._decoder.decode(to_s(packet.t_ns), packet.payload)
         (stamp_us,) = struct.unpack_from("<I", packet.payload, TIMESTAMP_AT)
         lost = self._gaps.lost_before(stamp_us)
         return Reading(None if swept is None else self._cloud(*swept), packets_lost=lost)
+
+    def _refused(self, payload: bytes) -> str:
+        """Why a packet is no good, or nothing. The library would notice at the sweep's end, and lose the sweep."""
+        if len(payload) != PACKET_BYTES:
+            return f"a packet of {len(payload)} bytes, not {PACKET_BYTES}"
+        if self._model_number not in (None, payload[MODEL_AT]):
+            return f"a packet of model {payload[MODEL_AT]:#x}, not {self._model_number:#x}"
+        blocks = np.frombuffer(payload, dtype=BLOCKS, count=BLOCK_COUNT)
+        if not np.isin(blocks["flag"], FLAGS).all() or blocks["azimuth_cdeg"].max() >= FULL_TURN_CDEG:
+            return "a packet whose blocks have no valid flag or azimuth"
+        return ""
 
     def _cloud(self, stamp: Any, points: Any) -> PointCloud:
         import velodyne_decoder
@@ -92,7 +108,7 @@ class VelodyneDecoder:
 def _config(sensor: str, driver: Velodyne) -> Any:
     import velodyne_decoder
 
-    model = getattr(velodyne_decoder.Model, MODELS[driver.model])
+    model = getattr(velodyne_decoder.Model, MODELS[driver.model][0])
     calibration = None
     where = f"{sensor}.driver.calibration"
     if driver.calibration is not None:
