@@ -61,7 +61,7 @@ def set_array(msg: Any, field: str, values: npt.ArrayLike) -> None:
         filled.frombytes(np.ascontiguousarray(values, dtype=dtype).reshape(-1).view(np.uint8).data)
         setattr(msg, field, filled)
     else:
-        setattr(msg, field, np.ascontiguousarray(values, dtype=blank.dtype))
+        setattr(msg, field, np.array(values, dtype=blank.dtype, order="C"))
 
 
 def raw_bytes(data: Any) -> npt.NDArray[np.uint8]:
