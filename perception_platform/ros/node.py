@@ -65,6 +65,7 @@ class PlatformNode(LifecycleNode):
         self.crash: Exception | None = None
         self._active = False
         self._made: list[Callable[[], object]] = []
+        self._ros_clock = self.get_clock()  # rclpy's own attribute is easily overwritten by a subclass
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._sim_clock = SimClock()
         self._jump_handle = self._follow_sim_time()
@@ -166,7 +167,7 @@ class PlatformNode(LifecycleNode):
 
     def now_ns(self) -> int:
         """Time of the clock that stamps the sensors, ns: the system's, or the player's (0 until it ticks)."""
-        clock = self.get_clock()
+        clock = self._ros_clock
         if clock.ros_time_is_active:
             return self._sim_clock.now_ns(time.monotonic_ns())
         return int(clock.now().nanoseconds)
@@ -283,7 +284,7 @@ class PlatformNode(LifecycleNode):
 
     def _follow_sim_time(self) -> Any:
         """Hear of each tick of ``/clock`` that rclpy takes in."""
-        clock = self.get_clock()
+        clock = self._ros_clock
 
         def ticked(_jump: Any) -> None:
             if clock.ros_time_is_active:
