@@ -77,7 +77,7 @@ class OusterDecoder:
     def _refused(self, lidar_packet: Any) -> str:
         # The number of the sensor's start, which packets carry too, changes without notice when it is powered up.
         serial = lidar_packet.prod_sn()
-        if serial and str(serial) != self._info.sn:
+        if serial and serial != self._info.sn:
             return f"a packet of sensor {serial}, the metadata are of {self._info.sn}"
         # Old firmware leaves something else where the checksum should be: only a sensor that has sent a right one
         # is held to it.
