@@ -95,6 +95,18 @@ def bag_info(path: str | Path) -> BagInfo:
     return BagInfo(str(path), infos, start_ns, max((s[1] for s in spans), default=None))
 
 
+def span_ns(bag: Path) -> tuple[int, int]:
+    """Log times of the first and last message of a bag, ns.
+
+    Raises:
+        InputError: if it cannot be read or is empty.
+    """
+    info = bag_info(bag)
+    if info.start_ns is None or info.end_ns is None:
+        raise InputError(bag, "no messages in it")
+    return info.start_ns, info.end_ns
+
+
 def bag_files(path: Path) -> list[Path]:
     """The files of a bag in their order: itself, or those of a rosbag2 folder.
 

@@ -48,7 +48,8 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Neither live view nor table.")] = False,
 ) -> None:
     """Run the whole chain on a recording and look at it: sensors, tracks, decisions and why."""
-    from perception_platform.nodes.live import LiveRun, span_ns
+    from perception_platform.bags.reader import span_ns
+    from perception_platform.nodes.live import LiveRun
     from perception_platform.nodes.live_replay import replay_live
     from perception_platform.robot.load import load_robot
     from perception_platform.view import terminal

@@ -15,7 +15,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import LoggingSeverity, set_logger_level
 from rclpy.signals import SignalHandlerOptions
 
-from perception_platform.bags.reader import bag_info
+from perception_platform.bags.reader import span_ns
 from perception_platform.core.errors import InputError
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Decision
@@ -66,18 +66,6 @@ class LiveOutcome:
     end_ns: int
     wall_s: float = 0.0
     deaths: list[Event] = field(default_factory=list)
-
-
-def span_ns(bag: Path) -> tuple[int, int]:
-    """Log times of the first and last message of a bag, ns.
-
-    Raises:
-        InputError: if it cannot be read or is empty.
-    """
-    info = bag_info(bag)
-    if info.start_ns is None or info.end_ns is None:
-        raise InputError(bag, "no messages in it")
-    return info.start_ns, info.end_ns
 
 
 def play_live(run: LiveRun, hear: Hear, each: Callable[[], None] = lambda: None) -> LiveOutcome:

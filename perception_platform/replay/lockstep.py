@@ -254,7 +254,7 @@ class Lockstep:
         obstacles = [self._obstacles[name].value for name in sorted(self._obstacles)]
         expected_s = self._risk_config.expected_latency_s
         ego = self._ego_now()
-        assessment = self._timed(
+        assessment: Assessment = self._timed(
             "risk",
             lambda: assess(tracks, obstacles, ego, self._risk_config, latency_s=expected_s),
         )

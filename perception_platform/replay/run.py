@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from perception_platform.bags.reader import bag_info, read_messages
+from perception_platform.bags.reader import read_messages, span_ns
 from perception_platform.core.time import to_s
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.replay.lockstep import Lockstep
@@ -40,13 +40,13 @@ def replay_lockstep(
     Raises:
         InputError: if the bag cannot be read or lacks what the chain needs.
     """
-    info = bag_info(bag)
-    length_ns = max(info.end_ns - info.start_ns, 1)
+    start_ns, end_ns = span_ns(bag)
+    length_ns = max(end_ns - start_ns, 1)
     began = time.perf_counter()
     with Records(out_dir) as records:
         lockstep = Lockstep(robot, graph, Tracker(), records)
         messages = read_messages(bag, topics=lockstep.topics())
-        lockstep.run(messages, lambda t_ns: on_progress((t_ns - info.start_ns) / length_ns))
+        lockstep.run(messages, lambda t_ns: on_progress((t_ns - start_ns) / length_ns))
     factor = to_s(length_ns) / (time.perf_counter() - began)
     summary = {
         "bag": bag.name,

@@ -37,7 +37,8 @@ def assess_objects(
     An object is in the path when its outline is in the swept band now, or will be at a moment at which the
     robot, at its present speed, is there too.
     """
-    edges_m = outline(track_corners(tracks, ego))
+    corners_m = track_corners(tracks, ego)
+    edges_m = outline(corners_m)
     velocities = ego.odom_from_base.inverse().rotate(np.pad(tracks.velocities_mps, ((0, 0), (0, 1))))[:, :2]
     velocities[np.linalg.norm(velocities, axis=1) < config.moving_mps] = 0.0
     gap_m, ttc_s = _gap_now(edges_m, path), np.full(len(tracks), np.inf)
@@ -52,7 +53,7 @@ def assess_objects(
         class_ids=tracks.class_ids,
         in_path=in_path,
         gap_m=gap_m,
-        distance_m=_distance(edges_m, config.footprint_m),
+        distance_m=_distance(corners_m, edges_m, config.footprint_m),
         closing_mps=closing_mps,
         ttc_s=np.minimum(ttc_s, time_to_collision_s(gap_m, closing_mps)),
         required_decel_mps2=required_decel_mps2(path.speed_mps, approach_mps, way_m, reaction_s),
@@ -97,13 +98,26 @@ def _add_crossings(
     ttc_s[moving[hit]] = times_s[first[hit]]
 
 
-def _distance(edges_m: Array, footprint_m: Array) -> Array:
-    """Shortest ground-plane distance (N,) between outlines and the footprint; 0 when they overlap."""
-    own = outline(footprint_m[None])[0]
-    apart = np.linalg.norm(edges_m[:, :, None] - own[None, None], axis=-1)
-    distance = apart.min(axis=(1, 2), initial=np.inf)
+def _distance(corners_m: Array, edges_m: Array, footprint_m: Array) -> Array:
+    """Shortest ground-plane distance (N,) between boxes and the footprint; 0 where they overlap.
+
+    Between polygons that are apart, the shortest way begins or ends at a corner.
+    """
+    to_footprint = _to_edges(corners_m.reshape(-1, 2), footprint_m[None]).reshape(corners_m.shape[:2])
+    to_boxes = _to_edges(footprint_m, corners_m)
+    distance = np.minimum(to_footprint.min(axis=1, initial=np.inf), to_boxes.min(axis=1, initial=np.inf))
     inside = points_in_polygon(edges_m.reshape(-1, 2), footprint_m).reshape(edges_m.shape[:2])
     return np.where(inside.any(axis=1), 0.0, distance)
+
+
+def _to_edges(points_m: Array, polygons_m: Array) -> Array:
+    """Distance (K, P) of P points to the nearest edge of each of K polygons of shape (K, M, 2)."""
+    edge = np.roll(polygons_m, -1, axis=1) - polygons_m
+    length2 = np.maximum((edge**2).sum(axis=-1), 1e-12)
+    offset = points_m[None, :, None] - polygons_m[:, None]
+    share = np.clip((offset * edge[:, None]).sum(axis=-1) / length2[:, None], 0.0, 1.0)
+    apart = offset - share[..., None] * edge[:, None]
+    return np.asarray(np.hypot(apart[..., 0], apart[..., 1]).min(axis=-1))
 
 
 def explained_by_moving(

@@ -161,3 +161,20 @@ def test_the_order_of_points_does_not_matter(order: list[int]) -> None:
     xyz = [(1.6, -0.1, 0.2), (1.7, 0.0, 0.3), (1.8, 0.1, 0.4), (1.9, 0.2, 0.5)]
     got = judge(1.2, obstacles=(points(*(xyz[i] for i in order)),))
     assert got.findings == judge(1.2, obstacles=(points(*xyz),)).findings
+
+
+@pytest.mark.parametrize(
+    ("x_m", "y_m", "distance_m"),
+    [
+        (0.45 + 1.0 + 0.25, 0.0, 1.0),
+        (0.0, -0.3 - 0.4 - 0.25, 0.4),
+        (0.45 + 0.3 + 0.25, 0.3 + 0.4 + 0.25, 0.5),
+        (0.45 + 0.2, 0.0, 0.0),
+    ],
+)
+def test_the_distance_is_the_shortest_from_the_footprint(x_m: float, y_m: float, distance_m: float) -> None:
+    assert judge(0.0, track(x_m, y_m)).objects.distance_m[0] == pytest.approx(distance_m, abs=1e-6)
+
+
+def test_a_box_that_spans_the_footprint_without_a_corner_in_it_overlaps() -> None:
+    assert judge(0.0, track(0.0, 0.0, size_m=(0.2, 4.0, 1.0))).objects.distance_m[0] == 0.0
