@@ -33,7 +33,7 @@ def main() -> None:
     (folder / "COLCON_IGNORE").touch()
     pins = folder / "constraints.txt"
     pins.write_text(re.sub(r"^numpy==.*$", robots_numpy(), CONSTRAINTS.read_text(), flags=re.MULTILINE))
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "-c", pins]
+    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "-c", pins]
     subprocess.run([*pip, *wanted], check=True)
     if "lidar-drivers" in extras:
         subprocess.run([*pip, "--no-deps", WITHOUT_DEPENDENCIES], check=True)
