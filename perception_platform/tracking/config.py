@@ -180,10 +180,10 @@ class TrackerConfig(Settings):
     sure_points: Positive = 4.0
     yaw_change_rad: Positive = 0.3
     heading_speed_mps: Positive = 1.0
-    detection_probability: Probability = 0.7
+    detection_probability: Probability = 0.55
     clutter_probability: Probability = 0.1
     evidence_s: Positive = 0.1
-    survival_s: Positive = 5.0
+    survival_s: Positive = 8.0
     birth_existence: Probability = 0.6
     report_existence: Probability = 0.5
     delete_existence: Probability = 0.05
