@@ -1,0 +1,1 @@
+"""From a sweep and images to objects and obstacle points: ground, clusters, boxes, camera head, fusion, graph."""

@@ -1,0 +1,164 @@
+"""Which obstacle points belong together: connected cells of a bird's-eye grid, with a reach that grows with range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array
+from perception_platform.core.sensor_data import Points
+from perception_platform.perception.compiled import compiled
+from perception_platform.perception.parameters import ClusterParams
+
+Ints = npt.NDArray[np.int64]
+Cells = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Points grouped by what they belong to.
+
+    Attributes:
+        order: (N,) indices of the points, cluster by cluster; points of too small clusters are left out.
+        starts: (K + 1,) where each cluster begins in ``order``, and the end.
+    """
+
+    order: Ints
+    starts: Ints
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def owner(self) -> Ints:
+        """Number of the cluster that each entry of ``order`` belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.starts))
+
+    def columns(self, xy_m: Points) -> tuple[Points, Points]:
+        """x and y of the points, cluster by cluster, contiguous."""
+        return xy_m[self.order, 0], xy_m[self.order, 1]
+
+    def chosen(self, which: npt.NDArray[np.bool_]) -> Clusters:
+        """Some of them."""
+        count = np.diff(self.starts)
+        starts = np.concatenate([[0], np.cumsum(count[which])]).astype(np.int64)
+        return Clusters(self.order[np.repeat(which, count)], starts)
+
+
+@compiled(
+    "void(int32[::1], int64, float64[::1], float64[::1], float64[::1], boolean[::1], int64[::1], int64[::1], float64,"
+    " int32[::1])"
+)
+def _join(
+    occupied: Cells,
+    side: int,
+    x_cells: Array,
+    y_cells: Array,
+    reach_cells: Array,
+    floats: Flags,
+    offset_y: Ints,
+    offset_x: Ints,
+    behind_cells: float,
+    parent: Cells,
+) -> None:
+    """Union-find over the occupied cells, in row-major order.
+
+    Lengths are in cells, ``x_cells`` and ``y_cells`` from the lidar. ``parent`` is indexed by cell: -1 where nothing
+    is; the number of an occupied cell in ``occupied`` at first, the number of its set's first cell at the end.
+    """
+    root = np.arange(len(occupied))
+    for i in range(len(occupied)):
+        y, x = occupied[i] // side, occupied[i] % side
+        range_cells = max(np.sqrt(x_cells[i] ** 2 + y_cells[i] ** 2), 1e-9)
+        for k in range(len(offset_y)):
+            dy, dx = offset_y[k], offset_x[k]
+            if y + dy >= side or x + dx < 0 or x + dx >= side:
+                continue
+            j = parent[(y + dy) * side + x + dx]
+            if j < 0:
+                continue
+            away = (dx * x_cells[i] + dy * y_cells[i]) / range_cells
+            across_sq = dx * dx + dy * dy - away * away
+            behind = (
+                abs(away) <= behind_cells
+                and across_sq <= reach_cells[i] ** 2
+                and (floats[j] if away > 0 else floats[i])
+            )
+            if dx * dx + dy * dy > reach_cells[i] ** 2 and not behind:
+                continue
+            a, b = i, j
+            while root[a] != a:
+                root[a] = root[root[a]]
+                a = root[a]
+            while root[b] != b:
+                root[b] = root[root[b]]
+                b = root[b]
+            root[max(a, b)] = min(a, b)
+    for i in range(len(occupied)):  # a root comes before its cells, so theirs is final already
+        root[i] = root[root[i]]
+        parent[occupied[i]] = root[i]
+
+
+def cluster(xy_m: Points, height_m: Points, origin_m: Array, params: ClusterParams) -> Clusters:
+    """Group points whose cells lie within reach of each other.
+
+    Args:
+        xy_m: (N, 2) points in the base frame.
+        height_m: (N,) their heights above the ground.
+        origin_m: (3,) where the lidar is, for ranges and lines of sight.
+        params: grid and reach.
+    """
+    if len(xy_m) == 0:
+        return Clusters(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
+    half_m = float(np.abs(xy_m).max()) + params.cell_m
+    side = int(2 * half_m / params.cell_m) + 2
+    column_row = ((xy_m + np.float32(half_m)) * np.float32(1 / params.cell_m)).astype(np.int32)
+    cell = column_row[:, 1] * np.int32(side) + column_row[:, 0]
+    numbers, occupied = _numbered(cell, side)
+    x_cells = occupied % side + 0.5 - (half_m + origin_m[0]) / params.cell_m
+    y_cells = occupied // side + 0.5 - (half_m + origin_m[1]) / params.cell_m
+    # At least to the neighbours at the corners.
+    reach_cells = params.reach_m / params.cell_m + params.reach_per_m * np.hypot(x_cells, y_cells)
+    reach_cells = np.maximum(reach_cells, np.sqrt(2.0) + 1e-9)
+    behind_cells = params.behind_m / params.cell_m
+    floats = _floating(numbers[cell], len(occupied), height_m, params.floating_m)
+    dy, dx = _forward_offsets(max(behind_cells, float(reach_cells.max())))
+    _join(occupied, side, x_cells, y_cells, reach_cells, floats, dy, dx, behind_cells, numbers)
+    return _grouped(numbers[cell], params.min_points)
+
+
+def _numbered(cell: Cells, side: int) -> tuple[Cells, Cells]:
+    """(side * side,) number of each occupied cell, -1 for the others; and (M,) the occupied cells, ascending."""
+    numbers = np.full(side * side, -1, dtype=np.int32)
+    numbers[cell] = 0
+    occupied = np.flatnonzero(numbers == 0).astype(np.int32)
+    numbers[occupied] = np.arange(len(occupied), dtype=np.int32)
+    return numbers, occupied
+
+
+def _floating(number: Cells, cells: int, height_m: Points, floating_m: float) -> Flags:
+    """(cells,) whether a cell's lowest point is so high that something in front hides the rest."""
+    low = np.zeros(cells, dtype=np.bool_)
+    low[number[height_m < floating_m]] = True
+    return ~low
+
+
+def _forward_offsets(reach_cells: float) -> Ints:
+    """(2, M) steps in y and x to the cells that come later in row-major order, within reach."""
+    most = int(reach_cells)
+    dy, dx = np.mgrid[0 : most + 1, -most : most + 1].reshape(2, -1)
+    forward = (dy > 0) | (dx > 0)
+    return np.ascontiguousarray(np.stack([dy[forward], dx[forward]]), dtype=np.int64)
+
+
+def _grouped(label: Cells, min_points: int) -> Clusters:
+    """Points sorted by label, without the labels that too few points have."""
+    count = np.bincount(label)
+    large = count >= min_points
+    kept = np.flatnonzero(large[label])
+    order = kept[np.argsort(label[kept], kind="stable")]
+    starts = np.concatenate([[0], np.cumsum(count[large])]).astype(np.int64)
+    return Clusters(order, starts)
