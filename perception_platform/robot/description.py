@@ -45,7 +45,9 @@ class Velodyne(Part):
     """
 
     type: Literal["velodyne"]
-    model: Literal["VLP-16", "VLP-32C", "HDL-32E", "HDL-64E S2", "HDL-64E S3", "VLS-128", "PuckHiRes", "PuckLite"]
+    model: Literal[
+        "VLP-16", "VLP-32C", "HDL-32E", "HDL-64E S2", "HDL-64E S3", "VLS-128", "PuckHiRes", "PuckLite"
+    ]
     calibration: str | None = None
     bind: IPv4Address = IPv4Address("0.0.0.0")
     port: int = Field(2368, gt=0, lt=65536)
