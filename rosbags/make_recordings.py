@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ class Recording:
         robot: name of the robot file.
         duration_s: length.
         world: what stands and moves around.
-        driver: who drives, closing the loop on the true state.
+        driver: makes a driver, who closes the loop on the true state.
         start: state at the beginning.
         why_stop: why the robot has to stop in its stop windows.
         why_not: why it must not in the others.
@@ -51,7 +52,7 @@ class Recording:
     robot: str
     duration_s: float
     world: Callable[[], World]
-    driver: Driver
+    driver: Callable[[], Driver]
     start: VehicleState
     why_not: str
     why_stop: str = ""
@@ -124,9 +125,10 @@ def room_with_wall() -> World:
     return World(join([*walls, rack(-2.0, 6.0, 3.0, 210)]), (), lane(7.9, 0.9))
 
 
-def to_the_wall(wall_x_m: float, bumper_m: float) -> Driver:
+def to_the_wall(wall_x_m: float) -> Driver:
     """Comes in at 1.2 m/s, slows early, creeps at 0.3 m/s to 0.55 m, stands 3 s, backs off by 1 m."""
     robot = load_robot("amr")
+    bumper_m = float(robot.footprint[:, 0].max())
     stood_since: list[float] = []
 
     def drive(t_s: float, state: VehicleState) -> Command:
@@ -147,21 +149,21 @@ RECORDINGS: dict[str, Recording] = {
     "amr_person": Recording(
         "amr", 12.0, aisle_with_person,
         # A human-like 0.25 s after the person is in the way, the driver brakes; drives on when the way is free.
-        driver=steps((0.0, 1.2), (5.29, 0.0), (8.9, 1.2)),
+        driver=partial(steps, (0.0, 1.2), (5.29, 0.0), (8.9, 1.2)),
         start=VehicleState(x_m=0.5, speed_mps=1.2),
         why_stop="a person stands or walks in the path, too near for service braking or in the protective zone",
         why_not="nothing is in the path near enough: shelves and people beside it are no reason to stop",
     ),
     "forklift_pallet": Recording(
         "forklift", 8.0, hall_with_pallets,
-        driver=steps((0.0, 2.0)),
+        driver=partial(steps, (0.0, 2.0)),
         start=VehicleState(speed_mps=2.0),
         why_not="pallets and a worker are beside the path, never in it",
         options=RecordingOptions(lidar_columns=320, odometry_noise=REAL_ODOMETRY),
     ),
     "wall_approach": Recording(
         "amr", 12.5, room_with_wall,
-        driver=to_the_wall(wall_x_m=8.0, bumper_m=0.45),
+        driver=partial(to_the_wall, wall_x_m=8.0),
         start=VehicleState(x_m=1.5, speed_mps=1.2),
         why_stop="the wall is in the protective zone",
         why_not="the wall is outside the protective zone and the speed leaves room to stop",
@@ -174,7 +176,7 @@ def make(name: str, out: Path) -> str:
     began = time.perf_counter()
     recording = RECORDINGS[name]
     robot = load_robot(recording.robot)
-    trajectory = drive_along(recording.driver, robot.drive, recording.start, recording.duration_s)
+    trajectory = drive_along(recording.driver(), robot.drive, recording.start, recording.duration_s)
     scene = Scene(recording.world(), trajectory, START_NS, seed=sum(name.encode()))
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)

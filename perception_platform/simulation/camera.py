@@ -1,8 +1,10 @@
-"""A pinhole camera that draws the world in flat shaded polygons, the farthest first (painter's algorithm)."""
+"""A pinhole camera that draws the world in flat shaded polygons; a depth buffer decides what hides what."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ FLOOR_BGR = (132, 138, 140)
 HALL_BGR = (196, 190, 184)
 LIGHT = np.array([-0.35, 0.45, 0.82])  # towards the lamps
 SUBPIXEL_BITS = 4
+SUBPIXELS = 2**SUBPIXEL_BITS
 SIDES = 12  # of a drawn cylinder
 FAR_M = 200.0
 NOISY_SHARE = 0.005  # of the pixels: more would be truer, and would make recordings many times larger
@@ -33,31 +36,68 @@ def camera_model(sensor: Camera) -> CameraModel:
 
 
 def render(scene: Scene, sensor: Camera, t_s: float) -> Image:
-    """What the camera sees at ``t_s``: undistorted, all rows at one moment.
-
-    Faces are ordered by their farthest corner over ground: right for upright things that stand clear of each
-    other.
-    """
+    """What the camera sees at ``t_s``: undistorted, all rows at one moment."""
     model = camera_model(sensor)
     world_from_camera = scene.trajectory.state_at(t_s).transform() @ sensor.mounting.transform()
     camera_from_world = world_from_camera.inverse()
-    eye_m = world_from_camera.translation_m
-    bgr = np.full((model.height_px, model.width_px, 3), HALL_BGR, dtype=np.uint8)
-    floor = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * FAR_M + eye_m[:2]
-    for paint in (Marking(floor, FLOOR_BGR), *scene.world.markings):
+    canvas = _Canvas(model)
+    reach = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * FAR_M
+    for paint in (Marking(reach + world_from_camera.translation_m[:2], FLOOR_BGR), *scene.world.markings):
         flat = np.column_stack([paint.outline_m, np.zeros(len(paint.outline_m))])
-        for _, pixels in _outlines_px(model, camera_from_world.apply(flat)[None]):
-            cv2.fillConvexPoly(bgr, pixels, paint.bgr, cv2.LINE_8, SUBPIXEL_BITS)
-    polygons: list[tuple[float, npt.NDArray[np.int32], list[float]]] = []
-    for corners, colours in _visible_faces(scene.world.solids_at(t_s), eye_m):
-        farthest = np.linalg.norm(corners[..., :2] - eye_m[:2], axis=2).max(axis=1)
+        for face in _in_view(model, camera_from_world.apply(flat)[None]):
+            canvas.fill(face, np.array(paint.bgr))
+        canvas.inverse_depth[:] = 0.0  # what comes later lies or stands on this and hides it
+    for corners, colours in _visible_faces(scene.world.solids_at(t_s), world_from_camera.translation_m):
         in_camera = camera_from_world.apply(corners.reshape(-1, 3)).reshape(corners.shape)
-        for i, pixels in _outlines_px(model, in_camera):
-            polygons.append((float(farthest[i]), pixels, colours[i].tolist()))
-    for _, pixels, colour in sorted(polygons, key=lambda polygon: -polygon[0]):
-        cv2.fillConvexPoly(bgr, pixels, colour, cv2.LINE_8, SUBPIXEL_BITS)
-    _add_noise(bgr, scene.noise(sensor.name, t_s))
-    return Image(scene.stamp_ns(t_s), sensor.name, sensor.name, bgr)
+        for face in _in_view(model, in_camera):
+            canvas.fill(face, colours[face.index])
+    _add_noise(canvas.bgr, scene.noise(sensor.name, t_s))
+    return Image(scene.stamp_ns(t_s), sensor.name, sensor.name, canvas.bgr)
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """A convex face ahead of the camera.
+
+    Attributes:
+        index: which of the given faces it is.
+        outline: (K, 2) corners in parts of a pixel.
+        plane: (3,) n / d of its plane n·p = d: the inverse depth along a ray (x, y, 1) is its product with the ray.
+        inverse_depths: least and greatest of its corners.
+    """
+
+    index: int
+    outline: npt.NDArray[np.int32]
+    plane: Array
+    inverse_depths: tuple[float, float]
+
+
+class _Canvas:
+    """An image in the making, with the inverse depth of what each pixel shows so far."""
+
+    def __init__(self, model: CameraModel) -> None:
+        height, width = model.height_px, model.width_px
+        self.bgr = np.full((height, width, 3), HALL_BGR, dtype=np.uint8)
+        self.inverse_depth = np.zeros((height, width))
+        v, u = np.mgrid[0:height, 0:width].astype(np.float64)
+        self._rays = np.stack([u, v, np.ones_like(u)], axis=-1) @ np.linalg.inv(model.matrix).T
+
+    def fill(self, face: _Face, colour: npt.NDArray[Any]) -> None:
+        """Draw a face where it is nearer than what is there."""
+        height, width = self.inverse_depth.shape
+        left, top = np.maximum(face.outline.min(axis=0) // SUBPIXELS, 0).tolist()
+        right, bottom = (face.outline.max(axis=0) // SUBPIXELS + 2).tolist()
+        part = (slice(top, min(bottom, height)), slice(left, min(right, width)))
+        inside = np.zeros(self.inverse_depth[part].shape, dtype=np.uint8)
+        if inside.size == 0:
+            return
+        shifted = face.outline - np.array([left, top], dtype=np.int32) * SUBPIXELS
+        cv2.fillConvexPoly(inside, shifted, [1.0], cv2.LINE_8, SUBPIXEL_BITS)
+        # Pixels that the outline only touches lie beyond the face, where its plane may be anywhere.
+        inverse_depth = np.clip(self._rays[part] @ face.plane, *face.inverse_depths)
+        nearer = (inside > 0) & (inverse_depth > self.inverse_depth[part])
+        self.inverse_depth[part][nearer] = inverse_depth[nearer]
+        self.bgr[part][nearer] = colour
 
 
 def _add_noise(bgr: npt.NDArray[np.uint8], rng: np.random.Generator) -> None:
@@ -79,18 +119,27 @@ def _visible_faces(solids: Solids, eye_m: Array) -> Iterator[tuple[Array, Array]
             yield corners[towards], np.round(solids.bgr[chosen] * shade[:, None])[towards]
 
 
-def _outlines_px(model: CameraModel, corners_m: Array) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
-    """Of faces (F, K, 3) in the camera's frame, those ahead of it: index and outline in parts of a pixel."""
-    ahead = corners_m[..., 2] > NEAR_M
-    pixels = _fixed_point(model.project(corners_m.reshape(-1, 3))).reshape(*corners_m.shape[:2], 2)
-    for i in np.flatnonzero(ahead.any(axis=1)):
-        whole = bool(ahead[i].all())
-        yield int(i), pixels[i] if whole else _fixed_point(model.project(_clipped(corners_m[i], ahead[i])))
+def _in_view(model: CameraModel, faces_m: Array) -> Iterator[_Face]:
+    """Of faces (F, K, 3) in the camera's frame, those that are ahead and may be in the image."""
+    ahead = faces_m[..., 2] > NEAR_M
+    outlines = _fixed_point(model.project(faces_m.reshape(-1, 3))).reshape(*faces_m.shape[:2], 2)
+    normals = np.cross(faces_m[:, 1] - faces_m[:, 0], faces_m[:, 2] - faces_m[:, 1])
+    distances = np.einsum("fk,fk->f", normals, faces_m[:, 0])
+    size = np.array([model.width_px, model.height_px]) * SUBPIXELS
+    in_image = (outlines.max(axis=1) >= 0).all(axis=1) & (outlines.min(axis=1) <= size).all(axis=1)
+    cut: npt.NDArray[np.bool_] = np.logical_not(ahead.all(axis=1))
+    for i in np.flatnonzero(ahead.any(axis=1) & (in_image | cut) & (np.abs(distances) > 1e-12)):
+        corners, outline = faces_m[i], outlines[i]
+        if cut[i]:
+            corners = _clipped(faces_m[i], ahead[i])
+            outline = _fixed_point(model.project(corners))
+        depths = 1.0 / corners[:, 2]
+        yield _Face(int(i), outline, normals[i] / distances[i], (float(depths.min()), float(depths.max())))
 
 
 def _fixed_point(pixels: Array) -> npt.NDArray[np.int32]:
     """Pixels as OpenCV wants them, bounded; points behind the camera become 0 and are not used."""
-    scaled = np.nan_to_num(pixels, nan=0.0) * 2**SUBPIXEL_BITS
+    scaled = np.nan_to_num(pixels, nan=0.0) * SUBPIXELS
     return np.asarray(np.round(np.clip(scaled, -(2**20), 2**20)), dtype=np.int32)
 
 

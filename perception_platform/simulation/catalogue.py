@@ -40,7 +40,7 @@ def person(
 
 
 def wall(length_m: float, *, height_m: float = 3.0, thickness_m: float = 0.2) -> Solids:
-    """A wall across the x axis, in panels of about 2 m, short enough to be drawn in the right order."""
+    """A wall across the x axis, in panels of about 2 m."""
     count = max(1, round(length_m / 2.0))
     width = length_m / count
     panels = []

@@ -59,6 +59,14 @@ def test_the_nearer_thing_hides_the_farther_one():
         assert len(pixels_of(image, 1)) == 0
 
 
+def test_a_panel_hides_what_is_behind_it_though_its_far_corner_is_farther():
+    panel, behind = box((3.0, 2.0), (0.04, 3.9, 3.0), bgr=GREEN), cylinder((3.2, 0.4), 0.2, 1.5, bgr=RED)
+    for order in ((panel, behind), (behind, panel)):
+        image, _, _ = view(World(join(list(order))))
+        assert len(pixels_of(image, 1)) > 5000
+        assert len(pixels_of(image, 2)) == 0
+
+
 def test_what_reaches_behind_the_camera_is_cut_there():
     world = World(join([]), (), (Marking.strip((-5.0, 20.0), (-0.1, 0.1), RED),))
     image, _, _ = view(world)

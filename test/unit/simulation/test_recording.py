@@ -40,7 +40,9 @@ def script():
 def short_scene(script):
     one = script.RECORDINGS["wall_approach"]
     robot = load_robot(one.robot)
-    return robot, Scene(one.world(), drive_along(one.driver, robot.drive, one.start, 0.4), script.START_NS, 7)
+    return robot, Scene(
+        one.world(), drive_along(one.driver(), robot.drive, one.start, 0.4), script.START_NS, 7
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_the_same_scene_gives_the_same_bytes(short_bag, script, tmp_path):
 def test_the_committed_truth_is_what_the_script_finds(script, name):
     one = script.RECORDINGS[name]
     robot = load_robot(one.robot)
-    drive = drive_along(one.driver, robot.drive, one.start, one.duration_s)
+    drive = drive_along(one.driver(), robot.drive, one.start, one.duration_s)
     scene = Scene(one.world(), drive, script.START_NS, 7)
     found = windows(robot, scene, one.duration_s, one.why_stop, one.why_not)
     assert load_truth(ROSBAGS / name / "truth.yaml").windows == found
