@@ -17,17 +17,27 @@ demo: setup ## run the real nodes on a recording and report; DRIVE=folder runs a
 test: setup ## run all tests; ARGS="-k gate" picks some
 	@$(BIN)/python -m pytest $(ARGS)
 
-# Two runs on two numpys must not share compiled loops, hence the second cache.
 check: setup ## lint, types, layers, and the unit tests under numpy 2 and 1.26; under a minute
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target unit-numpy2 unit-numpy1 lint
+
+.PHONY: lint unit-numpy2 unit-numpy1
+lint:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+unit-numpy2:
 	$(BIN)/python -m pytest -q test/unit --numpy 2
-	@if [ -d $(NUMPY_1) ]; then set -x; \
-	    PYTHONPATH=$(NUMPY_1) NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-numpy1 \
-	    $(BIN)/python -m pytest -q test/unit --numpy 1.26; \
-	else echo "unit tests under numpy 1.26 left out: it has no wheel for this Python"; fi
+
+# Compiled loops must not be shared between two numpys, hence a cache of its own.
+unit-numpy1:
+ifneq ($(wildcard $(NUMPY_1)),)
+	PYTHONPATH=$(NUMPY_1) NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-numpy1 \
+	    $(BIN)/python -m pytest -q -p no:cacheprovider test/unit --numpy 1.26
+else
+	@echo "unit tests under numpy 1.26 left out: it has no wheel for this Python"
+endif
 
 bench: setup ## measure; ARGS="latency --json out.json" picks what
 	@$(BIN)/perception-platform bench $(ARGS)
