@@ -47,7 +47,7 @@ def up(
 
     nodes, commands = _plan(robot, host, _groups(only or [], no_drivers), sim_time)
     folder = log_folder or _ros_log_folder() / "perception_platform"
-    console = Console()
+    console = Console(soft_wrap=True)
 
     def tell(event: Event) -> None:
         style = "red" if event.bad else "dim"

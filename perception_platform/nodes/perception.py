@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -41,7 +42,7 @@ class PerceptionNode(PlatformNode):
 
     def set_up(self) -> None:
         """Load the graph and its models, then listen to every lidar and camera."""
-        self._graph = PerceptionGraph(self.robot)
+        self._graph = PerceptionGraph(self.robot, clock_ns=time.perf_counter_ns)
         self._images: dict[str, Any] = {}
         self._images_lock = Lock()
         self._detections = self.publisher("detections")

@@ -324,6 +324,7 @@ def run(make_node: Callable[[], PlatformNode]) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # told to end
     finally:
+        executor.shutdown()
         node.close()
         rclpy.try_shutdown()
     return EXIT_CRASH if node.crash else 0
