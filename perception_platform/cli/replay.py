@@ -84,8 +84,8 @@ def _lockstep(bag: Path, robot: Robot, out: Path, on_progress: Any) -> dict[str,
 
 
 def _live(bag: Path, robot: str, out: Path, rate: float, on_progress: Any) -> dict[str, Any]:
-    from perception_platform.core.verdicts import Decision
     from perception_platform.bags.reader import span_ns
+    from perception_platform.core.verdicts import Decision
     from perception_platform.nodes.live import LiveRun
     from perception_platform.nodes.live_replay import replay_live
 

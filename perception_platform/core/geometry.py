@@ -143,10 +143,13 @@ def points_in_polygon(
     points_m: npt.NDArray[np.floating], polygon_m: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.bool_]:
     """Which of the (N, 2) points lie inside the (M, 2) simple polygon (even-odd rule)."""
-    x, y = points_m[:, 0:1], points_m[:, 1:2]
+    inside = ((points_m >= polygon_m.min(axis=0)) & (points_m <= polygon_m.max(axis=0))).all(axis=1)
+    near = np.flatnonzero(inside)
+    x, y = points_m[near, 0:1], points_m[near, 1:2]
     x0, y0 = polygon_m[:, 0], polygon_m[:, 1]
     x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
     crosses = (y0 > y) != (y1 > y)
     rise = np.where(y1 == y0, 1.0, y1 - y0)
     hit = x < (x1 - x0) * (y - y0) / rise + x0
-    return np.asarray((crosses & hit).sum(axis=1) % 2 == 1)
+    inside[near] = (crosses & hit).sum(axis=1) % 2 == 1
+    return np.asarray(inside)

@@ -6,11 +6,13 @@ import hashlib
 import json
 import math
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.geometry import wrap_angle
 from perception_platform.core.lineage import Lineage
@@ -139,36 +141,45 @@ def percentiles(values: list[float]) -> dict[str, float | int | None]:
 def detections_line(detections: Detections, obstacles: PointCloud) -> dict[str, Any]:
     """As written to ``detections.jsonl``."""
     step = max(1, math.ceil(len(obstacles) / SHOWN_POINTS))
+    columns = {
+        "class": [_class_name(class_id) for class_id in detections.class_ids.tolist()],
+        "center_m": _rounded(detections.centers_m),
+        "size_m": _rounded(detections.sizes_m),
+        "yaw_rad": _rounded(detections.yaws_rad, 4),
+        "score": _rounded(detections.scores),
+        "num_points": detections.num_points.tolist(),
+        "sensors": [_sensor_names(flags) for flags in detections.sensors.tolist()],
+    }
     return {
         "t_ns": detections.t_ns,
         "frame_id": detections.frame_id,
-        "detections": [
-            {
-                "class": _class_name(detections.class_ids[i]),
-                "center_m": _numbers(detections.centers_m[i]),
-                "size_m": _numbers(detections.sizes_m[i]),
-                "yaw_rad": _number(detections.yaws_rad[i], 4),
-                "score": _number(detections.scores[i], 3),
-                "num_points": int(detections.num_points[i]),
-                "sensors": _sensor_names(detections.sensors[i]),
-            }
-            for i in range(len(detections))
-        ],
+        "detections": _rows(columns),
         "obstacle_points": len(obstacles),
-        "obstacles_m": [_numbers(p, 2) for p in obstacles.xyz_m[::step, :2]],
+        "obstacles_m": _rounded(obstacles.xyz_m[::step, :2], 2),
         "lineage": lineage_line(detections.lineage),
         "models": models_line(detections.models),
     }
 
 
 def tracks_line(tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> dict[str, Any]:
-    """As written to ``tracks.jsonl``."""
+    """As written to ``tracks.jsonl``; measures of tracks that were not assessed are null."""
     ego = ego.at(tracks.t_ns)
     base_from_odom = ego.odom_from_base.inverse()
-    centers_base_m = base_from_odom.apply(tracks.centers_m)
-    yaws_base_rad = wrap_angle(tracks.yaws_rad + base_from_odom.yaw_rad)
     x_m, y_m, _ = ego.odom_from_base.translation_m
-    row_of = {int(track_id): i for i, track_id in enumerate(risks.track_ids)}
+    columns = {
+        "id": tracks.ids.tolist(),
+        "class": [_class_name(class_id) for class_id in tracks.class_ids.tolist()],
+        "class_score": _rounded(tracks.class_scores),
+        "existence": _rounded(tracks.existence),
+        "center_odom_m": _rounded(tracks.centers_m),
+        "center_base_m": _rounded(base_from_odom.apply(tracks.centers_m)),
+        "velocity_mps": _rounded(tracks.velocities_mps),
+        "size_m": _rounded(tracks.sizes_m),
+        "yaw_base_rad": _rounded(wrap_angle(tracks.yaws_rad + base_from_odom.yaw_rad), 4),
+        "last_seen_ns": tracks.last_seen_ns.tolist(),
+        "sensors": [_sensor_names(flags) for flags in tracks.sensors.tolist()],
+        **_risk_columns(tracks, risks),
+    }
     return {
         "t_ns": tracks.t_ns,
         "frame_id": tracks.frame_id,
@@ -179,23 +190,7 @@ def tracks_line(tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> dict[str, 
             "speed_mps": _number(ego.velocity_mps[0]),
             "yaw_rate_radps": _number(ego.yaw_rate_radps, 4),
         },
-        "tracks": [
-            {
-                "id": int(tracks.ids[i]),
-                "class": _class_name(tracks.class_ids[i]),
-                "class_score": _number(tracks.class_scores[i]),
-                "existence": _number(tracks.existence[i]),
-                "center_odom_m": _numbers(tracks.centers_m[i]),
-                "center_base_m": _numbers(centers_base_m[i]),
-                "velocity_mps": _numbers(tracks.velocities_mps[i]),
-                "size_m": _numbers(tracks.sizes_m[i]),
-                "yaw_base_rad": _number(yaws_base_rad[i], 4),
-                "last_seen_ns": int(tracks.last_seen_ns[i]),
-                "sensors": _sensor_names(tracks.sensors[i]),
-                **_risk_fields(risks, row_of.get(int(tracks.ids[i]))),
-            }
-            for i in range(len(tracks))
-        ],
+        "tracks": _rows(columns),
         "models": models_line(tracks.models),
     }
 
@@ -214,8 +209,8 @@ def decision_line(decision: Decision, ego: EgoState | None) -> dict[str, Any]:
         "evidence": [finding_line(finding) for finding in decision.findings],
         "latched": decision.latched,
         "latency_ms": None if decision.latency_ns < 0 else _number(to_ms(decision.latency_ns)),
-        "command": None if decision.command_mps is None else _numbers(np.array(decision.command_mps)),
-        "output": _numbers(np.array(decision.output_mps)),
+        "command": None if decision.command_mps is None else _rounded(decision.command_mps),
+        "output": _rounded(decision.output_mps),
         "lineage": lineage_line(decision.lineage),
         "models": models_line(decision.models),
     }
@@ -234,7 +229,7 @@ def finding_line(finding: Finding) -> dict[str, Any]:
         "unit": finding.unit,
         "zone": finding.zone,
         "track_ids": list(finding.track_ids),
-        "points_m": [_numbers(np.array(p)) for p in finding.points_m],
+        "points_m": _rounded(finding.points_m),
         "sensor": finding.sensor,
         "text": finding.text,
     }
@@ -261,24 +256,31 @@ def models_line(models: tuple[ModelRef, ...]) -> list[dict[str, str]]:
     return [{"id": model.id, "digest": model.digest} for model in models]
 
 
-def _risk_fields(risks: ObjectRisks, row: int | None) -> dict[str, Any]:
-    if row is None:
-        return {"in_path": None, "gap_m": None, "distance_m": None, "closing_mps": None, "ttc_s": None}
-    return {
-        "in_path": bool(risks.in_path[row]),
-        "gap_m": _number(risks.gap_m[row]),
-        "distance_m": _number(risks.distance_m[row]),
-        "closing_mps": _number(risks.closing_mps[row]),
-        "ttc_s": _number(risks.ttc_s[row]),
+def _risk_columns(tracks: Tracks, risks: ObjectRisks) -> dict[str, list[Any]]:
+    row_of = {track_id: row for row, track_id in enumerate(risks.track_ids.tolist())}
+    rows = [row_of.get(track_id) for track_id in tracks.ids.tolist()]
+    measures = {
+        "in_path": risks.in_path.tolist(),
+        "gap_m": _rounded(risks.gap_m),
+        "distance_m": _rounded(risks.distance_m),
+        "closing_mps": _rounded(risks.closing_mps),
+        "ttc_s": _rounded(risks.ttc_s),
     }
+    return {name: [None if row is None else values[row] for row in rows] for name, values in measures.items()}
+
+
+def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """One table a row."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _class_name(class_id: int) -> str:
-    return ObjectClass(int(class_id)).name.lower()
+    return ObjectClass(class_id).name.lower()
 
 
-def _sensor_names(flags: int) -> list[str]:
-    return [kind.name.lower() for kind in SensorKind if kind and int(flags) & kind and kind.name]
+@cache
+def _sensor_names(flags: int) -> tuple[str, ...]:
+    return tuple(kind.name.lower() for kind in SensorKind if kind and flags & kind and kind.name)
 
 
 def _number(value: float, digits: int = 3) -> float | None:
@@ -286,5 +288,12 @@ def _number(value: float, digits: int = 3) -> float | None:
     return round(float(value), digits) + 0.0 if math.isfinite(value) else None
 
 
-def _numbers(values: np.ndarray[Any, Any], digits: int = 3) -> list[float | None]:
-    return [_number(float(value), digits) for value in values]
+def _rounded(values: npt.ArrayLike, digits: int = 3) -> list[Any]:
+    """The same for all of an array, as nested lists."""
+    rounded = np.round(np.asarray(values, dtype=np.float64), digits) + 0.0
+    finite = np.isfinite(rounded)
+    if finite.all():
+        return list(rounded.tolist())
+    with_gaps = rounded.astype(object)
+    with_gaps[~finite] = None
+    return list(with_gaps.tolist())

@@ -38,11 +38,12 @@ def assess_objects(
     robot, at its present speed, is there too.
     """
     corners_m = track_corners(tracks, ego)
-    edges_m = outline(corners_m)
     velocities = ego.odom_from_base.inverse().rotate(np.pad(tracks.velocities_mps, ((0, 0), (0, 1))))[:, :2]
     velocities[np.linalg.norm(velocities, axis=1) < config.moving_mps] = 0.0
-    gap_m, ttc_s = _gap_now(edges_m, path), np.full(len(tracks), np.inf)
-    _add_crossings(gap_m, ttc_s, edges_m, velocities, path, config.horizon_s)
+    gap_m, ttc_s = np.full(len(tracks), np.inf), np.full(len(tracks), np.inf)
+    now = np.flatnonzero(_may_touch_band(corners_m, path))
+    gap_m[now] = _gap_now(outline(corners_m[now]), path)
+    _add_crossings(gap_m, ttc_s, corners_m, velocities, path, config.horizon_s)
     in_path = np.isfinite(gap_m)
     along_mps = np.where(np.isfinite(ttc_s), 0.0, velocities[:, 0] * path.direction)
     closing_mps = np.where(in_path, path.speed_mps - along_mps, 0.0)
@@ -53,7 +54,7 @@ def assess_objects(
         class_ids=tracks.class_ids,
         in_path=in_path,
         gap_m=gap_m,
-        distance_m=_distance(corners_m, edges_m, config.footprint_m),
+        distance_m=_distance(corners_m, config.footprint_m),
         closing_mps=closing_mps,
         ttc_s=np.minimum(ttc_s, time_to_collision_s(gap_m, closing_mps)),
         required_decel_mps2=required_decel_mps2(path.speed_mps, approach_mps, way_m, reaction_s),
@@ -61,6 +62,14 @@ def assess_objects(
             way_m - config.ahead_m, approach_mps, reaction_s, config.service_decel_mps2
         ),
     )
+
+
+def _may_touch_band(corners_m: Array, path: Path) -> npt.NDArray[np.bool_]:
+    """Which (N,) boxes may lie in the band, by the circles around them: cheap, and never wrong about a no."""
+    center_m = corners_m.mean(axis=1)
+    radius_m = np.linalg.norm(corners_m[:, 0] - center_m, axis=1)
+    across_m = path.coordinates(center_m)[:, 1]
+    return np.asarray((across_m - radius_m < path.left_m) & (across_m + radius_m > path.right_m))
 
 
 def _gap_now(edges_m: Array, path: Path) -> Array:
@@ -71,7 +80,7 @@ def _gap_now(edges_m: Array, path: Path) -> Array:
 
 
 def _add_crossings(
-    gap_m: Array, ttc_s: Array, edges_m: Array, velocities: Array, path: Path, horizon_s: float
+    gap_m: Array, ttc_s: Array, corners_m: Array, velocities: Array, path: Path, horizon_s: float
 ) -> None:
     """Predict moving objects that are not in the band yet; where they will meet the robot, fill in gap and time.
 
@@ -82,7 +91,7 @@ def _add_crossings(
         return
     times_s = np.arange(1, round(horizon_s / PREDICTION_STEP_S) + 1) * PREDICTION_STEP_S
     shift = velocities[moving, None, None, :] * times_s[None, :, None, None]
-    sd = path.coordinates(edges_m[moving, None] + shift)
+    sd = path.coordinates(outline(corners_m[moving])[:, None] + shift)
     s, travelled = sd[..., 0], (path.speed_mps * times_s)[None, :, None]
     time_gap_m = path.speed_mps * TIME_GAP_S
     met = (
@@ -98,16 +107,23 @@ def _add_crossings(
     ttc_s[moving[hit]] = times_s[first[hit]]
 
 
-def _distance(corners_m: Array, edges_m: Array, footprint_m: Array) -> Array:
+def _distance(corners_m: Array, footprint_m: Array) -> Array:
     """Shortest ground-plane distance (N,) between boxes and the footprint; 0 where they overlap.
 
-    Between polygons that are apart, the shortest way begins or ends at a corner.
+    Between polygons that are apart, the shortest way begins or ends at a corner; so a box that comes closer
+    than its own size is looked at along its whole outline.
     """
     to_footprint = _to_edges(corners_m.reshape(-1, 2), footprint_m[None]).reshape(corners_m.shape[:2])
     to_boxes = _to_edges(footprint_m, corners_m)
-    distance = np.minimum(to_footprint.min(axis=1, initial=np.inf), to_boxes.min(axis=1, initial=np.inf))
+    distance: Array = np.minimum(
+        to_footprint.min(axis=1, initial=np.inf), to_boxes.min(axis=1, initial=np.inf)
+    )
+    size_m = np.linalg.norm(corners_m[:, 0] - corners_m[:, 2], axis=1)
+    close = np.flatnonzero(distance < size_m)
+    edges_m = outline(corners_m[close])
     inside = points_in_polygon(edges_m.reshape(-1, 2), footprint_m).reshape(edges_m.shape[:2])
-    return np.where(inside.any(axis=1), 0.0, distance)
+    distance[close[inside.any(axis=1)]] = 0.0
+    return distance
 
 
 def _to_edges(points_m: Array, polygons_m: Array) -> Array:
