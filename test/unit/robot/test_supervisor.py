@@ -121,7 +121,7 @@ with Supervisor([Command("worker", ["sleep", "60"])], Path({str(tmp_path)!r})) a
     try:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
-        assert alive(worker)
+        until(lambda: Path(f"/proc/{worker}/comm").read_text() == "sleep\n")  # setpriv has done its work
     finally:
         parent.kill()
         parent.communicate()
