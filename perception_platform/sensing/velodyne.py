@@ -70,9 +70,11 @@ class VelodyneDecoder:
         refused = self._refused(packet.payload)
         if refused:
             return Reading(malformed=1, note=refused)
-        swept = self._decoder.decode(to_s(packet.t_ns), packet.payload)
         (stamp_us,) = struct.unpack_from("<I", packet.payload, TIMESTAMP_AT)
+        if self._gaps.jumps_to(stamp_us):
+            self.reset()  # the sweep under way would be stretched by the jump
         lost = self._gaps.lost_before(stamp_us)
+        swept = self._decoder.decode(to_s(packet.t_ns), packet.payload)
         return Reading(None if swept is None else self._cloud(*swept), packets_lost=lost)
 
     def _refused(self, payload: bytes) -> str:
@@ -131,18 +133,27 @@ class PacketGaps:
     """Counts missing packets by the sensor's own time: Velodyne packets carry no number, but come evenly."""
 
     REMEMBERED = 64
+    # Packets may overtake each other a little; a clock that was set, or a sensor that was started again, goes further.
+    OVERTAKEN_US, JUMP_US = 10_000, 500_000
 
     def __init__(self) -> None:
         self._last_us: int | None = None
         self._gaps_us: deque[int] = deque(maxlen=self.REMEMBERED)
 
+    def jumps_to(self, stamp_us: int) -> bool:
+        """Whether this stamp (µs since the full hour) is of another run of the clock than the last packet's."""
+        return not -self.OVERTAKEN_US <= self._gap_us(stamp_us) <= self.JUMP_US
+
     def lost_before(self, stamp_us: int) -> int:
         """Packets missing between the last packet and one of this stamp (µs since the full hour)."""
-        last_us, self._last_us = self._last_us, stamp_us
-        if last_us is None:
-            return 0
-        gap_us = (stamp_us - last_us) % HOUR_US
-        if not 0 < gap_us < HOUR_US // 2:  # repeated, or overtaken by a later one
+        gap_us = self._gap_us(stamp_us)
+        first, self._last_us = self._last_us is None, stamp_us
+        if first or gap_us <= 0:  # repeated, or overtaken by a later one
             return 0
         self._gaps_us.append(gap_us)
         return max(0, round(gap_us / median(self._gaps_us)) - 1)
+
+    def _gap_us(self, stamp_us: int) -> int:
+        """Time since the last packet, negative if it is earlier."""
+        last_us = stamp_us if self._last_us is None else self._last_us
+        return (stamp_us - last_us + HOUR_US // 2) % HOUR_US - HOUR_US // 2

@@ -152,6 +152,24 @@ def test_a_pause_does_not_join_halves_of_two_sweeps(vlp16: tuple[VelodyneDecoder
         assert cloud.offset_s.min() > -0.11
 
 
+@pytest.mark.parametrize("jump_us", [-400_000, 60_000_000, 2_000_000_000])
+def test_a_sensors_clock_that_is_set_costs_no_more_than_a_sweep(
+    vlp16: tuple[VelodyneDecoder, list[Packet]], jump_us: int
+) -> None:
+    decoder, packets = vlp16
+    jumped = list(packets[:100])
+    for packet in packets[100:]:
+        (stamp_us,) = struct.unpack_from("<I", packet.payload, 1200)
+        stamp = struct.pack("<I", (stamp_us + jump_us) % 3_600_000_000)
+        jumped.append(Packet(packet.t_ns, packet.payload[:1200] + stamp + packet.payload[1204:]))
+    clouds, lost, malformed, _ = read_all(decoder, jumped)
+    assert (len(clouds), lost, malformed) == (3, 0, 0)
+    for cloud in clouds:
+        assert cloud.offset_s is not None
+        assert cloud.offset_s.min() > -0.11
+        assert packets[0].t_ns < cloud.t_ns < packets[-1].t_ns + from_s(0.002)
+
+
 def test_gaps_survive_the_full_hour_and_repeated_packets() -> None:
     gaps = PacketGaps()
     stamps_us = [3_599_998_000, 3_599_999_000, 0, 1000, 1000, 500, 1500, 2500, 5500]
