@@ -168,7 +168,6 @@ def _refreshing(
                 live.update(picture, refresh=True)
 
         yield draw
-        draw()
 
 
 def _judge(board: Board, outcome: LiveOutcome) -> None:

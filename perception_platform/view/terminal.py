@@ -26,6 +26,7 @@ _ACTION_STYLES = {
 }
 _STATUS_STYLES = {SensorStatus.OK: "green", SensorStatus.DEGRADED: "yellow", SensorStatus.FAILED: "red"}
 _TRACKS_SHOWN = 6
+_FULL_RATE = 0.8  # share of the nominal rate
 
 
 def _number(value: float, unit: str, digits: int = 1) -> str:
@@ -43,6 +44,25 @@ def _sensors(board: Board, now_ns: int) -> Table:
             name, _number(flow.rate_hz(now_ns), "Hz"), _number(1000 * flow.age_s(now_ns), "ms", 0), state
         )
     return table
+
+
+def _health(board: Board, sensor: str, now_ns: int) -> Text:
+    """What its driver reports; in a replay, which has no drivers, what its rate tells."""
+    health = board.health.get(sensor)
+    if health is not None:
+        return Text(health.status.name.lower(), _STATUS_STYLES[health.status])
+    share = board.flows[sensor].rate_hz(now_ns) / board.robot.sensor(sensor).rate_hz
+    status = (
+        SensorStatus.OK
+        if share >= _FULL_RATE
+        else SensorStatus.DEGRADED
+        if share > 0
+        else SensorStatus.FAILED
+    )
+    label = {SensorStatus.OK: "steady", SensorStatus.DEGRADED: "slow", SensorStatus.FAILED: "silent"}[
+        status
+    ]
+    return Text(label, _STATUS_STYLES[status])
 
 
 def _tracks(board: Board) -> Table:

@@ -139,6 +139,15 @@ def test_the_table_says_what_the_board_holds(board: Board) -> None:
     assert nearest < farther
 
 
+def test_without_a_report_a_sensor_is_judged_by_its_rate(board: Board) -> None:
+    for i in range(20):
+        board.see(cloud(START), "lidar_top", i * 100 * MS)  # 10 Hz, as it should
+        board.see(cloud(START), "scan_front", i * 100 * MS)  # of 15 Hz
+    shown = text_of(terminal.table(board, 1900 * MS)).splitlines()
+    for sensor, verdict in (("lidar_top", "steady"), ("scan_front", "slow"), ("camera_front", "silent")):
+        assert any(sensor in row and verdict in row for row in shown)
+
+
 def test_the_line_is_one_line_before_and_after_the_first_decision(board: Board) -> None:
     assert "\n" not in terminal.line(board, 0)
     board.see(decision(START + S, Action.LIMIT, text="a gap of 2 m"), "", 0)
