@@ -157,6 +157,8 @@ class PlatformNode(LifecycleNode):
             try:
                 loop()
             except Exception as error:
+                if not self.context.ok():
+                    return  # told to end in the middle of its work
                 self.crash = error
                 self.get_logger().fatal(f"thread {name}: {''.join(traceback.format_exception(error))}")
                 self.context.try_shutdown()
