@@ -133,7 +133,7 @@ def to_the_wall(wall_x_m: float) -> Driver:
 
     def drive(t_s: float, state: VehicleState) -> Command:
         gap = wall_x_m - bumper_m - state.x_m
-        if not stood_since and gap <= 0.56:
+        if not stood_since and gap <= 0.575:  # and 0.02 m of braking
             stood_since.append(t_s)
         if stood_since:
             backing_off = t_s > stood_since[0] + 3.0 and gap < 1.55

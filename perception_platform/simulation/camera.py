@@ -25,7 +25,7 @@ SUBPIXEL_BITS = 4
 SUBPIXELS = 2**SUBPIXEL_BITS
 SIDES = 12  # of a drawn cylinder
 FAR_M = 200.0
-NOISY_SHARE = 0.005  # of the pixels: more would be truer, and would make recordings many times larger
+NOISY_SHARE = 0.002  # of the pixels: more would be truer, and would make recordings many times larger
 
 
 def camera_model(sensor: Camera) -> CameraModel:
