@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 from mcap_ros2.decoder import DecoderFactory
@@ -196,6 +198,28 @@ def test_a_damaged_chunk_is_one_clear_error(bag: Path) -> None:
         list(read_messages(bag))
 
 
+@pytest.fixture(scope="module")
+def small_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("fuzz") / "bag.mcap", count=2)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_flipped_bytes_are_an_input_error_or_do_no_harm(
+    small_bag: Path, flips: list[tuple[float, int]]
+) -> None:
+    data = bytearray(small_bag.read_bytes())
+    for share, mask in flips:
+        data[int(share * len(data))] ^= mask
+    damaged = small_bag.with_name("damaged.mcap")
+    damaged.write_bytes(data)
+    try:
+        found = list(read_messages(damaged))
+    except InputError:
+        return
+    assert len(found) <= 6
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
@@ -269,6 +293,26 @@ def test_a_definition_in_the_bag_wins_over_ours(tmp_path: Path) -> None:
         writer.finish()
     (message,) = read_messages(path)
     assert message.message.old_name == 7
+
+
+def test_definitions_in_idl(tmp_path: Path) -> None:
+    """rosbag2 embeds IDL for types that were written in it."""
+    bar = "=" * 80 + "\n"
+    definition = (
+        bar + "IDL: their_msgs/msg/Outer\n"
+        "module their_msgs { module msg { struct Outer { their_msgs::msg::Inner inner; }; }; };\n"
+        + bar + "IDL: their_msgs/msg/Inner\n"
+        "module their_msgs { module msg { struct Inner { uint8 number; }; }; };\n"
+    )  # fmt: skip
+    path = tmp_path / "bag.mcap"
+    with path.open("wb") as stream:
+        writer = Writer(stream)
+        writer.start("ros2")
+        schema = writer.register_schema("their_msgs/msg/Outer", "ros2idl", definition.encode())
+        writer.add_message(writer.register_channel("/idl", "cdr", schema), 1, b"\0\1\0\0\7", 1)
+        writer.finish()
+    (message,) = read_messages(path)
+    assert message.message.inner.number == 7
 
 
 def write_db3(path: Path, times_ns: list[int]) -> None:
