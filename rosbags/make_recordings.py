@@ -20,7 +20,6 @@ import numpy as np
 from perception_platform.replay.truth import Truth
 from perception_platform.robot.load import load_robot
 from perception_platform.simulation import catalogue, truth
-from perception_platform.simulation.lidar import LidarNoise
 from perception_platform.simulation.odometry import OdometryNoise
 from perception_platform.simulation.recording import RecordingOptions, record
 from perception_platform.simulation.scene import Scene
@@ -57,9 +56,7 @@ class Recording:
     why_not: str
     why_stop: str = ""
     options: RecordingOptions = field(
-        default_factory=lambda: RecordingOptions(
-            lidar_columns=400, lidar_noise=LidarNoise(), odometry_noise=REAL_ODOMETRY
-        )
+        default_factory=lambda: RecordingOptions(lidar_columns=400, odometry_noise=REAL_ODOMETRY)
     )
 
 

@@ -11,49 +11,47 @@ BOARD: Bgr = (110, 140, 175)
 WOOD: Bgr = (95, 150, 190)
 CARTONS: tuple[Bgr, ...] = ((90, 135, 175), (80, 120, 160), (120, 160, 195))
 PANELS: tuple[Bgr, ...] = ((175, 180, 182), (160, 168, 172))
+VEST: Bgr = (40, 210, 240)
+TROUSERS: Bgr = (90, 60, 40)
 SKIN: Bgr = (140, 170, 220)
 TRUCK: Bgr = (30, 160, 230)
 DARK: Bgr = (45, 45, 45)
 
 
-def person(
-    travelled_m: float, *, height_m: float = 1.75, vest: Bgr = (40, 210, 240), trousers: Bgr = (90, 60, 40)
-) -> Solids:
+def person(travelled_m: float, *, height_m: float = 1.75) -> Solids:
     """A walker: two legs, trunk, arms and head.
 
     Args:
         travelled_m: distance walked so far; the legs swing with it, one cycle each 1.5 m.
         height_m: body height. Proportions after Winter, Biomechanics and Motor Control of Human Movement.
-        vest: colour of the upper body.
-        trousers: colour of the legs.
     """
     swing = 0.22 * np.sin(2 * np.pi * travelled_m / 1.5)
     leg, trunk = 0.49 * height_m, 0.34 * height_m
     parts = []
     for side in (-1, 1):
-        parts.append(cylinder((side * swing, side * 0.10), 0.15, leg, bgr=trousers))
+        parts.append(cylinder((side * swing, side * 0.10), 0.15, leg, bgr=TROUSERS))
         parts.append(cylinder((-side * swing * 0.8, side * 0.24), 0.09, 0.32 * height_m,
-                              bottom_m=0.48 * height_m, bgr=vest, reflectivity=0.5))  # fmt: skip
-    parts.append(box((0.0, 0.0), (0.24, 0.38, trunk), bottom_m=leg, bgr=vest, reflectivity=0.6))
+                              bottom_m=0.48 * height_m, bgr=VEST, reflectivity=0.5))  # fmt: skip
+    parts.append(box((0.0, 0.0), (0.24, 0.38, trunk), bottom_m=leg, bgr=VEST, reflectivity=0.6))
     parts.append(cylinder((0.0, 0.0), 0.18, 0.15 * height_m, bottom_m=0.85 * height_m, bgr=SKIN))
     return join(parts)
 
 
-def wall(length_m: float, *, height_m: float = 3.0, thickness_m: float = 0.2) -> Solids:
-    """A wall across the x axis, in panels of about 2 m."""
+def wall(length_m: float) -> Solids:
+    """A wall across the x axis, 3 m high and 0.2 m thick, in panels of about 2 m."""
     count = max(1, round(length_m / 2.0))
     width = length_m / count
     panels = []
     for i in range(count):
         center = (0.0, (i - (count - 1) / 2) * width)
-        panels.append(box(center, (thickness_m, width, height_m), bgr=PANELS[i % 2], reflectivity=0.6))
+        panels.append(box(center, (0.2, width, 3.0), bgr=PANELS[i % 2], reflectivity=0.6))
     return join(panels)
 
 
-def shelf_bay(seed: int, *, length_m: float = 2.0, depth_m: float = 0.8) -> Solids:
-    """One bay of a rack: posts, boards at three levels, and cartons whose sizes the seed draws."""
+def shelf_bay(seed: int) -> Solids:
+    """One bay of a rack, 2 x 0.8 m: posts, boards at three levels, and cartons whose sizes the seed draws."""
+    length_m, depth_m, post = 2.0, 0.8, 0.08
     rng = np.random.default_rng(seed)
-    post = 0.08
     posts = [
         box(
             (sx * (length_m - post) / 2, sy * (depth_m - post) / 2),

@@ -157,12 +157,11 @@ class _Echoes:
 
 
 def _echoes(world: World, fans: Fans, from_s: float, to_s: float) -> _Echoes:
-    """Cast a sweep's rays. Floor echoes fade with the sine of the grazing angle ; solids face the ray."""
+    """Cast a sweep's rays. Floor echoes fade with the sine of the grazing angle; solids face the ray."""
     end = world.solids_at(to_s)
     hits = cast(fans, world.solids_at(from_s), end)
-    table = np.append(
-        end.reflectivity, [0.0, world.floor_reflectivity]
-    )  # NOTHING and FLOOR: the last two rows
+    # NOTHING and FLOOR are negative: they pick the last two rows.
+    table = np.append(end.reflectivity, [0.0, world.floor_reflectivity])
     facing = np.where(hits.index == FLOOR, -fans.directions[..., 2], 1.0)
     return _Echoes(hits.range_m, table[hits.index], facing)
 

@@ -38,6 +38,14 @@ def test_legs_swing_with_the_way_and_stand_still_with_the_walker():
     assert stride[2] == stride[3]
 
 
+@pytest.mark.parametrize("height_m", [1.1, 1.75, 1.95])
+def test_a_body_reaches_from_the_floor_to_its_height(height_m):
+    body = catalogue.person(0.3, height_m=height_m)
+    half = body.sizes_m[:, 2] / 2
+    assert (body.centers_m[:, 2] - half).min() == pytest.approx(0.0)
+    assert (body.centers_m[:, 2] + half).max() == pytest.approx(height_m)
+
+
 def test_outlines_lie_on_the_edges():
     body = join([catalogue.pallet().placed(2.0, 1.0, 0.6), catalogue.person(0.0)])
     board, leg = outlines(body)[3], outlines(body)[4]
