@@ -121,7 +121,7 @@ class SafetyGate:
     def _lasting(self, now_ns: int, findings: list[Finding]) -> list[Finding]:
         """Stops outlive their reason: until it has been gone for a while or, latched, until they are reset."""
         stops = [f for f in findings if f.action <= Action.STOP]
-        if stops:
+        if stops and self._started:
             self._stopped_at_ns = now_ns
             latching = [f for f in stops if f.reason in self._config.latch_on]
             self._latched = self._latched or (latching[0] if latching else None)

@@ -278,6 +278,13 @@ def test_a_stop_is_held_for_a_while_after_its_reason_is_gone() -> None:
     assert len(held) == 3
 
 
+def test_the_stop_before_the_first_inputs_is_not_held() -> None:
+    gate = SafetyGate(CONFIG)
+    assert gate.step(from_s(10.0), GateInputs()).state is GateState.STARTING
+    now_ns = from_s(10.0) + PERIOD_NS
+    assert gate.step(now_ns, healthy(now_ns)).action is Action.PROCEED
+
+
 def test_a_latched_stop_stays_until_it_is_reset() -> None:
     config = replace(CONFIG, latch_on=frozenset({Reason.PUBLISHER_LOST}))
     gate, now_ns = running_gate(config)
