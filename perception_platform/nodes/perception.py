@@ -17,6 +17,7 @@ from perception_platform.messages.images import image_from_msg
 from perception_platform.messages.objects import detections_to_msg
 from perception_platform.messages.verdicts import model_status_to_msg
 from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.ros.diagnostics import PROCESSED
 from perception_platform.ros.make import make
 from perception_platform.ros.node import PlatformNode, run
 from perception_platform.ros.topics import TOPICS
@@ -81,6 +82,7 @@ class PerceptionNode(PlatformNode):
             sensor, sweep = taken
             try:
                 self._perceive(sensor, sweep)
+                self.tally.add(TOPICS["points"].of(sensor), PROCESSED)
             except InputError as error:
                 self.trouble("malformed", TOPICS["points"], sensor, str(error))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from perception_platform.ros.make import make
 
-RECEIVED = "received"
+RECEIVED, PROCESSED = "received", "processed"
 OK, WARN = b"\x00", b"\x01"
 
 
@@ -42,7 +42,7 @@ class Tally:
 def report(
     t_ns: int, node: str, robot: str, state: str, tally: Tally, since_s: float, extra: Mapping[str, str]
 ) -> Any:
-    """A DiagnosticArray of counts and rates; news other than ``received`` and an inactive node are warnings.
+    """A DiagnosticArray of counts and rates; news other than received and processed messages are warnings.
 
     Args:
         t_ns: time of the report, ns.
@@ -54,7 +54,11 @@ def report(
         extra: more that the node has to say.
     """
     counts, new = tally.since_last_report()
-    troubles = [f"{n} {event} on {subject}" for (subject, event), n in new.items() if event != RECEIVED]
+    troubles = [
+        f"{n} {event} on {subject}"
+        for (subject, event), n in new.items()
+        if event not in (RECEIVED, PROCESSED)
+    ]
     status = make("diagnostic_msgs/msg/DiagnosticStatus")
     status.name, status.hardware_id = node, robot
     status.level = WARN if troubles or state != "active" else OK

@@ -29,6 +29,7 @@ def _basis(topic: Topic) -> QoSProfile:
         depth=topic.depth,
         reliability=ReliabilityPolicy[topic.reliability.upper()],
         durability=DurabilityPolicy[topic.durability.upper()],
+        liveliness=LivelinessPolicy.AUTOMATIC,
     )
 
 
@@ -36,5 +37,4 @@ def _add_watch(profile: QoSProfile, topic: Topic, rate_hz: float) -> None:
     if topic.deadline_periods:
         profile.deadline = Duration(nanoseconds=round(topic.deadline_periods / rate_hz * 1e9))
     if topic.liveliness_s:
-        profile.liveliness = LivelinessPolicy.AUTOMATIC
         profile.liveliness_lease_duration = Duration(nanoseconds=round(topic.liveliness_s * 1e9))
