@@ -119,7 +119,8 @@ class SensorDriver(PlatformNode, Generic[SensorT, DataT]):
             health = self._monitor.report(self._clock.now_ns())
         told = self._told
         period_ns = from_s(1.0 / rate_hz(TOPICS["sensor_health"], self.robot))
-        if told is not None and told.problems == health.problems and health.t_ns - told.t_ns < period_ns:
+        # The clock may have been set back: then the time since the last report is negative.
+        if told and told.problems == health.problems and 0 <= health.t_ns - told.t_ns < period_ns:
             return
         if told is None and self._static is not None:
             self._tell_place(health.t_ns)

@@ -82,7 +82,7 @@ class HealthMonitor:
 
     def report(self, now_ns: int) -> SensorHealth:
         """The state at this moment."""
-        self._forget_before(now_ns - from_s(WINDOW_S))
+        self._forget(now_ns)
         problems = tuple(sorted(self._problems(now_ns)))
         blind = self._sectors.blind() if self._sectors is not None else ()
         return SensorHealth(
@@ -126,18 +126,22 @@ class HealthMonitor:
             self._frames_dropped += missing
             self._events.append((now_ns, SensorProblem.DROPPED_FRAMES, missing))
 
-    def _forget_before(self, t_ns: int) -> None:
-        while self._arrivals_ns and self._arrivals_ns[0] < t_ns:
+    def _forget(self, now_ns: int) -> None:
+        """Drop what is older than the window, and what lies ahead because the clock was set back."""
+        oldest_ns = now_ns - from_s(WINDOW_S)
+        while self._arrivals_ns and not oldest_ns <= self._arrivals_ns[0] <= now_ns:
             self._arrivals_ns.popleft()
-        while self._events and self._events[0][0] < t_ns:
+        while self._events and not oldest_ns <= self._events[0][0] <= now_ns:
             self._events.popleft()
+        if self._first_ns is not None:
+            self._first_ns = min(self._first_ns, now_ns)
 
     def _measured_rate_hz(self, now_ns: int) -> float:
-        if self._first_ns is None:
-            return 0.0
-        span_s = min(WINDOW_S, to_s(now_ns - self._first_ns))
-        # Shortly after the start there are too few for a rate; the first arrival opens the span.
-        return len(self._arrivals_ns) / max(span_s, self._period_s) if span_s > 0 else 0.0
+        span_s = 0.0 if self._first_ns is None else to_s(now_ns - self._first_ns)
+        if span_s >= WINDOW_S:
+            return len(self._arrivals_ns) / WINDOW_S
+        # The first arrival opens the span.
+        return max(0, len(self._arrivals_ns) - 1) / span_s if span_s > 0 else 0.0
 
     def _age_s(self, now_ns: int) -> float:
         return math.inf if self._newest_ns is None else to_s(max(0, now_ns - self._newest_ns))
@@ -148,6 +152,8 @@ class HealthMonitor:
         found = self._recent_problems() | self._images.problems
         if self._age_s(now_ns) > max(STALE_AT_LEAST_S, STALE_PERIODS * self._period_s):
             found.add(SensorProblem.STALE)
+        if self._newest_ns > now_ns + self._future_ns:  # the clock was set back, and nothing came since
+            found.add(SensorProblem.FUTURE_STAMP)
         if self._is_slow(now_ns):
             found.add(SensorProblem.LOW_RATE)
         if self._sectors is not None and self._sectors.blind():

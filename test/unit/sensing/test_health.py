@@ -175,6 +175,23 @@ def test_a_stamp_that_cannot_be_right_fails_for_a_while(
     assert show(camera, [lit(i) for i in range(11, 50)], first=11).status is SensorStatus.OK
 
 
+def test_a_clock_that_is_set_back_is_survived(camera: HealthMonitor) -> None:
+    show(camera, [lit(i) for i in range(40)])
+    an_hour = 36_000
+    silent = camera.report(START_NS - an_hour * PERIOD_NS)
+    assert silent.status is SensorStatus.FAILED
+    assert SensorProblem.FUTURE_STAMP in silent.problems
+    first = show(camera, [lit(40)], first=40 - an_hour)
+    assert first.problems == (SensorProblem.LOW_RATE, SensorProblem.BACKWARDS_STAMP)
+    again = show(camera, [lit(i) for i in range(41, 80)], first=41 - an_hour)
+    assert (again.status, again.rate_hz) == (SensorStatus.OK, pytest.approx(10.0, rel=0.05))
+
+
+def test_the_rate_is_right_from_the_second_image_on(camera: HealthMonitor) -> None:
+    assert show(camera, [lit(0)]).rate_hz == 0.0
+    assert show(camera, [lit(1)], first=1).rate_hz == pytest.approx(10.0, rel=0.2)
+
+
 def test_lost_packets_degrade_when_there_are_many(lidar: HealthMonitor) -> None:
     turn(lidar, 20)
     lidar.packets_lost(3, START_NS + 20 * PERIOD_NS)
