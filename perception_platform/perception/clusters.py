@@ -16,6 +16,9 @@ Ints = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
+# Beyond this range the reach along the line of sight grows no more.
+_GRAZING_TO_M = 40.0
+
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
@@ -49,8 +52,8 @@ class Clusters:
 
 
 @compiled(
-    "void(int32[::1], int64, float64[::1], float64[::1], float64[::1], boolean[::1], int64[::1], int64[::1], float64,"
-    " int32[::1])"
+    "void(int32[::1], int64, float64[::1], float64[::1], float64[::1], float64[::1], boolean[::1], int64[::1],"
+    " int64[::1], float64, int32[::1])"
 )
 def _join(
     occupied: Cells,
@@ -58,6 +61,7 @@ def _join(
     x_cells: Array,
     y_cells: Array,
     reach_cells: Array,
+    grazing_cells: Array,
     floats: Flags,
     offset_y: Ints,
     offset_x: Ints,
@@ -72,9 +76,12 @@ def _join(
     root = np.arange(len(occupied))
     for i in range(len(occupied)):
         y, x = occupied[i] // side, occupied[i] % side
+        farthest_sq = max(grazing_cells[i], behind_cells) ** 2
         range_cells = max(np.sqrt(x_cells[i] ** 2 + y_cells[i] ** 2), 1e-9)
         for k in range(len(offset_y)):
             dy, dx = offset_y[k], offset_x[k]
+            if dx * dx + dy * dy > farthest_sq:
+                break
             if y + dy >= side or x + dx < 0 or x + dx >= side:
                 continue
             j = parent[(y + dy) * side + x + dx]
@@ -82,12 +89,10 @@ def _join(
                 continue
             away = (dx * x_cells[i] + dy * y_cells[i]) / range_cells
             across_sq = dx * dx + dy * dy - away * away
-            behind = (
-                abs(away) <= behind_cells
-                and across_sq <= reach_cells[i] ** 2
-                and (floats[j] if away > 0 else floats[i])
-            )
-            if dx * dx + dy * dy > reach_cells[i] ** 2 and not behind:
+            hidden = floats[j] if away > 0 else floats[i]
+            depth_cells = max(grazing_cells[i], behind_cells) if hidden else grazing_cells[i]
+            in_line = abs(away) <= depth_cells and across_sq <= reach_cells[i] ** 2
+            if dx * dx + dy * dy > reach_cells[i] ** 2 and not in_line:
                 continue
             a, b = i, j
             while root[a] != a:
@@ -123,10 +128,13 @@ def cluster(xy_m: Points, height_m: Points, origin_m: Array, params: ClusterPara
     # At least to the neighbours at the corners.
     reach_cells = params.reach_m / params.cell_m + params.reach_per_m * np.hypot(x_cells, y_cells)
     reach_cells = np.maximum(reach_cells, np.sqrt(2.0) + 1e-9)
-    behind_cells = params.behind_m / params.cell_m
+    behind_cells, farthest_cells = params.behind_m / params.cell_m, _GRAZING_TO_M / params.cell_m
     floats = _floating(numbers[cell], len(occupied), height_m, params.floating_m)
-    dy, dx = _forward_offsets(max(behind_cells, float(reach_cells.max())))
-    _join(occupied, side, x_cells, y_cells, reach_cells, floats, dy, dx, behind_cells, numbers)
+    grazing_cells = reach_cells + params.grazing_per_m * np.minimum(
+        np.hypot(x_cells, y_cells), farthest_cells
+    )
+    dy, dx = _forward_offsets(max(behind_cells, float(grazing_cells.max())))
+    _join(occupied, side, x_cells, y_cells, reach_cells, grazing_cells, floats, dy, dx, behind_cells, numbers)
     return _grouped(numbers[cell], params.min_points)
 
 
@@ -147,11 +155,13 @@ def _floating(number: Cells, cells: int, height_m: Points, floating_m: float) ->
 
 
 def _forward_offsets(reach_cells: float) -> Ints:
-    """(2, M) steps in y and x to the cells that come later in row-major order, within reach."""
+    """(2, M) steps in y and x to the cells that come later in row-major order, nearest first, within reach."""
     most = int(reach_cells)
     dy, dx = np.mgrid[0 : most + 1, -most : most + 1].reshape(2, -1)
     forward = (dy > 0) | (dx > 0)
-    return np.ascontiguousarray(np.stack([dy[forward], dx[forward]]), dtype=np.int64)
+    steps = np.stack([dy[forward], dx[forward]])
+    nearest_first = np.argsort((steps**2).sum(axis=0), kind="stable")
+    return np.ascontiguousarray(steps[:, nearest_first], dtype=np.int64)
 
 
 def _grouped(label: Cells, min_points: int) -> Clusters:

@@ -32,15 +32,16 @@ class Shape:
     likelihood: float
 
 
-# Later rows win. A car seen from behind shows a side 1.4 to 2 m wide and little depth.
+# Later rows win. A car seen from its end shows a side 1.4 to 2 m wide and little depth; a shelf that is as long as a
+# vehicle is too flat for one that shows two sides, and too high for a car that shows one.
 SHAPES: tuple[Shape, ...] = (
-    Shape(ObjectClass.STRUCTURE, (2.5, np.inf), (0.0, 0.5), (0.3, np.inf), np.inf, 0.7),
-    Shape(ObjectClass.TRUCK, (1.7, 12.0), (0.3, 3.0), (2.1, np.inf), 1.2, 0.4),
+    Shape(ObjectClass.STRUCTURE, (2.5, np.inf), (0.0, 1.2), (0.3, np.inf), np.inf, 0.6),
+    Shape(ObjectClass.TRUCK, (3.5, 14.0), (1.6, 3.0), (2.1, np.inf), 1.2, 0.4),
     Shape(ObjectClass.CAR, (1.35, 2.3), (0.1, 2.3), (1.0, 2.1), 0.8, 0.5),
     Shape(ObjectClass.CAR, (2.3, 5.6), (1.2, 2.3), (1.0, 2.1), 0.8, 0.7),
-    Shape(ObjectClass.CAR, (2.3, 5.0), (0.25, 1.2), (1.1, 1.9), 0.8, 0.4),
+    Shape(ObjectClass.CAR, (3.0, 5.0), (0.25, 1.2), (1.1, 1.7), 0.8, 0.4),
     Shape(ObjectClass.CYCLIST, (1.15, 2.0), (0.25, 0.8), (1.3, 2.0), 0.6, 0.4),
-    Shape(ObjectClass.PERSON, (0.2, 1.15), (0.08, 0.9), (1.1, 2.1), 0.8, 0.5),
+    Shape(ObjectClass.PERSON, (0.25, 1.15), (0.0, 0.9), (1.1, 2.1), 0.8, 0.5),
 )
 
 # Score of a thing that has no name: that there is something is sure, but not what.

@@ -44,6 +44,8 @@ class ClusterParams:
         cell_m: side of the grid's cells.
         reach_m: cells whose centres are at most this far apart are joined ...
         reach_per_m: ... plus this much per metre of range, as beams spread.
+        grazing_per_m: reach along the line of sight, further to that, per metre of range: a side that is seen at a
+            small angle shows points far behind each other.
         floating_m: a cell whose lowest point is higher than this above the ground is half hidden by something in front:
         behind_m: it is joined to what lies at most this far in front of it, like a roof to the boot below it.
         min_points: fewer points make no object; they stay obstacle points all the same.
@@ -56,8 +58,9 @@ class ClusterParams:
     cell_m: float = 0.15
     reach_m: float = 0.24
     reach_per_m: float = 0.008
+    grazing_per_m: float = 0.04
     floating_m: float = 0.8
-    behind_m: float = 1.0
+    behind_m: float = 0.8
     min_points: int = 4
     object_size_m: tuple[float, float] = (14.0, 3.0)
     piece_m: float = 2.5
