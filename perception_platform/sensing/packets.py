@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -124,9 +125,14 @@ class UdpPackets:
 
 
 class PcapPackets:
-    """Plays the packets that a capture (.pcap or .pcapng) has for one UDP port, at their own pace."""
+    """Plays the packets that a capture (.pcap or .pcapng) has for one UDP port, at their own pace.
+
+    Raises:
+        ModuleNotFoundError: without dpkt.
+    """
 
     def __init__(self, path: Path, port: int, clock: Clock) -> None:
+        import_module("dpkt")  # so that a missing extra is known now, and not when reading begins
         self._path, self._port, self._clock = path, port, clock
         self._packets: Iterator[Packet] = iter(())
 

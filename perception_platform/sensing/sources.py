@@ -79,7 +79,11 @@ def lidar_source(lidar: Lidar, clock: Clock) -> Source[PointCloud]:
             clock,
             lambda path, t_ns: load_sweep(path, t_ns, lidar.name),
         )
-    return PacketLidar(_packets(driver, clock), _decoder(lidar.name, driver))
+    try:
+        return PacketLidar(_packets(driver, clock), _decoder(lidar.name, driver))
+    except ModuleNotFoundError as error:
+        problem = f"needs {error.name}: install the extra [lidar-drivers] and, for an Ouster, ouster-sdk"
+        raise InputError(f"{lidar.name}.driver", problem) from error
 
 
 def _packets(driver: Velodyne | Ouster, clock: Clock) -> Packets:
@@ -89,15 +93,7 @@ def _packets(driver: Velodyne | Ouster, clock: Clock) -> Packets:
 
 
 def _decoder(sensor: str, driver: Velodyne | Ouster) -> SweepDecoder:
-    try:
-        if isinstance(driver, Velodyne):
-            return VelodyneDecoder(sensor, driver)
-        return OusterDecoder(sensor, driver)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{sensor}.driver",
-            f"needs {error.name}: install the extra [lidar-drivers] and, for Ouster, ouster-sdk",
-        ) from error
+    return VelodyneDecoder(sensor, driver) if isinstance(driver, Velodyne) else OusterDecoder(sensor, driver)
 
 
 def _driven_elsewhere(sensor: str) -> InputError:

@@ -59,8 +59,10 @@ def _kitti_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def _pcd_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    from pypcd4.pypcd4 import PointCloud as PcdFile
-
+    try:
+        from pypcd4.pypcd4 import PointCloud as PcdFile
+    except ModuleNotFoundError as error:
+        raise InputError(path, f"needs {error.name}: install the extra [lidar-drivers]") from error
     _bytes(path)
     try:
         pcd = PcdFile.from_path(path)

@@ -1,3 +1,5 @@
+"""Cameras from files: order, stamps, size, rectification."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

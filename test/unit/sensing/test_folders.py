@@ -1,5 +1,8 @@
+"""Folders of sweeps: pace, stamps, and files that are spoiled or gone."""
+
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,6 +190,13 @@ def test_compressed_pcd_with_rings_and_byte_intensities_is_read(tmp_path: Path) 
     np.testing.assert_allclose(cloud.intensity, [1.0, 0.2])
     assert cloud.ring.dtype == np.uint16
     assert cloud.ring.tolist() == [0, 15]
+
+
+def test_a_missing_pcd_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pcd(tmp_path / "a.pcd", "binary")
+    monkeypatch.setitem(sys.modules, "pypcd4.pypcd4", None)
+    with pytest.raises(InputError, match=r"a\.pcd: needs pypcd4.pypcd4: install the extra"):
+        load_sweep(tmp_path / "a.pcd", 5, "lidar_top")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""What a report says of good, bad and lost sensors."""
+
 from __future__ import annotations
 
 import math

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -322,6 +323,22 @@ def test_malformed_metadata_is_named(tmp_path: Path, make_lidar: Any, clock: Any
     path.unlink()
     with pytest.raises(InputError, match=r"sensor\.json: no such metadata"):
         lidar_source(make_lidar({"type": "ouster", "metadata": str(path)}), clock)
+
+
+@pytest.mark.parametrize(
+    ("module", "driver"),
+    [
+        ("velodyne_decoder", {"type": "velodyne", "model": "VLP-16"}),
+        ("ouster.sdk.core", {"type": "ouster", "metadata": "sensor.json"}),
+        ("dpkt", {"type": "velodyne", "model": "VLP-16", "pcap": "c.pcap"}),
+    ],
+)
+def test_a_missing_library_is_named(
+    monkeypatch: pytest.MonkeyPatch, make_lidar: Any, clock: Any, module: str, driver: dict[str, Any]
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"lidar_top\.driver: needs {module}: install the extra"):
+        lidar_source(make_lidar(driver), clock)
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""UDP packets from captures and sockets."""
+
 from __future__ import annotations
 
 import socket

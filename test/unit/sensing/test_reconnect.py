@@ -1,3 +1,5 @@
+"""Reading for ever: pauses, malformed items, the end."""
+
 from __future__ import annotations
 
 from typing import Any
