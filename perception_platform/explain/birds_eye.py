@@ -83,7 +83,7 @@ def draw_run(axes: Axes, run: Run) -> None:
         _frame_run(axes, ego_m)
     axes.set(xlabel="x, m (odom)", ylabel="y, m (odom)")
     axes.set_title("The whole run from above")
-    legend(axes, _run_legend(run, paths), below=True)
+    legend(axes, _run_legend(run, paths))
 
 
 def _frame_run(axes: Axes, ego_m: Array) -> None:

@@ -61,7 +61,11 @@ def spoken(name: str) -> str:
 def legend(axes: Axes, handles: Sequence[Artist] | None = None, *, below: bool = False) -> None:
     """A legend of the handles, or of what has a label, outside the axes: to the right of the title, or below."""
     shown = handles or axes.get_legend_handles_labels()[0]
-    at: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": max(len(shown), 1)}
+    at: dict[str, Any] = {
+        "loc": "lower right",
+        "bbox_to_anchor": (1.0, 1.0),
+        "ncols": max(min(len(shown), 4), 1),
+    }
     if below:
         at = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncols": 4}
     if shown:
