@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import dropwhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -78,16 +77,12 @@ def load_truth(path: Path) -> Truth:
 def check_run(decisions_file: Path, start_ns: int, truth: Truth) -> list[WindowResult]:
     """Hold the decisions of a run's ``decisions.jsonl`` against its recording's truth.
 
-    A live run begins with the stop in which every gate starts: that stop and the hold that ends it are left out.
+    A live run begins with the stop in which every gate starts: that is left out.
     """
     lines = [json.loads(line) for line in decisions_file.read_text(encoding="utf-8").splitlines()]
-    started = list(dropwhile(_is_start, lines))
+    started = [line for line in lines if line["state"] != "starting"]
     times_s = [to_s(line["t_ns"] - start_ns) for line in started]
     return check_windows(times_s, [line["action"] for line in started], truth.windows)
-
-
-def _is_start(line: dict[str, Any]) -> bool:
-    return line["state"] == "starting" or line["reasons"] == ["hold"]
 
 
 def check_windows(

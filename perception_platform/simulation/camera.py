@@ -28,16 +28,9 @@ FAR_M = 200.0
 NOISY_SHARE = 0.002  # of the pixels: more would be truer, and would make recordings many times larger
 
 
-def camera_model(sensor: Camera) -> CameraModel:
-    """The intrinsics of a camera of the robot file."""
-    i = sensor.intrinsics
-    matrix = np.array([[i.fx_px, 0.0, i.cx_px], [0.0, i.fy_px, i.cy_px], [0.0, 0.0, 1.0]])
-    return CameraModel(i.width_px, i.height_px, matrix, np.asarray(i.distortion))
-
-
 def render(scene: Scene, sensor: Camera, t_s: float) -> Image:
     """What the camera sees at ``t_s``: undistorted, all rows at one moment."""
-    model = camera_model(sensor)
+    model = sensor.intrinsics.model()
     world_from_camera = scene.trajectory.state_at(t_s).transform() @ sensor.mounting.transform()
     camera_from_world = world_from_camera.inverse()
     canvas = _Canvas(model)

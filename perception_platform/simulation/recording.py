@@ -24,7 +24,7 @@ from perception_platform.messages.sensors import (
 )
 from perception_platform.robot.description import Camera, Lidar, Robot, Scan
 from perception_platform.ros.topics import TOPICS, sensor_topic
-from perception_platform.simulation.camera import camera_model, render
+from perception_platform.simulation.camera import render
 from perception_platform.simulation.lidar import LidarNoise, ScanReading, scan, sweep
 from perception_platform.simulation.odometry import OdometryNoise, odometry
 from perception_platform.simulation.scene import Scene
@@ -138,7 +138,7 @@ def _sensor_entries(
         t_s = float(t)
         if isinstance(sensor, Camera):
             info = TOPICS["camera_info"]
-            build = partial(camera_info_to_msg, camera_model(sensor), scene.stamp_ns(t_s), sensor.name)
+            build = partial(camera_info_to_msg, sensor.intrinsics.model(), scene.stamp_ns(t_s), sensor.name)
             yield _Entry(t_s, info.of(sensor.name), info.type, build)
         yield _Entry(t_s, topic.of(sensor.name), topic.type, partial(_measure, scene, sensor, t_s, options))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from perception_platform.robot.load import load_robot
-from perception_platform.simulation.camera import camera_model, render
+from perception_platform.simulation.camera import render
 from perception_platform.simulation.scene import Scene
 from perception_platform.simulation.solids import box, cylinder, join
 from perception_platform.simulation.vehicle import Command, VehicleState, drive_along
@@ -20,7 +20,7 @@ def view(world: World, robot_name: str = "amr", start: VehicleState | None = Non
     sensor = robot.cameras[0]
     image = render(Scene(world, drive, 10**18, 3), sensor, 0.0)
     camera_from_world = (state.transform() @ sensor.mounting.transform()).inverse()
-    return image, camera_model(sensor), camera_from_world
+    return image, sensor.intrinsics.model(), camera_from_world
 
 
 def pixels_of(image, channel):
