@@ -73,7 +73,7 @@ def play_live(run: LiveRun, hear: Hear, each: Callable[[], None] = lambda: None)
 
     Args:
         run: what to run.
-        hear: called in a thread of its own with each value; decisions from before and after the bag are left out.
+        hear: called in a thread of low priority with each value; decisions from before and after the bag are left out.
         each: called a few times a second in the meantime.
 
     Raises:
@@ -165,3 +165,5 @@ def _listening(run: LiveRun, hear: Hear) -> Iterator[None]:
             thread.join()
         listener.close()
         rclpy.try_shutdown()
+    if listener.crash is not None:
+        raise listener.crash
