@@ -18,6 +18,8 @@ Flags = npt.NDArray[np.bool_]
 
 # Beyond this range the reach along the line of sight grows no more.
 _GRAZING_TO_M = 40.0
+# A lattice of this spacing, in cells, has a point in every cell however it is turned.
+_STRIDE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,60 +53,75 @@ class Clusters:
         return Clusters(self.order[np.repeat(which, count)], starts)
 
 
-@compiled(
-    "void(int32[::1], int64, float64[::1], float64[::1], float64[::1], float64[::1], boolean[::1], int64[::1],"
-    " int64[::1], float64, int32[::1])"
-)
-def _join(
+@compiled("int64(int64[::1], int64)")
+def _root(parent: Ints, i: int) -> int:
+    """The first of the set that i belongs to; shortens the way there."""
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@compiled("void(int64[::1], int64, int64)")
+def _unite(parent: Ints, i: int, j: int) -> None:
+    """Make one set of two."""
+    a, b = _root(parent, i), _root(parent, j)
+    parent[max(a, b)] = min(a, b)
+
+
+@compiled("void(int32[::1], int32[::1], int64, float64[::1], int64[::1], int64[::1], int64[::1])")
+def _join_around(
     occupied: Cells,
+    numbers: Cells,
+    side: int,
+    reach_cells: Array,
+    offset_y: Ints,
+    offset_x: Ints,
+    parent: Ints,
+) -> None:
+    """Unite each cell with those within its reach; the offsets are ordered by distance."""
+    for i in range(len(occupied)):
+        y, x = occupied[i] // side, occupied[i] % side
+        for k in range(len(offset_y)):
+            dy, dx = offset_y[k], offset_x[k]
+            if dx * dx + dy * dy > reach_cells[i] ** 2:
+                break
+            if y + dy < side and x + dx >= 0 and x + dx < side:
+                j = numbers[(y + dy) * side + x + dx]
+                if j >= 0:
+                    _unite(parent, i, j)
+
+
+@compiled(
+    "void(int32[::1], int32[::1], int64, float64[::1], float64[::1], float64[::1], float64[::1], float64, boolean[::1],"
+    " int64[::1])"
+)
+def _join_behind(
+    occupied: Cells,
+    numbers: Cells,
     side: int,
     x_cells: Array,
     y_cells: Array,
     reach_cells: Array,
     grazing_cells: Array,
-    floats: Flags,
-    offset_y: Ints,
-    offset_x: Ints,
     behind_cells: float,
-    parent: Cells,
+    floats: Flags,
+    parent: Ints,
 ) -> None:
-    """Union-find over the occupied cells, in row-major order.
-
-    Lengths are in cells, ``x_cells`` and ``y_cells`` from the lidar. ``parent`` is indexed by cell: -1 where nothing
-    is; the number of an occupied cell in ``occupied`` at first, the number of its set's first cell at the end.
-    """
-    root = np.arange(len(occupied))
+    """Unite each cell with those behind it, as seen from the lidar at the origin of ``x_cells`` and ``y_cells``."""
     for i in range(len(occupied)):
-        y, x = occupied[i] // side, occupied[i] % side
-        farthest_sq = max(grazing_cells[i], behind_cells) ** 2
+        y, x = occupied[i] // side + 0.5, occupied[i] % side + 0.5
         range_cells = max(np.sqrt(x_cells[i] ** 2 + y_cells[i] ** 2), 1e-9)
-        for k in range(len(offset_y)):
-            dy, dx = offset_y[k], offset_x[k]
-            if dx * dx + dy * dy > farthest_sq:
-                break
-            if y + dy >= side or x + dx < 0 or x + dx >= side:
-                continue
-            j = parent[(y + dy) * side + x + dx]
-            if j < 0:
-                continue
-            away = (dx * x_cells[i] + dy * y_cells[i]) / range_cells
-            across_sq = dx * dx + dy * dy - away * away
-            hidden = floats[j] if away > 0 else floats[i]
-            depth_cells = max(grazing_cells[i], behind_cells) if hidden else grazing_cells[i]
-            in_line = abs(away) <= depth_cells and across_sq <= reach_cells[i] ** 2
-            if dx * dx + dy * dy > reach_cells[i] ** 2 and not in_line:
-                continue
-            a, b = i, j
-            while root[a] != a:
-                root[a] = root[root[a]]
-                a = root[a]
-            while root[b] != b:
-                root[b] = root[root[b]]
-                b = root[b]
-            root[max(a, b)] = min(a, b)
-    for i in range(len(occupied)):  # a root comes before its cells, so theirs is final already
-        root[i] = root[root[i]]
-        parent[occupied[i]] = root[i]
+        away_x, away_y = x_cells[i] / range_cells, y_cells[i] / range_cells
+        beside = int(reach_cells[i] / _STRIDE)
+        for step in range(1, int(max(grazing_cells[i], behind_cells) / _STRIDE) + 1):
+            for aside in range(-beside, beside + 1):
+                at_x = int(x + _STRIDE * (step * away_x - aside * away_y))
+                at_y = int(y + _STRIDE * (step * away_y + aside * away_x))
+                if at_x >= 0 and at_x < side and at_y >= 0 and at_y < side:
+                    j = numbers[at_y * side + at_x]
+                    if j >= 0 and (step * _STRIDE <= grazing_cells[i] or floats[j]):
+                        _unite(parent, i, j)
 
 
 def cluster(xy_m: Points, height_m: Points, origin_m: Array, params: ClusterParams) -> Clusters:
@@ -133,9 +150,23 @@ def cluster(xy_m: Points, height_m: Points, origin_m: Array, params: ClusterPara
     grazing_cells = reach_cells + params.grazing_per_m * np.minimum(
         np.hypot(x_cells, y_cells), farthest_cells
     )
-    dy, dx = _forward_offsets(max(behind_cells, float(grazing_cells.max())))
-    _join(occupied, side, x_cells, y_cells, reach_cells, grazing_cells, floats, dy, dx, behind_cells, numbers)
-    return _grouped(numbers[cell], params.min_points)
+    floats = _floating(numbers[cell], len(occupied), height_m, params.floating_m)
+    parent = np.arange(len(occupied))
+    dy, dx = _forward_offsets(float(reach_cells.max()))
+    _join_around(occupied, numbers, side, reach_cells, dy, dx, parent)
+    _join_behind(
+        occupied, numbers, side, x_cells, y_cells, reach_cells, grazing_cells, behind_cells, floats, parent
+    )
+    return _grouped(_labels(parent)[numbers[cell]], params.min_points)
+
+
+def _labels(parent: Ints) -> Ints:
+    """Number of the set of each cell, counted by first cells."""
+    root = parent[parent]
+    while not np.array_equal(root, parent):
+        parent, root = root, root[root]
+    first, label = np.unique(root, return_inverse=True)
+    return np.asarray(label.reshape(-1) if len(first) else root)
 
 
 def _numbered(cell: Cells, side: int) -> tuple[Cells, Cells]:
@@ -164,7 +195,7 @@ def _forward_offsets(reach_cells: float) -> Ints:
     return np.ascontiguousarray(steps[:, nearest_first], dtype=np.int64)
 
 
-def _grouped(label: Cells, min_points: int) -> Clusters:
+def _grouped(label: Ints, min_points: int) -> Clusters:
     """Points sorted by label, without the labels that too few points have."""
     count = np.bincount(label)
     large = count >= min_points

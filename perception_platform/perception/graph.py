@@ -183,7 +183,8 @@ class PerceptionGraph:
             image = scene.images.get(head.sensor)
             if image is not None and not isinstance(head, BrokenHead):
                 objects = self._run(head, health, image)
-                found += [objects] if objects else []
+                if objects is not None:
+                    found.append(objects)
         return replace(scene, image_objects=tuple(found))
 
     def _run(self, head: ImageHead, health: HeadHealth, image: Image) -> ImageObjects | None:
