@@ -77,10 +77,10 @@ def _truth_beside(bag: Path) -> Path | None:
 
 
 def _lockstep(bag: Path, robot: Robot, out: Path, on_progress: Any) -> dict[str, Any]:
-    from perception_platform.perception.graph import PerceptionGraph
+    from perception_platform.perception.load import load_graph
     from perception_platform.replay.run import replay_lockstep
 
-    return replay_lockstep(bag, robot, PerceptionGraph(robot), out, on_progress)
+    return replay_lockstep(bag, robot, load_graph(robot), out, on_progress)
 
 
 def _live(bag: Path, robot: str, out: Path, rate: float, on_progress: Any) -> dict[str, Any]:

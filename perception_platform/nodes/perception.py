@@ -16,7 +16,7 @@ from perception_platform.messages.fields import time_ns
 from perception_platform.messages.images import image_from_msg
 from perception_platform.messages.objects import detections_to_msg
 from perception_platform.messages.verdicts import model_status_to_msg
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import load_graph
 from perception_platform.ros.diagnostics import PROCESSED
 from perception_platform.ros.make import make
 from perception_platform.ros.node import PlatformNode, run
@@ -43,7 +43,7 @@ class PerceptionNode(PlatformNode):
 
     def set_up(self) -> None:
         """Load the graph and its models, then listen to every lidar and camera."""
-        self._graph = PerceptionGraph(self.robot, clock_ns=time.perf_counter_ns)
+        self._graph = load_graph(self.robot, keep_going=True, clock_ns=time.perf_counter_ns)
         self._images: dict[str, Any] = {}
         self._images_lock = Lock()
         self._detections = self.publisher("detections")

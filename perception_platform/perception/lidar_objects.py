@@ -49,11 +49,10 @@ class GeometricPath:
         origin_m = base_from_sensor.translation_m
         xyz_m = sweep_in_base(cloud.xyz_m, lidar, base_from_sensor, self._body)
         height_m = height_above_ground(xyz_m, origin_m, self._params.ground)
-        above = height_m > self._params.ground.clear_m
-        in_way = above & (height_m <= self._highest_m)
+        in_way = (height_m > self._params.ground.clear_m) & (height_m <= self._highest_m)
         obstacles_m = xyz_m[in_way]
         pieces = self._pieces(obstacles_m, height_m[in_way], origin_m)
-        vertical = self._vertical(xyz_m, height_m, above, in_way, pieces)
+        vertical = self._vertical(xyz_m, height_m, in_way, pieces)
         detections = self._detections(cloud.t_ns, origin_m, pieces, vertical, lineage)
         return Percept(detections, PointCloud(cloud.t_ns, self._base_frame, cloud.sensor, obstacles_m))
 
@@ -67,7 +66,6 @@ class GeometricPath:
         self,
         xyz_m: Points,
         height_m: Points,
-        above: npt.NDArray[np.bool_],
         in_way: npt.NDArray[np.bool_],
         pieces: Pieces,
     ) -> Array:
@@ -76,19 +74,15 @@ class GeometricPath:
         The top is sought among all points over its cells, also above what the robot could touch: people are taller
         than a small robot.
         """
-        followed = above & (height_m <= max(self._params.tall_m, self._highest_m))
-        column = _columns(xyz_m[followed], self._params.clusters.cell_m)
-        tops_m = np.full(int(column.max(initial=-1)) + 1, -np.inf, dtype=np.float32)
-        np.maximum.at(tops_m, column, height_m[followed])
-        own = in_way[followed]
         order, starts = pieces.clusters.order, pieces.clusters.starts[:-1]
         if len(starts) == 0:
             return np.zeros((0, 3))
-        own_height_m = height_m[in_way][order]
-        ground_m = xyz_m[in_way, 2][order] - own_height_m
-        top_m = np.maximum.reduceat(tops_m[column[own]][order], starts)
+        own_m, own_height_m = xyz_m[in_way][order], height_m[in_way][order]
+        over = (height_m > self._highest_m) & (height_m <= self._params.tall_m)
+        over_m = _tops_over(own_m, xyz_m[over], height_m[over], self._params.clusters.cell_m)
+        top_m = np.maximum.reduceat(np.maximum(own_height_m, over_m), starts)
         lowest_m = np.minimum.reduceat(own_height_m, starts)
-        floor_m = np.minimum.reduceat(ground_m, starts)
+        floor_m = np.minimum.reduceat(own_m[:, 2] - own_height_m, starts)
         return np.stack([lowest_m, top_m, floor_m], axis=-1).astype(np.float64)
 
     def _detections(
@@ -120,13 +114,24 @@ class GeometricPath:
         )
 
 
-def _columns(xyz_m: Points, cell_m: float) -> npt.NDArray[np.int64]:
-    """(N,) number of the grid column each point stands in."""
-    if len(xyz_m) == 0:
-        return np.zeros(0, dtype=np.int64)
-    low_m = xyz_m[:, :2].min(axis=0)
-    at = ((xyz_m[:, :2] - low_m) / cell_m).astype(np.int64)
-    return np.asarray(at[:, 1] * (at[:, 0].max() + 1) + at[:, 0])
+def _tops_over(below_m: Points, over_m: Points, height_m: Points, cell_m: float) -> Points:
+    """(N,) height of the highest of other points in the grid column of each of N points; -inf where there is none.
+
+    Args:
+        below_m: (N, 3) points.
+        over_m: (M, 3) the other points.
+        height_m: (M,) their heights above the ground.
+        cell_m: side of a column.
+    """
+    if len(over_m) == 0:
+        return np.full(len(below_m), -np.inf, dtype=np.float32)
+    low_m = np.minimum(over_m[:, :2].min(axis=0), below_m[:, :2].min(axis=0))
+    high_m = np.maximum(over_m[:, :2].max(axis=0), below_m[:, :2].max(axis=0))
+    columns, rows = ((high_m - low_m) / np.float32(cell_m)).astype(np.int64) + 1
+    over, below = (((p[:, :2] - low_m) / np.float32(cell_m)).astype(np.int32) for p in (over_m, below_m))
+    tops_m = np.full((rows, columns), -np.inf, dtype=np.float32)
+    np.maximum.at(tops_m, (over[:, 1], over[:, 0]), height_m)
+    return np.asarray(tops_m[below[:, 1], below[:, 0]])
 
 
 def _headings(boxes: FlatBoxes, class_ids: Ints, origin_m: Array) -> tuple[Array, Array]:
