@@ -12,7 +12,8 @@ from perception_platform.explain.run_files import Line, Run
 from perception_platform.explain.story import Moment, evidence_ids, paths_in_odom, pose, spans
 from perception_platform.robot.description import Robot
 
-_MOST_LABELS = 10
+_MOST_LABELS = 8
+_LABELLED_MPS = 0.3
 _HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.2}
 _SLOWEST_ARROW_MPS = 0.15
 _STANDSTILL_MPS = 0.03
@@ -103,12 +104,12 @@ def _run_legend(run: Run, paths: dict[int, tuple[str, Array]]) -> list[Patch]:
 
 
 def _view(moment: Moment, robot: Robot, way_m: float) -> tuple[float, float, float]:
-    """How far to show ahead, behind and to each side, m: the path to a stand and all of the evidence."""
+    """How far to show ahead, behind and to each side, m: the path to a stand and what binds."""
     front_m, rear_m = robot.footprint[:, 0].max(), -robot.footprint[:, 0].min()
     far_m = [front_m + 1.5 * way_m, *(x for zone in robot.zones for x, _ in zone.polygon_m)]
-    named = evidence_ids(moment.decision)
+    named = evidence_ids(moment.decision["evidence"][:1])
     tracks = moment.tracks["tracks"] if moment.tracks else []
-    far_m += [t["center_base_m"][0] + 1.0 for t in tracks if t["id"] in named]
+    far_m += [t["center_base_m"][0] + 4.0 for t in tracks if t["id"] in named]
     ahead_m = float(np.clip(max(far_m) + 1.0, 5.0, 45.0))
     behind_m = float(rear_m + 0.15 * ahead_m)
     return ahead_m, behind_m, 0.42 * (ahead_m + behind_m)
@@ -147,7 +148,7 @@ def _draw_zones(axes: Axes, robot: Robot) -> None:
 def _draw_tracks(axes: Axes, moment: Moment, view_m: tuple[float, float, float]) -> None:
     if moment.tracks is None:
         return
-    named, turn = evidence_ids(moment.decision), pose(moment.tracks["ego"]).inverse()
+    named, turn = evidence_ids(moment.decision["evidence"]), pose(moment.tracks["ego"]).inverse()
     labels = {t["id"] for t in _worth_a_label(moment.tracks["tracks"], named, view_m)}
     for track in moment.tracks["tracks"]:
         colour = CLASSES.get(track["class"], PALE)
@@ -182,14 +183,14 @@ def _draw_label(axes: Axes, track: Line, velocity_mps: Array, trail_m: Array | N
 
 
 def _worth_a_label(tracks: list[Line], named: set[int], view_m: tuple[float, float, float]) -> list[Line]:
-    """The tracks in the evidence, then named movers in view, nearest first."""
+    """Of the tracks in view: those in the evidence, then people and what moves, nearest first."""
     ahead_m, behind_m, beside_m = view_m
 
     def wanted(track: Line) -> bool:
         x, y = track["center_base_m"][:2]
-        return track["id"] in named or (
-            track["class"] in MOVERS and -behind_m < x < ahead_m and abs(y) < beside_m
-        )
+        moves = track["class"] in MOVERS and float(np.hypot(*track["velocity_mps"])) > _LABELLED_MPS
+        shown = track["id"] in named or track["class"] == "person" or moves
+        return shown and -behind_m < x < 0.95 * ahead_m and abs(y) < 0.95 * beside_m
 
     chosen = [t for t in tracks if wanted(t)]
     chosen.sort(key=lambda t: (t["id"] not in named, float(np.hypot(*t["center_base_m"][:2]))))

@@ -136,9 +136,9 @@ def paths_in_odom(run: Run) -> dict[int, tuple[str, Array]]:
     return {i: (classes[i], np.array(way, dtype=np.float64)) for i, way in ways.items()}
 
 
-def evidence_ids(decision: Line) -> set[int]:
-    """Ids of all tracks that the decision's evidence names."""
-    return {int(i) for finding in decision["evidence"] for i in finding["track_ids"]}
+def evidence_ids(evidence: Sequence[Line]) -> set[int]:
+    """Ids of all tracks that findings name."""
+    return {int(i) for finding in evidence for i in finding["track_ids"]}
 
 
 def _trails(run: Run, tracks: Line | None) -> dict[int, Array]:

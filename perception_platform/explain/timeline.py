@@ -29,10 +29,9 @@ def draw_speed(axes: Axes, run: Run, robot: Robot, windows: Sequence[Window], at
     speeds = [_or_nan(d.get("speed_mps")) for d in run.decisions]
     axes.step(times_s, limits, where="post", c=ACTIONS["stop"], lw=2, label="speed limit", zorder=3)
     axes.plot(times_s, speeds, c=INK, lw=1.8, label="speed", zorder=4)
-    least = min([0.0, *(v for v in speeds if math.isfinite(v))])
-    axes.set(
-        ylabel="m/s", ylim=(1.08 * least - 0.03 * robot.drive.max_speed_mps, 1.12 * robot.drive.max_speed_mps)
-    )
+    finite = [v for v in (0.0, *limits, *speeds) if math.isfinite(v)]
+    top = max(*finite, 0.1 * robot.drive.max_speed_mps)
+    axes.set(ylabel="m/s", ylim=(1.08 * min(finite) - 0.03 * top, 1.12 * top))
     axes.set_title("Speed")
     _mark(axes, at_s)
     legend(axes)
