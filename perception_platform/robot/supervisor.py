@@ -162,9 +162,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _kill_group(process.pid)
         for child in self.children:
-            if child.process:
-                _kill_group(child.process.pid)
             child.state = "ended"
 
     def _start(self, child: Child) -> None:

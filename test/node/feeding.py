@@ -18,6 +18,7 @@ from perception_platform.messages.clouds import cloud_to_msg
 from perception_platform.messages.motion import odometry_to_msg, twist_to_msg
 from perception_platform.messages.verdicts import assessment_to_msg
 from perception_platform.ros.make import make
+from test.node.conftest import Peer
 
 SCAN_RAYS = 181
 SPEED_MPS = 0.5
@@ -72,6 +73,19 @@ class Feeder:
 
     def __getitem__(self, key: str) -> Feed:
         return self.feeds[key]
+
+
+def around_the_gate(peer: Peer) -> Feeder:
+    """Everything that the gate of ``amr`` needs, with nothing in the way."""
+    return Feeder(
+        {
+            "assessment": Feed(peer.speak("assessment").publish, assessment, 0.1),
+            "odometry": Feed(peer.speak("odometry").publish, odometry, 0.05),
+            "obstacles": Feed(peer.speak("obstacles", "lidar_top").publish, obstacles, 0.1),
+            "scan": Feed(peer.speak("scan", "scan_front").publish, scan, 1 / 15),
+            "command": Feed(peer.speak("command").publish, command, 0.05),
+        }
+    )
 
 
 def assessment(t_ns: int) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -71,3 +73,19 @@ def test_bad_parameters_end_a_node_with_one_clear_line(
     assert f"error: {node.said().rsplit('error: ', 1)[1]}".count("\n") == 1
     assert problem in node.said()
     assert "Traceback" not in node.said()
+
+
+def test_a_node_whose_thread_dies_does_not_look_alive(domain: dict[str, str]) -> None:
+    script = """
+import sys
+from perception_platform.ros.node import PlatformNode, run
+class Broken(PlatformNode):
+    def set_up(self):
+        self.work("reading", lambda: [][0])
+sys.exit(run(lambda: Broken("broken")))
+"""
+    command = [sys.executable, "-c", script, "--ros-args", "-p", "robot:=amr"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "thread reading: " in done.stderr
+    assert "IndexError" in done.stderr

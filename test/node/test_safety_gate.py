@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.qos import QoSProfile
 
 from perception_platform.core.verdicts import Action, Decision, Reason
 from perception_platform.messages.verdicts import decision_from_msg
+from perception_platform.ros.make import make, message_class
 from perception_platform.ros.topics import TOPICS
 from test.node import feeding
 from test.node.conftest import Peer, Started
-from test.node.feeding import Feed, Feeder
+from test.node.feeding import Feeder
 
 GATE = TOPICS["decision"].name
 FORBIDDEN = ("torch", "onnxruntime", "perception_platform.perception", "perception_platform.inference")
@@ -80,14 +82,7 @@ def test_the_process_holds_neither_model_runtime_nor_perception(gate: Started) -
 @pytest.fixture(scope="module")
 def feeder(gate: Started, peer: Peer) -> Iterator[Feeder]:
     """Everything that the gate needs; it has let the command through once."""
-    feeds = {
-        "assessment": Feed(peer.speak("assessment").publish, feeding.assessment, 0.1),
-        "odometry": Feed(peer.speak("odometry").publish, feeding.odometry, 0.05),
-        "obstacles": Feed(peer.speak("obstacles", "lidar_top").publish, feeding.obstacles, 0.1),
-        "scan": Feed(peer.speak("scan", "scan_front").publish, feeding.scan, 1 / 15),
-        "command": Feed(peer.speak("command").publish, feeding.command, 0.05),
-    }
-    feeder = Feeder(feeds)
+    feeder = feeding.around_the_gate(peer)
     peer.each.append(feeder.act)
     peer.until(lambda: newest(peer).action is Action.PROCEED, what="proceed")
     yield feeder
@@ -141,8 +136,6 @@ def spoil_command(message: Any) -> None:
 
 
 def spoil_risk(message: Any) -> None:
-    from perception_platform.ros.make import make
-
     finding = make("perception_platform_msgs/msg/Finding")
     finding.reason, finding.speed_limit = 999, math.nan
     message.findings = [finding]
@@ -255,3 +248,15 @@ def test_a_dead_publisher_is_a_stop_until_another_comes(healthy: Feeder, peer: P
     assert Reason.PUBLISHER_LOST in newest(peer).reasons  # not for one beat alone
     assert newest(peer).action <= Action.STOP
     healthy["assessment"].publish = peer.speak("assessment").publish
+
+
+def test_a_publisher_that_promises_too_little_is_reported(healthy: Feeder, peer: Peer) -> None:
+    topic = TOPICS["assessment"]
+    careless = peer.node.create_publisher(message_class(topic.type), topic.name, QoSProfile(depth=1))
+
+    def reported() -> bool:
+        lines = {v.key: v.value for _, m in peer.heard["/diagnostics"][-1:] for v in m.status[0].values}
+        return int(lines.get(f"{topic.name} incompatible qos", 0)) > 0
+
+    peer.until(reported, within_s=5.0, what="the report")
+    peer.node.destroy_publisher(careless)
