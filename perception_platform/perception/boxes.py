@@ -9,7 +9,7 @@ import numpy as np
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
 from perception_platform.perception.clusters import Clusters, Flags, Ints
-from perception_platform.perception.compiled import compiled
+from perception_platform.runtime.compiled import compiled
 
 # One point in so many, but only so many, may lie outside a box on each side: returns from two edges at once hang in the
 # air in front of a face. They stay obstacle points.

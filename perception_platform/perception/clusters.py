@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
-from perception_platform.perception.compiled import compiled
 from perception_platform.perception.parameters import ClusterParams
+from perception_platform.runtime.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.int32]

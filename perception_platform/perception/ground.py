@@ -12,8 +12,8 @@ import numpy as np
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
 from perception_platform.perception.clusters import Cells, Flags, Ints
-from perception_platform.perception.compiled import compiled
 from perception_platform.perception.parameters import GroundParams
+from perception_platform.runtime.compiled import compiled
 
 # Cells grow with the square root of the range: 0.3 m deep at 4 m, 1.3 m at 64 m, as the beams' rings do.
 _CELLS_PER_SQRT_M = 12.0

@@ -7,7 +7,7 @@ import numpy as np
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
 from perception_platform.perception.clusters import Clusters, Ints
-from perception_platform.perception.compiled import compiled
+from perception_platform.runtime.compiled import compiled
 
 _COARSE_STEP_RAD = np.deg2rad(3.0)
 _FINE_STEP_RAD = np.deg2rad(0.5)

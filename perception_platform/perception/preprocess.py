@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform, points_in_polygon
 from perception_platform.core.sensor_data import Points
-from perception_platform.perception.compiled import compiled
 from perception_platform.robot.description import Lidar, Robot
+from perception_platform.runtime.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)
