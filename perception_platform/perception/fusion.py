@@ -16,7 +16,7 @@ from perception_platform.core.sensor_data import CameraModel
 from perception_platform.robot.description import Camera, Robot
 
 _LEAST_IOU = 0.25
-# Typical length, width, height and their share of the width that a camera-only object is given, m.
+# Length, width and height that an object is given which only a camera saw, m.
 _TYPICAL_SIZE_M: dict[int, tuple[float, float, float]] = {
     int(ObjectClass.PERSON): (0.5, 0.6, 1.7),
     int(ObjectClass.CYCLIST): (1.8, 0.6, 1.7),

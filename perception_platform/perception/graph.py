@@ -18,7 +18,7 @@ from perception_platform.core.time import to_s
 from perception_platform.perception.fusion import ImageObjects, fuse
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
 
 _RUN_TIMES_KEPT = 100
 
@@ -65,15 +65,11 @@ class Scene:
     """What the components have made of one sweep so far.
 
     Attributes:
-        cloud: the sweep, in its lidar's frame.
-        lidar: the lidar it's from.
         images: newest image by camera.
         percept: objects and obstacle points in the base frame; the geometric path sets it.
         image_objects: what heads found in images.
     """
 
-    cloud: PointCloud
-    lidar: Lidar
     images: dict[str, Image]
     percept: Percept
     image_objects: tuple[ImageObjects, ...] = ()
@@ -134,7 +130,7 @@ class PerceptionGraph:
                 cloud.sensor, f"robot {self._robot.name} has no such lidar, only {', '.join(self._lidars)}"
             )
         lineage = Lineage((SourceStamp(cloud.sensor, cloud.t_ns),))
-        scene = Scene(cloud, lidar, {i.sensor: i for i in images}, self._geometry.step(cloud, lidar, lineage))
+        scene = Scene({i.sensor: i for i in images}, self._geometry.step(cloud, lidar, lineage))
         for component in self.components:
             scene = component.step(scene)
         return scene.percept
