@@ -21,10 +21,9 @@ from perception_platform.messages.sensors import (
     scan_to_cloud,
 )
 from perception_platform.messages.verdicts import assessment_from_msg, decision_from_msg, health_from_msg
-from perception_platform.ros import qos
 from perception_platform.ros.make import message_class
 from perception_platform.ros.node import PlatformNode
-from perception_platform.ros.topics import TOPICS, Topic, rate_hz
+from perception_platform.ros.topics import TOPICS, Topic
 
 Hear = Callable[[object, str, int], None]
 FAR_BEHIND = 100  # messages
@@ -96,10 +95,7 @@ class Listener(PlatformNode):
             else:
                 self._waiting.put(Heard(topic, sensor, data, time.monotonic_ns(), decode))
 
-        profile = qos.requested(topic, rate_hz(topic, self.robot, sensor))
-        kind = message_class(topic.type)
-        made = self.create_subscription(kind, topic.of(sensor), receive, profile, raw=True)
-        self.let_go_later(lambda: self.destroy_subscription(made))
+        self.subscribe(key, receive, sensor, raw=True)
 
     def _hand_on(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)

@@ -117,8 +117,10 @@ class PlatformNode(LifecycleNode):
         self.get_logger().info(f"{TOPICS[key].of(sensor)} left out: {TOPICS[key].type} is not installed here")
         return None
 
-    def subscribe(self, key: str, callback: Callable[[Any], None], sensor: str = "") -> None:
-        """Subscribe to a row of the table.
+    def subscribe(
+        self, key: str, callback: Callable[[Any], None], sensor: str = "", *, raw: bool = False
+    ) -> None:
+        """Subscribe to a row of the table; ``raw`` hands over the serialised bytes.
 
         ``callback`` gets each message while the node is active; an InputError that it raises is counted and
         reported, and the node goes on.
@@ -130,6 +132,7 @@ class PlatformNode(LifecycleNode):
             lambda message: self._receive(topic, sensor, callback, message),
             qos.requested(topic, rate_hz(topic, self.robot, sensor)),
             event_callbacks=self._event_callbacks(topic, sensor),
+            raw=raw,
         )
         self._made.append(lambda: self.destroy_subscription(made))
 
