@@ -29,6 +29,7 @@ EXTRAS = "ros,build,lidar-drivers,view,scan-matching,test,dev"
 WITHOUT_DEPENDENCIES = "ouster-sdk"  # pyproject.toml says why
 LOG_TAIL_LINES = 25
 BEGUN = "begun"
+COMPILED = "import compiled\n"
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,29 @@ def install_robots_numpy() -> None:
         pip_install("--no-deps", "--target", NUMPY_1, robots_numpy())
 
 
+def numba_pins() -> list[bytes]:
+    pins = re.findall(r"^(?:# robot: )?(?:numba|llvmlite|numpy)==.*$", CONSTRAINTS.read_text(), re.MULTILINE)
+    return [pin.encode() for pin in pins]
+
+
+def compile_loops() -> None:
+    """Fill numba's caches, or every node of the first run would compile the same loops at the same time."""
+    users = [
+        path for path in sorted((ROOT / "perception_platform").rglob("*.py")) if COMPILED in path.read_text()
+    ]
+    imports = "\n".join(f"import {'.'.join(path.relative_to(ROOT).with_suffix('').parts)}" for path in users)
+    call(PYTHON, "-c", imports)
+    if NUMPY_1.exists():
+        env = os.environ | {"PYTHONPATH": str(NUMPY_1), "NUMBA_CACHE_DIR": str(VENV / "numba-numpy1")}
+        call(PYTHON, "-c", imports, env=env)
+
+
 STEPS = (
     Step("virtual environment", place_and_python, make_venv),
     Step("wheels and the project", packaging, install_wheels),
     Step("ROS messages", messages, build_messages),
     Step("numpy of a robot", lambda: [robots_numpy().encode()], install_robots_numpy),
+    Step("compiled loops", numba_pins, compile_loops),
 )
 
 
