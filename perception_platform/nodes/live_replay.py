@@ -12,6 +12,7 @@ from perception_platform.nodes.listener import Hear
 from perception_platform.nodes.live import LiveOutcome, LiveRun, play_live
 from perception_platform.replay.live_records import LiveRecorder
 from perception_platform.replay.records import Records, write_json
+from perception_platform.replay.run import require_sensors
 from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot
 from perception_platform.ros.topics import sensor_topic
@@ -35,6 +36,7 @@ def replay_live(
         InputError: if the bag or the robot file is bad, a node refuses its parameters, or the run hangs.
     """
     robot = load_robot(run.robot_file)
+    require_sensors(run.bag, robot)
     played = _frames_in(run.bag, robot)
     with Records(out_dir) as records:
         recorder = LiveRecorder(records)
