@@ -195,9 +195,14 @@ class Supervisor:
 
 
 def _spawn(command: Command, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start in a session of its own: an interrupt typed in the terminal then reaches the supervisor alone."""
+    """Start in a session of its own: an interrupt typed in the terminal then reaches the supervisor alone.
+
+    The kernel is asked to kill the process when the supervisor dies. Had it died before that was asked, the process
+    would have another parent by then, and does not start.
+    """
+    if_still_ours = ["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
     return subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *command.arguments],
+        ["setpriv", "--pdeathsig", "KILL", *if_still_ours, *command.arguments],
         env=os.environ | dict(command.environment),
         stdin=subprocess.DEVNULL,
         stdout=log,

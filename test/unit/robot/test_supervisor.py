@@ -108,7 +108,8 @@ def test_stopping_ends_a_stubborn_process_and_what_it_started(
     until(lambda: not any(alive(p) for p in pids if p))
 
 
-def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("already_runs", [True, False])
+def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path, already_runs: bool) -> None:
     script = f"""
 import time
 from pathlib import Path
@@ -121,7 +122,8 @@ with Supervisor([Command("worker", ["sleep", "60"])], Path({str(tmp_path)!r})) a
     try:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
-        until(lambda: Path(f"/proc/{worker}/comm").read_text() == "sleep\n")  # setpriv has done its work
+        if already_runs:
+            until(lambda: Path(f"/proc/{worker}/comm").read_text() == "sleep\n")
     finally:
         parent.kill()
         parent.communicate()
