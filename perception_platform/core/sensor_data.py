@@ -98,6 +98,8 @@ class EgoState:
 
     def at(self, t_ns: int) -> EgoState:
         """The same motion at another time, with the velocity and turn rate kept (midpoint rule)."""
+        if t_ns == self.t_ns:
+            return self
         dt_s = to_s(t_ns - self.t_ns)
         turn_rad = self.yaw_rate_radps * dt_s
         vx, vy = self.velocity_mps

@@ -5,51 +5,92 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import chi2
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass
 from perception_platform.tracking.config import TrackerConfig
-from perception_platform.tracking.extent import known_centers, view_boxes
+from perception_platform.tracking.extent import View, known_centers, view_boxes
+from perception_platform.tracking.overlap import generalised_overlaps
 from perception_platform.tracking.sightings import Sightings
 from perception_platform.tracking.table import TrackTable
 
 _FRAGMENT_MARGIN_M = 0.3
 
 
-def associate(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> tuple[Ints, Ints]:
+def associate(
+    table: TrackTable, sightings: Sightings, sureness: Array, config: TrackerConfig
+) -> tuple[Ints, Ints]:
     """Assign detections to tracks, each at most once.
 
     The cost of a pair is minus twice the logarithm of how much better the track explains the detection than a new
     object would, so that a wide track does not take what belongs to a sure one, and a pair that is worse than none
-    is not made. Pairs outside the chi-square gate are out of the question.
+    is not made. Pairs outside the gate are out of the question. Confident detections choose first, and weak ones
+    are offered to the tracks that are left (Zhang et al., ByteTrack, 2022).
+
+    Args:
+        table: N tracks, predicted to the time of the detections.
+        sightings: M detections.
+        sureness: (M,) how sure it is that each is there.
+        config: gates and weights.
 
     Returns:
         Rows of the table and rows of the sightings, aligned, (K,) each.
     """
-    near = _near(table, sightings, config)
-    distance2, log_volume = _mahalanobis(table.select(near[0]), sightings.select(near[1]), config)
-    cost = distance2 + log_volume - 2 * np.log(_class_fit(table, sightings, near, config))
-    cost += 2 * np.log(config.new_object_density_pm2)
-    possible = (distance2 <= chi2.ppf(config.gate_probability, df=2)) & (cost < 0)
-    costs = np.zeros((len(table), len(sightings)))
-    costs[near[0][possible], near[1][possible]] = cost[possible]
+    if not len(table) or not len(sightings):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    costs = pair_costs(table, sightings, config)
+    confident = sureness >= config.confident_from
+    rows, columns = _assigned(np.where(confident, costs, 0.0))
+    if confident.all():
+        return rows, columns
+    costs[rows] = 0.0
+    late_rows, late_columns = _assigned(np.where(confident, 0.0, costs))
+    return np.concatenate([rows, late_rows]), np.concatenate([columns, late_columns])
+
+
+def _assigned(costs: Array) -> tuple[Ints, Ints]:
+    """Pairs of the cheapest assignment; only negative costs are worth a pair."""
     rows, columns = linear_sum_assignment(costs)
     made = costs[rows, columns] < 0
     return np.asarray(rows[made], dtype=np.int64), np.asarray(columns[made], dtype=np.int64)
 
 
-def _near(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> tuple[Ints, Ints]:
-    """Rows and columns of the pairs that can be within the gate: a bound that is cheap for all pairs."""
+def pair_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> Array:
+    """(N, M) what it costs to give a detection to a track; zero where that is no better than not to."""
     mean, cov = table.motion.merged()
-    gate = np.sqrt(chi2.ppf(config.gate_probability, df=2))
-    track_reach_m = gate * np.sqrt(cov[:, 0, 0] + cov[:, 1, 1]) + np.hypot(*table.sizes_m[:, :2].T)
-    sigma2 = np.trace(sightings.position_cov_m2, axis1=1, axis2=2)
-    seen_reach_m = gate * np.sqrt(sigma2) + np.hypot(*sightings.sizes_m[:, :2].T)
-    offset_m = sightings.centers_m[None, :, :2] - mean[:, None, :2]
-    distance_m = np.hypot(offset_m[..., 0], offset_m[..., 1])
+    near = _near(table, sightings, mean, cov, config)
+    view = view_boxes(sightings.select(near[1]), table.yaws_rad[near[0]], config)
+    sizes_m = table.sizes_m[near[0], :2]
+    distance2, log_volume = _mahalanobis(view, sizes_m, mean[near[0]], cov[near[0]])
+    cost = distance2 + log_volume - 2 * np.log(_class_fit(table, sightings, near, config))
+    cost += 2 * np.log(config.new_object_density_pm2)
+    possible = distance2 <= config.gate
+    if config.overlap_weight:
+        tracks = np.column_stack([mean[near[0], :2], sizes_m, table.yaws_rad[near[0]]])
+        seen = np.column_stack([view.centers_m, view.sizes_m, view.yaws_rad])
+        overlap = generalised_overlaps(tracks, seen)
+        cost -= config.overlap_weight * overlap
+        possible |= overlap > config.overlap_gate
+    costs = np.zeros((len(table), len(sightings)))
+    costs[near] = np.where(possible, np.minimum(cost, 0.0), 0.0)
+    return costs
+
+
+def _near(
+    table: TrackTable, sightings: Sightings, mean: Array, cov: Array, config: TrackerConfig
+) -> tuple[Ints, Ints]:
+    """Rows and columns of the pairs that can be within the gate: a bound that is cheap for all pairs."""
+    gate = np.sqrt(config.gate)
+    track_reach_m = gate * np.sqrt(cov[:, 0, 0] + cov[:, 1, 1]) + np.hypot(
+        table.sizes_m[:, 0], table.sizes_m[:, 1]
+    )
+    sigma2 = sightings.position_cov_m2[:, 0, 0] + sightings.position_cov_m2[:, 1, 1]
+    seen_reach_m = gate * np.sqrt(sigma2) + np.hypot(sightings.sizes_m[:, 0], sightings.sizes_m[:, 1])
+    distance_m = np.hypot(
+        sightings.centers_m[None, :, 0] - mean[:, None, 0], sightings.centers_m[None, :, 1] - mean[:, None, 1]
+    )
     rows, columns = np.nonzero(distance_m <= track_reach_m[:, None] + seen_reach_m)
-    return rows.astype(np.int64), columns.astype(np.int64)
+    return rows, columns
 
 
 def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
@@ -58,27 +99,29 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     Walls and shelves come in a different number of pieces in every sweep. Only structure within structure counts:
     anything else in the box of a wall may be a thing of its own.
     """
-    walls = table.select(table.class_ids == ObjectClass.STRUCTURE)
-    if not len(walls):
+    structure = sightings.class_ids == ObjectClass.STRUCTURE
+    rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE)
+    if not structure.any() or not len(rows):
         return np.zeros(len(sightings), dtype=np.bool_)
+    walls = table.select(rows)
     c, s = np.cos(walls.yaws_rad)[:, None], np.sin(walls.yaws_rad)[:, None]
     offset_m = sightings.centers_m[None, :, :2] - walls.motion.merged()[0][:, None, :2]
     along = np.abs(c * offset_m[..., 0] + s * offset_m[..., 1])
     across = np.abs(c * offset_m[..., 1] - s * offset_m[..., 0])
     reach_m = walls.sizes_m[:, None] / 2 + _FRAGMENT_MARGIN_M
     inside = ((along < reach_m[..., 0]) & (across < reach_m[..., 1])).any(axis=0)
-    return np.asarray(inside & (sightings.class_ids == ObjectClass.STRUCTURE))
+    return np.asarray(inside & structure)
 
 
-def _mahalanobis(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> tuple[Array, Array]:
+def _mahalanobis(view: View, known_m: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
     """Squared distances (K,) of pairs, row by row, and the logarithm of the volume of each innovation's covariance."""
-    view = view_boxes(sightings, table.yaws_rad, config)
-    measured_m, measured_cov = known_centers(view, table.sizes_m[:, :2])
-    mean, cov = table.motion.merged()
-    innovation = measured_m - mean[:, :2]
+    measured_m, measured_cov = known_centers(view, known_m)
+    x, y = (measured_m - mean[:, :2]).T
     innovation_cov = cov[:, :2, :2] + measured_cov
-    distance2 = np.einsum("ki,kij,kj->k", innovation, np.linalg.inv(innovation_cov), innovation)
-    return distance2, np.linalg.slogdet(2 * np.pi * innovation_cov)[1]
+    xx, xy, yy = innovation_cov[:, 0, 0], innovation_cov[:, 0, 1], innovation_cov[:, 1, 1]
+    determinant = xx * yy - xy**2
+    distance2 = (yy * x**2 - 2 * xy * x * y + xx * y**2) / determinant
+    return distance2, np.log((2 * np.pi) ** 2 * determinant)
 
 
 def _class_fit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -37,6 +39,7 @@ class ClassConfig(Settings):
         shape_sigma: 1-sigma of a measured centre along a side both of whose ends are seen, as a fraction of the
             side: long sides end where sight ends, and what has no name may be any piece of something.
         face_sigma_m: 1-sigma of a face that is turned to the sensor: range noise, and the box fit's edge.
+        sideways_mps: 1-sigma of the speed across the heading; infinite where heading and motion are not related.
     """
 
     first_speed_mps: Positive
@@ -48,6 +51,7 @@ class ClassConfig(Settings):
     moving_odds_per_look: Annotated[float, Field(gt=1, allow_inf_nan=False)]
     shape_sigma: Positive
     face_sigma_m: Positive
+    sideways_mps: Annotated[float, Field(gt=0, allow_inf_nan=True)] = math.inf
 
 
 # Speeds: free walking is 1.34 +- 0.26 m/s (Weidmann 1993); forklifts indoors are held to 6 to 8 km/h. Changes: people
@@ -139,10 +143,17 @@ class TrackerConfig(Settings):
 
     Attributes:
         classes: how objects of each class move and show themselves.
+        whole_boxes: detections are boxes of whole objects with headings, as trained detectors make them, and not of
+            the parts in sight.
         position_sigma_m: least 1-sigma of a measured position: no sensor and no box fit is better.
         flat_m: what is thinner is a surface, and how it slides along itself cannot be seen.
         flat_sigma: 1-sigma of the centre of such a surface along itself, as a fraction of its length.
         gate_probability: share of true measurements the association gate lets through (chi-square, 2 degrees).
+        confident_from: detections at least this sure are assigned first; what is left of the tracks may take weaker
+            ones, which keep it alive.
+        overlap_weight: how much the overlap of whole boxes counts next to the distance of their centres: the cost of
+            a pair falls by so much times its generalised overlap.
+        overlap_gate: a pair whose generalised overlap is above it is possible, whatever the distance says.
         new_object_density_pm2: how many objects not followed yet (or false ones) a frame shows per square metre; a
             track takes a detection only if that explains it better than a new object would.
         class_floor: least probability given to an observed class when a measurement is weighed against a track.
@@ -151,6 +162,7 @@ class TrackerConfig(Settings):
         shrink_s: time constant of an extent that is seen smaller than known; long, since most views are partial.
         size_points: lidar points from which on an extent counts as well seen.
         sure_points: lidar points that make it sure, to 1 - 1/e, that something is there.
+        height_s: time constant of the height above ground of a centre.
         yaw_change_rad: 1-sigma change of a heading over one second.
         heading_speed_mps: speed above which the motion tells the front of a vehicle from its side and rear.
         detection_probability: chance that an existing object is detected within ``evidence_s``.
@@ -162,15 +174,20 @@ class TrackerConfig(Settings):
         delete_existence: existence below which a track ends.
         max_existence: no track is surer than this, so that each can still end.
         sensor_memory_s: how long a sensor counts as having seen an object lately.
+        trust_s: how long a track has to be seen surely until it is trusted half as far as one seen for ever.
         restart_s: stamps that keep running this long behind the newest one mean that the clock was set back.
         max_extrapolation_s: odometry older than this, against the sweep, is used as it is.
     """
 
     classes: dict[ObjectClass, ClassConfig] = CLASSES
+    whole_boxes: bool = False
     position_sigma_m: Positive = 0.06
     flat_m: Positive = 0.2
     flat_sigma: Positive = 0.5
     gate_probability: Probability = 0.999
+    confident_from: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    overlap_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    overlap_gate: Annotated[float, Field(ge=-1, le=1)] = 1.0
     new_object_density_pm2: Positive = 0.01
     class_floor: Probability = 0.05
     class_memory_s: Positive = 10.0
@@ -178,6 +195,7 @@ class TrackerConfig(Settings):
     shrink_s: Positive = 6.0
     size_points: Annotated[int, Field(gt=0)] = 5
     sure_points: Positive = 4.0
+    height_s: Positive = 0.3
     yaw_change_rad: Positive = 0.3
     heading_speed_mps: Positive = 1.0
     detection_probability: Probability = 0.55
@@ -189,12 +207,25 @@ class TrackerConfig(Settings):
     delete_existence: Probability = 0.05
     max_existence: Probability = 0.999
     sensor_memory_s: Positive = 0.5
+    trust_s: Positive = 1.0
     restart_s: Positive = 0.5
     max_extrapolation_s: Positive = 0.3
 
     def by_class(self, name: str) -> Array:
         """One of the values that depend on the class, as an array over ObjectClass."""
-        return np.array([getattr(self.classes[c], name) for c in ObjectClass])
+        return self._by_class[name]
+
+    @cached_property
+    def _by_class(self) -> dict[str, Array]:
+        return {
+            name: np.array([getattr(self.classes[c], name) for c in ObjectClass], dtype=np.float64)
+            for name in ClassConfig.model_fields
+        }
+
+    @property
+    def gate(self) -> float:
+        """Largest squared Mahalanobis distance in the gate: the chi-square quantile, which two degrees have in closed form."""
+        return -2 * math.log1p(-self.gate_probability)
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrackerConfig:

@@ -25,7 +25,6 @@ _TURN_TOLERANCE_RAD = np.deg2rad(
     60.0
 )  # beyond 45 degrees, so that a heading does not flicker between two sides
 # Rolls where it points to, so its motion tells its front; people and unknown things go where they like.
-_NAMELESS = (ObjectClass.UNKNOWN, ObjectClass.STRUCTURE)
 _VEHICLES = (ObjectClass.CYCLIST, ObjectClass.CAR, ObjectClass.TRUCK, ObjectClass.FORKLIFT)
 
 
@@ -43,6 +42,7 @@ class View:
         cov_m2: (K, 2, 2) covariance of the centre, given the extent of the whole.
         nameless: (K,) which may be pieces of anything.
         surface: (K,) which of those are bare surfaces.
+        whole: whether nothing is hidden, so that what is seen is all there is.
     """
 
     centers_m: Array
@@ -53,34 +53,49 @@ class View:
     cov_m2: Array
     nameless: npt.NDArray[np.bool_]
     surface: npt.NDArray[np.bool_]
+    whole: bool = False
 
 
 def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig) -> View:
-    """How K detections look when, of the four headings a box has, the one nearest to a reference is chosen.
+    """How K detections look when, of the headings a box may have, the one nearest to a reference is chosen.
+
+    A box of what is visible knows its heading modulo a quarter turn, one of a whole object modulo half a turn.
 
     Args:
         sightings: the detections.
         reference_rad: (K,) headings to be near to.
         config: when faces count as seen, and how sure ends are.
     """
-    quarters = np.round((reference_rad - sightings.yaws_rad) / _QUARTER)
-    yaws_rad = sightings.yaws_rad + quarters * _QUARTER
-    sizes_m = _swapped(sightings.sizes_m[:, :2], quarters)
+    turn_rad = np.pi if config.whole_boxes else _QUARTER
+    turns = np.round((reference_rad - sightings.yaws_rad) / turn_rad)
+    yaws_rad = sightings.yaws_rad + turns * turn_rad
+    centers_m = np.ascontiguousarray(sightings.centers_m[:, :2])
+    if config.whole_boxes:
+        return _whole(sightings, centers_m, yaws_rad)
+    sizes_m = _swapped(sightings.sizes_m[:, :2], turns)
     c, s = np.cos(yaws_rad), np.sin(yaws_rad)
     axes = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], axis=-2)
-    centers_m = sightings.centers_m[:, :2]
     viewer_m = np.einsum("kij,kj->ki", axes, sightings.viewpoint_m - centers_m)
     shares = np.clip(viewer_m / (0.5 * sizes_m), -1.0, 1.0)
     faces_seen = (sightings.num_points >= config.size_points)[:, None]
     pinned = np.where(faces_seen, np.abs(shares), 0.0)
     face_sigma_m = config.by_class("face_sigma_m")[sightings.class_ids][:, None]
     cov_m2 = _pinned(sightings.position_cov_m2, axes, pinned, face_sigma_m)
-    nameless = np.isin(sightings.class_ids, _NAMELESS)
     structure = sightings.class_ids == ObjectClass.STRUCTURE
+    nameless = structure | (sightings.class_ids == ObjectClass.UNKNOWN)
     surface = structure | (nameless & (sizes_m.min(axis=1) < config.flat_m))
     ends_sigma_m = _ends_sigma(sizes_m, surface, sightings.class_ids, config)
     cov_m2 = cov_m2 + _along(axes, ((1 - pinned) * ends_sigma_m) ** 2)
     return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, nameless, surface)
+
+
+def _whole(sightings: Sightings, centers_m: Array, yaws_rad: Array) -> View:
+    """Nothing of it is hidden: what was measured is the centre."""
+    n = len(sightings)
+    none = np.zeros(n, dtype=np.bool_)
+    axes, shares = np.tile(np.eye(2), (n, 1, 1)), np.zeros((n, 2))
+    sizes_m = np.ascontiguousarray(sightings.sizes_m[:, :2])
+    return View(centers_m, sizes_m, yaws_rad, axes, shares, sightings.position_cov_m2, none, none, whole=True)
 
 
 def _swapped(sizes_m: Array, quarters: Array) -> Array:
@@ -101,6 +116,8 @@ def slides(view: View, offset_m: Array) -> Array:
 
     Along itself, a bare surface ends where something hides it, and the ends of shadows move as the viewer does.
     """
+    if not view.surface.any():
+        return np.zeros_like(offset_m)
     lengthwise = view.axes[np.arange(len(offset_m)), np.argmax(view.sizes_m, axis=1)]
     along = np.where(view.surface, np.einsum("ki,ki->k", lengthwise, offset_m), 0.0)
     return np.asarray(along[:, None] * lengthwise)
@@ -133,6 +150,8 @@ def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
         Centres (K, 2) and their covariance (K, 2, 2). A visible part that may lie anywhere within the whole is
         uniformly distributed, of variance width^2 / 12.
     """
+    if view.whole:
+        return view.centers_m, view.cov_m2
     hidden_m = known_m - view.sizes_m
     shift_m = np.einsum("ka,kai->ki", -0.5 * view.shares * hidden_m, view.axes)
     loose = np.where(view.nameless[:, None], 1.0, 1 - np.abs(view.shares))
@@ -144,7 +163,7 @@ def filtered_sizes(
     known_m: Array, seen_m: Array, num_points: Ints, dt_s: float, config: TrackerConfig
 ) -> Array:
     """(N, 3) extents after one more view: they grow soon and shrink late, as most views are partial."""
-    seen_well = num_points >= config.size_points
+    seen_well = (num_points >= config.size_points) | config.whole_boxes
     growth = np.where(seen_well, -np.expm1(-dt_s / config.grow_s), 0.0)[:, None]
     decline = -np.expm1(-dt_s / config.shrink_s)
     return known_m + np.where(seen_m > known_m, growth, decline) * (seen_m - known_m)
@@ -160,16 +179,23 @@ def filtered_yaws(
 
 
 def faced_forward(
-    yaws_rad: Array, sizes_m: Array, velocities_mps: Array, class_ids: Ints, moving: npt.NDArray[np.bool_]
+    yaws_rad: Array,
+    sizes_m: Array,
+    velocities_mps: Array,
+    class_ids: Ints,
+    moving: npt.NDArray[np.bool_],
+    whole_boxes: bool = False,
 ) -> tuple[Array, Array]:
     """Turn boxes that move so that their heading points ahead; the box itself stays where it is.
 
-    A vehicle's heading is brought to the side nearest to its motion; of anything else only front and rear are told
-    apart.
+    A vehicle's heading is brought to the side nearest to its motion; of anything else, and of whole boxes, only front
+    and rear are told apart.
     """
     ahead_rad = np.arctan2(velocities_mps[:, 1], velocities_mps[:, 0])
     off_rad = wrap_angle(ahead_rad - yaws_rad)
-    vehicle = np.isin(class_ids, _VEHICLES)
+    if not (moving & (np.abs(off_rad) > _TURN_TOLERANCE_RAD)).any():
+        return wrap_angle(yaws_rad), sizes_m
+    vehicle = np.isin(class_ids, _VEHICLES) & (not whole_boxes)
     quarters = np.where(vehicle, np.round(off_rad / _QUARTER), 2.0)
     tolerance = np.where(vehicle, _TURN_TOLERANCE_RAD, _QUARTER + 0.2)
     quarters = np.where(moving & (np.abs(off_rad) > tolerance), quarters, 0.0)

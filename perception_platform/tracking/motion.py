@@ -2,7 +2,8 @@
 
 Standing is a model of its own because most things stand, and a filter that only knows motion gives each of them a
 little phantom speed. Method: the interacting multiple model estimator (Bar-Shalom, Li and Kirubarajan, Estimation
-with Applications to Tracking and Navigation, 2001, section 11.6.6), for N objects at once.
+with Applications to Tracking and Navigation, 2001, section 11.6.6), for N objects at once. What rolls cannot move
+sideways: where the heading is known, that is one more measurement, of a lateral speed of nought.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints
+from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
 
 STANDING, MOVING = 0, 1
@@ -42,8 +44,8 @@ class MotionState:
 
     def merged(self) -> tuple[Array, Array]:
         """Mean (N, 4) and covariance (N, 4, 4) over both models."""
-        mean = np.einsum("nk,nki->ni", self.weight, self.mean)
-        return mean, _spread(self.weight, self.mean - mean[:, None], self.cov)
+        mean, cov = _merged(self.mean, self.cov, self.weight)
+        return mean, cov
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class MotionModel:
     moves_for_s: Array
     standing_drift_m: Array
     moving_odds_per_look: Array
+    sideways_mps: Array
 
     @classmethod
     def from_config(cls, config: TrackerConfig) -> MotionModel:
@@ -77,14 +80,12 @@ class MotionModel:
 
     def predict(self, state: MotionState, class_ids: Ints, dt_s: float) -> MotionState:
         """The states ``dt_s`` later."""
-        mixed = _mix(state, self._transition(class_ids, dt_s))
-        step = np.zeros((2, 4, 4))
-        step[:, :2, :2] = np.eye(2)
-        step[MOVING, :2, 2:] = dt_s * np.eye(2)
-        step[MOVING, 2:, 2:] = np.eye(2)
-        mean = np.einsum("kij,nkj->nki", step, mixed.mean)
-        cov = step @ mixed.cov @ step.transpose(0, 2, 1) + self._noise(class_ids, dt_s)
-        return MotionState(mean, cov, mixed.weight)
+        # Exponential dwell times; continuous white noise acceleration (ibid., 6.2.2).
+        starts = -np.expm1(-dt_s / self.stands_for_s)
+        stops = -np.expm1(-dt_s / self.moves_for_s)
+        noise = np.stack([self.standing_drift_m**2 * dt_s, self.speed_change_mps**2], axis=1)
+        mixed = _mixed(state.mean, state.cov, state.weight, starts[class_ids], stops[class_ids])
+        return MotionState(*_predicted(*mixed, noise[class_ids], dt_s))
 
     def update(
         self, state: MotionState, position_m: Array, position_cov_m2: Array, class_ids: Ints
@@ -100,17 +101,7 @@ class MotionModel:
         Returns:
             The states after it. The models are weighed anew by how well each foresaw the measurement.
         """
-        innovation = position_m[:, None] - state.mean[..., :2]
-        innovation_cov = state.cov[..., :2, :2] + position_cov_m2[:, None]
-        information = np.linalg.inv(innovation_cov)
-        gain = state.cov[..., :, :2] @ information
-        mean = state.mean + np.einsum("nkij,nkj->nki", gain, innovation)
-        # Joseph's form: stays symmetric and positive whatever the rounding.
-        keep = np.broadcast_to(np.eye(4), state.cov.shape).copy()
-        keep[..., :, :2] -= gain
-        cov = keep @ state.cov @ _transposed(keep) + gain @ position_cov_m2[:, None] @ _transposed(gain)
-        distance2 = np.einsum("nki,nkij,nkj->nk", innovation, information, innovation)
-        log_likelihood = -0.5 * (distance2 + np.linalg.slogdet(innovation_cov)[1])
+        mean, cov, log_likelihood = _updated(state.mean, state.cov, position_m, position_cov_m2)
         for_moving = log_likelihood[:, MOVING] - log_likelihood[:, STANDING]
         odds = state.weight[:, MOVING] / state.weight[:, STANDING]
         odds = odds * np.exp(
@@ -120,41 +111,151 @@ class MotionModel:
         moving = np.clip(odds / (1 + odds), 1e-6, 1 - 1e-6)
         return MotionState(mean, cov, np.stack([1 - moving, moving], axis=1))
 
-    def _transition(self, class_ids: Ints, dt_s: float) -> Array:
-        """(N, 2, 2) probability of going from one model (row) to another: exponential dwell times."""
-        starts = -np.expm1(-dt_s / self.stands_for_s[class_ids])
-        stops = -np.expm1(-dt_s / self.moves_for_s[class_ids])
-        return np.stack([np.stack([1 - starts, starts], -1), np.stack([stops, 1 - stops], -1)], axis=1)
+    def rolled(self, state: MotionState, yaws_rad: Array, yaw_var: Array, class_ids: Ints) -> MotionState:
+        """The moving model told that its speed across the heading is nought, as far as the class and the heading go.
 
-    def _noise(self, class_ids: Ints, dt_s: float) -> Array:
-        """(N, 2, 4, 4) process noise; of the moving model: continuous white noise acceleration (ibid., 6.2.2)."""
-        noise = np.zeros((len(class_ids), 2, 4, 4))
-        diagonal = np.arange(2)
-        noise[:, STANDING, diagonal, diagonal] = (self.standing_drift_m[class_ids] ** 2 * dt_s)[:, None]
-        noise[:, STANDING, 2 + diagonal, 2 + diagonal] = _RESIDUAL_SPEED_MPS**2
-        density = (self.speed_change_mps[class_ids] ** 2)[:, None]
-        noise[:, MOVING, diagonal, diagonal] = density * dt_s**3 / 3
-        noise[:, MOVING, diagonal, 2 + diagonal] = density * dt_s**2 / 2
-        noise[:, MOVING, 2 + diagonal, diagonal] = density * dt_s**2 / 2
-        noise[:, MOVING, 2 + diagonal, 2 + diagonal] = density * dt_s
-        return noise
+        Args:
+            state: N states.
+            yaws_rad: (N,) headings.
+            yaw_var: (N,) their variances, rad^2.
+            class_ids: (N,) classes; an infinite ``sideways_mps`` leaves an object as it is.
+        """
+        mean, cov = _rolled(state.mean, state.cov, yaws_rad, yaw_var, self.sideways_mps[class_ids])
+        return MotionState(mean, cov, state.weight)
 
 
-def _mix(state: MotionState, transition: Array) -> MotionState:
+@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1])")
+def _merged(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
+    n = len(mean)
+    out_mean = np.empty((n, 4))
+    out_cov = np.empty((n, 4, 4))
+    for k in range(n):
+        w0, w1 = weight[k, 0], weight[k, 1]
+        for i in range(4):
+            out_mean[k, i] = w0 * mean[k, 0, i] + w1 * mean[k, 1, i]
+        for i in range(4):
+            for j in range(4):
+                apart = (mean[k, 0, i] - mean[k, 1, i]) * (mean[k, 0, j] - mean[k, 1, j])
+                out_cov[k, i, j] = w0 * cov[k, 0, i, j] + w1 * cov[k, 1, i, j] + w0 * w1 * apart
+    return out_mean, out_cov
+
+
+@compiled(
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[::1], f8[::1])"
+)
+def _mixed(mean: Array, cov: Array, weight: Array, starts: Array, stops: Array) -> tuple[Array, Array, Array]:
     """What each model starts the step from, given that objects may just have changed model."""
-    joint = transition * state.weight[:, :, None]
-    weight = joint.sum(axis=1)
-    share = joint / weight[:, None]
-    mean = np.einsum("nij,nid->njd", share, state.mean)
-    apart = state.mean[:, :, None] - mean[:, None]
-    cov = np.stack([_spread(share[:, :, j], apart[:, :, j], state.cov) for j in (STANDING, MOVING)], axis=1)
-    return MotionState(mean, cov, weight)
+    out_mean, out_cov, out_weight = np.empty_like(mean), np.empty_like(cov), np.empty_like(weight)
+    for k in range(len(mean)):
+        for m in range(2):
+            from_standing = weight[k, 0] * (starts[k] if m else 1 - starts[k])
+            from_moving = weight[k, 1] * (1 - stops[k] if m else stops[k])
+            total = from_standing + from_moving
+            a, b = from_standing / total, from_moving / total
+            out_weight[k, m] = total
+            for i in range(4):
+                out_mean[k, m, i] = a * mean[k, 0, i] + b * mean[k, 1, i]
+                for j in range(4):
+                    apart = (mean[k, 0, i] - mean[k, 1, i]) * (mean[k, 0, j] - mean[k, 1, j])
+                    out_cov[k, m, i, j] = a * cov[k, 0, i, j] + b * cov[k, 1, i, j] + a * b * apart
+    return out_mean, out_cov, out_weight
 
 
-def _spread(weight: Array, apart: Array, cov: Array) -> Array:
-    """(N, 4, 4) covariance of a mixture with (N, 2) weights whose means lie (N, 2, 4) apart from the common one."""
-    return np.asarray(np.einsum("nk,nkij->nij", weight, cov + apart[..., :, None] * apart[..., None, :]))
+@compiled(
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,::1], f8)"
+)
+def _predicted(
+    mean: Array, cov: Array, weight: Array, noise: Array, dt_s: float
+) -> tuple[Array, Array, Array]:
+    """Standing: position kept, no speed. Moving: constant velocity. Overwrites mean and cov."""
+    residual2 = _RESIDUAL_SPEED_MPS**2
+    for k in range(len(mean)):
+        still, change2 = noise[k, 0], noise[k, 1]
+        for i in range(2):
+            mean[k, 0, 2 + i] = 0.0
+            mean[k, 1, i] += dt_s * mean[k, 1, 2 + i]
+        cov[k, 0, 2:, :] = 0.0
+        cov[k, 0, :2, 2:] = 0.0
+        p = cov[k, 1]
+        for i in range(2):  # F P F' with F = [I, dt I; 0, I], in place: rows, then columns
+            for j in range(4):
+                p[i, j] += dt_s * p[2 + i, j]
+        for j in range(2):
+            for i in range(4):
+                p[i, j] += dt_s * p[i, 2 + j]
+        for i in range(2):
+            cov[k, 0, i, i] += still
+            cov[k, 0, 2 + i, 2 + i] = residual2
+            p[i, i] += change2 * dt_s**3 / 3
+            p[i, 2 + i] += change2 * dt_s**2 / 2
+            p[2 + i, i] += change2 * dt_s**2 / 2
+            p[2 + i, 2 + i] += change2 * dt_s
+    return mean, cov, weight
 
 
-def _transposed(matrices: Array) -> Array:
-    return np.swapaxes(matrices, -1, -2)
+@compiled(
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,:,::1])"
+)
+def _updated(mean: Array, cov: Array, measured: Array, measured_cov: Array) -> tuple[Array, Array, Array]:
+    n = len(mean)
+    out_mean, out_cov, log_likelihood = np.empty_like(mean), np.empty_like(cov), np.empty((n, 2))
+    gain, keep, half = np.empty((4, 2)), np.empty((4, 4)), np.empty((4, 4))
+    for k in range(n):
+        r = measured_cov[k]
+        for m in range(2):
+            p = cov[k, m]
+            a, b, d = p[0, 0] + r[0, 0], p[0, 1] + r[0, 1], p[1, 1] + r[1, 1]
+            det = a * d - b * b
+            x, y = measured[k, 0] - mean[k, m, 0], measured[k, 1] - mean[k, m, 1]
+            log_likelihood[k, m] = -0.5 * ((d * x * x - 2 * b * x * y + a * y * y) / det + np.log(det))
+            for i in range(4):
+                gain[i, 0] = (p[i, 0] * d - p[i, 1] * b) / det
+                gain[i, 1] = (p[i, 1] * a - p[i, 0] * b) / det
+                out_mean[k, m, i] = mean[k, m, i] + gain[i, 0] * x + gain[i, 1] * y
+            # Joseph's form: stays symmetric and positive whatever the rounding.
+            for i in range(4):
+                for j in range(4):
+                    keep[i, j] = (1.0 if i == j else 0.0) - (gain[i, j] if j < 2 else 0.0)
+            for i in range(4):
+                for j in range(4):
+                    total = 0.0
+                    for h in range(4):
+                        total += keep[i, h] * p[h, j]
+                    half[i, j] = total
+            for i in range(4):
+                for j in range(i + 1):
+                    total = 0.0
+                    for h in range(4):
+                        total += half[i, h] * keep[j, h]
+                    for g in range(2):
+                        total += gain[i, g] * (r[g, 0] * gain[j, 0] + r[g, 1] * gain[j, 1])
+                    out_cov[k, m, i, j] = out_cov[k, m, j, i] = total
+    return out_mean, out_cov, log_likelihood
+
+
+@compiled(
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[::1], f8[::1], f8[::1])",
+    finite=False,
+)
+def _rolled(
+    mean: Array, cov: Array, yaws_rad: Array, yaw_var: Array, sideways_mps: Array
+) -> tuple[Array, Array]:
+    mean, cov = mean.copy(), cov.copy()
+    gain = np.empty(4)
+    for k in range(len(mean)):
+        if not np.isfinite(sideways_mps[k]):
+            continue
+        p = cov[k, 1]
+        s, c = -np.sin(yaws_rad[k]), np.cos(yaws_rad[k])
+        ahead2 = (c * mean[k, 1, 2] - s * mean[k, 1, 3]) ** 2
+        lateral = s * mean[k, 1, 2] + c * mean[k, 1, 3]
+        for i in range(4):
+            gain[i] = s * p[i, 2] + c * p[i, 3]
+        # A heading that is off lets the speed ahead show sideways.
+        total = s * gain[2] + c * gain[3] + sideways_mps[k] ** 2 + ahead2 * yaw_var[k]
+        for i in range(4):
+            mean[k, 1, i] -= gain[i] * lateral / total
+        for i in range(4):
+            for j in range(4):
+                p[i, j] -= gain[i] * gain[j] / total
+    return mean, cov

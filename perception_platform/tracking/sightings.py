@@ -57,7 +57,7 @@ def usable(detections: Detections) -> npt.NDArray[np.bool_]:
         & np.isfinite(detections.scores)
         & np.isfinite(detections.position_cov_m2).all(axis=(1, 2))
     )
-    return np.asarray(finite & np.isin(detections.class_ids, list(ObjectClass)))
+    return np.asarray(finite & (detections.class_ids >= 0) & (detections.class_ids < len(ObjectClass)))
 
 
 def sight(
@@ -86,6 +86,11 @@ def sight(
 
 def _proper(cov: Array, least_sigma: float) -> Array:
     """Covariances made symmetric, with no direction surer than ``least_sigma``."""
-    values, vectors = np.linalg.eigh((cov + np.swapaxes(cov, -1, -2)) / 2)
+    cov = (cov + np.swapaxes(cov, -1, -2)) / 2
+    trace, determinant = cov[:, 0, 0] + cov[:, 1, 1], cov[:, 0, 0] * cov[:, 1, 1] - cov[:, 0, 1] ** 2
+    least = trace / 2 - np.sqrt(np.maximum(trace**2 / 4 - determinant, 0.0))  # the smaller eigenvalue
+    if (least >= least_sigma**2).all():
+        return np.asarray(cov)
+    values, vectors = np.linalg.eigh(cov)
     values = np.maximum(values, least_sigma**2)
     return np.asarray(vectors * values[..., None, :] @ np.swapaxes(vectors, -1, -2))

@@ -27,6 +27,7 @@ class TrackTable:
         yaw_var: (N,) their variances, rad^2.
         class_votes: (N, classes) class probabilities.
         existence: (N,) probability that there is an object.
+        confidence_s: (N,) integral of the confidence of its detections over the time of its life, s.
         first_seen_ns: (N,) capture time of the first measurement.
         last_seen_ns: (N,) of the newest one.
         sensors_seen_ns: (N, 3) of the newest one of each kind of sensor.
@@ -40,6 +41,7 @@ class TrackTable:
     yaw_var: Array
     class_votes: Array
     existence: Array
+    confidence_s: Array
     first_seen_ns: Ints
     last_seen_ns: Ints
     sensors_seen_ns: Ints

@@ -9,7 +9,7 @@ import numpy as np
 from perception_platform.core.geometry import Array, Transform, wrap_angle
 from perception_platform.core.objects import Detections, Ints, SensorKind, Tracks
 from perception_platform.core.sensor_data import EgoState
-from perception_platform.core.time import from_s, to_s
+from perception_platform.core.time import NS_PER_S, from_s, to_s
 from perception_platform.tracking.association import associate, fragments
 from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
 from perception_platform.tracking.config import TrackerConfig
@@ -27,7 +27,6 @@ from perception_platform.tracking.table import TrackTable
 
 _KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
 _NEVER_NS = -(2**62)
-_HEIGHT_TIME_S = 0.3  # time constant of the height above ground of a centre
 _FIRST_YAW_VAR = (np.pi / 8) ** 2
 
 
@@ -70,6 +69,21 @@ class Tracker:
         self._newest = self._report(t_ns, detections)
         return self._newest
 
+    def confidences(self, ids: Ints) -> Array:
+        """How far tracks are to be trusted, over all of their lives, to rank them by.
+
+        The mean over time of the confidence of a track's detections, nought where it was missed, as if ``trust_s``
+        without any had gone before: long and sure ranks above short and sure. Existence, by contrast, is of now.
+
+        Args:
+            ids: (K,) of tracks that the newest step has returned.
+        """
+        if self._newest is None or not len(ids):
+            return np.zeros(len(ids))
+        table = self._table.select(np.searchsorted(self._table.ids, ids))
+        age_s = (self._newest.t_ns - table.first_seen_ns) / NS_PER_S
+        return np.asarray(table.confidence_s / (age_s + self._config.evidence_s + self._config.trust_s))
+
     def _pose(self, t_ns: int, ego: EgoState) -> Transform:
         """The pose at the time of the sweep; an estimate too old to be carried on is taken as it is."""
         near = abs(to_s(t_ns - ego.t_ns)) <= self._config.max_extrapolation_s
@@ -100,17 +114,21 @@ class Tracker:
     def _advance(self, t_ns: int, sightings: Sightings) -> None:
         dt_s = 0.0 if self._newest is None else to_s(t_ns - self._newest.t_ns)
         table = self._predicted(dt_s)
-        rows, columns = associate(table, sightings, self._config)
-        sureness = np.zeros(len(table))
-        sureness[rows] = confidence(sightings.scores, sightings.num_points, self._config)[columns]
-        seen = np.isin(np.arange(len(table)), rows)
+        sure = confidence(sightings.scores, sightings.num_points, self._config)
+        rows, columns = associate(table, sightings, sure, self._config)
+        sureness, seen = np.zeros(len(table)), np.zeros(len(table), dtype=np.bool_)
+        sureness[rows], seen[rows] = sure[columns], True
         existence = existence_after(table.existence, seen, sureness, dt_s, self._config)
-        table = replace(table, existence=existence)
-        table = table.put(rows, self._seen(table.select(rows), sightings.select(columns), t_ns, dt_s))
+        table = replace(table, existence=existence, confidence_s=table.confidence_s + sureness * dt_s)
+        if len(rows):
+            table = table.put(rows, self._seen(table.select(rows), sightings.select(columns), t_ns, dt_s))
         new = ~fragments(table, sightings)
         new[columns] = False
-        table = table.select(table.existence >= self._config.delete_existence)
-        self._table = table.joined(self._born(sightings.select(np.flatnonzero(new)), t_ns))
+        kept = table.existence >= self._config.delete_existence
+        table = table if kept.all() else table.select(kept)
+        self._table = (
+            table.joined(self._born(sightings.select(np.flatnonzero(new)), t_ns)) if new.any() else table
+        )
 
     def _predicted(self, dt_s: float) -> TrackTable:
         table = self._table
@@ -128,9 +146,11 @@ class Tracker:
         likelihoods = class_likelihoods(sightings.class_ids, sightings.scores)
         votes = class_votes(table.class_votes, likelihoods, dt_s, config)
         velocities_mps = table.motion.merged()[0][:, 2:]
-        moving = np.hypot(*velocities_mps.T) > config.heading_speed_mps
+        moving = np.hypot(velocities_mps[:, 0], velocities_mps[:, 1]) > config.heading_speed_mps
         class_ids = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
-        yaws_rad, sizes_m = faced_forward(table.yaws_rad, table.sizes_m, velocities_mps, class_ids, moving)
+        yaws_rad, sizes_m = faced_forward(
+            table.yaws_rad, table.sizes_m, velocities_mps, class_ids, moving, config.whole_boxes
+        )
         return replace(
             table,
             yaws_rad=yaws_rad,
@@ -146,15 +166,22 @@ class Tracker:
         view = view_boxes(sightings, table.yaws_rad, config)
         seen_m = np.column_stack([view.sizes_m, sightings.sizes_m[:, 2]])
         sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
-        grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
-        held = table.motion.moved(np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes))
+        held = table.motion
+        if not view.whole:
+            grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
+            held = held.moved(np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes))
         measured_m, cov_m2 = known_centers(view, sizes_m[:, :2])
-        held = held.moved(slides(view, measured_m - held.merged()[0][:, :2]))
+        if view.surface.any():
+            held = held.moved(slides(view, measured_m - held.merged()[0][:, :2]))
         yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)
-        rise = -np.expm1(-dt_s / _HEIGHT_TIME_S)
+        rise = -np.expm1(-dt_s / config.height_s)
+        class_ids = table.class_ids
+        motion = self._model.update(held, measured_m, cov_m2, class_ids)
+        if view.whole:
+            motion = self._model.rolled(motion, yaws_rad, yaw_var, class_ids)
         return replace(
             table,
-            motion=self._model.update(held, measured_m, cov_m2, table.class_ids),
+            motion=motion,
             z_m=table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m),
             sizes_m=sizes_m,
             yaws_rad=yaws_rad,
@@ -179,6 +206,7 @@ class Tracker:
             yaw_var=np.full(n, _FIRST_YAW_VAR),
             class_votes=votes,
             existence=self._config.birth_existence * sure,
+            confidence_s=sure * self._config.evidence_s,
             first_seen_ns=when,
             last_seen_ns=when,
             sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, _NEVER_NS),

@@ -33,7 +33,7 @@ def test_one_long_step_equals_many_short_ones_of_the_moving_model() -> None:
     sure = np.full(7, 1e12)
     model = MotionModel(
         MODEL.first_speed_mps, MODEL.speed_change_mps, MODEL.moving_prior, sure, sure, MODEL.standing_drift_m,
-        MODEL.moving_odds_per_look,
+        MODEL.moving_odds_per_look, MODEL.sideways_mps,
     )  # fmt: skip
     once = model.predict(state, PERSON, 1.0)
     many = state
