@@ -55,6 +55,7 @@ def write_png(path: Path, run: Run, robot: Robot, windows: Sequence[Window], mom
         axes = right.subplots(3, 1, sharex=True, height_ratios=[2.4, 1.6, lanes_in])
         _draw_timeline(tuple(axes), run, robot, windows, moment)
         made.suptitle(headline(run, robot, moment), x=0.012, ha="left", weight="bold", fontsize=13)
+        _settle(made)
         made.savefig(path, dpi=110, metadata={"Software": None})
 
 
@@ -78,7 +79,17 @@ def _draw_timeline(
 
 def _svg(made: Figure) -> str:
     """The figure as an <svg> element without a date or a creator, to stand inside a page."""
+    _settle(made)
     out = io.StringIO()
     made.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     return text[text.index("<svg") :]
+
+
+def _settle(made: Figure) -> None:
+    """Lay the figure out once and round: the solver's last digits differ between runs, and names in SVG hash them."""
+    made.draw_without_rendering()
+    made.set_layout_engine("none")
+    for axes in made.axes:
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        axes.set_position((round(left, 4), round(bottom, 4), round(width, 4), round(height, 4)))
