@@ -26,6 +26,7 @@ from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
 from perception_platform.robot.description import Robot
 from perception_platform.ros.topics import TOPICS
+from perception_platform.runtime.ego_history import EgoHistory
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import Event, GateInputs, Seen
@@ -78,6 +79,7 @@ class Lockstep:
         self._handlers = self._routes()
         self._base_from = {s.name: s.mounting.transform() for s in robot.sensors}
         self._ego: _Received | None = None
+        self._egos = EgoHistory()
         self._command: _Received | None = None
         self._assessment: _Received | None = None
         self._tracks: _Received | None = None
@@ -154,6 +156,7 @@ class Lockstep:
     def _on_odometry(self, message: Any, now_ns: int) -> None:
         try:
             self._ego = _Received(ego_from_odometry(message), now_ns)
+            self._egos.add(self._ego.value)
         except InputError as error:
             self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "odometry"))
 
@@ -231,9 +234,9 @@ class Lockstep:
         self._perceive(now_ns)
 
     def _track(self, detections: Detections, now_ns: int) -> None:
-        if self._ego is None:
+        ego = self._egos.nearest(detections.t_ns)
+        if ego is None:
             return
-        ego: EgoState = self._ego.value
         tracks = self._timed("tracker", lambda: self._tracker.step(detections.t_ns, detections, ego))
         done_ns = now_ns + from_ms(self._robot.latency.tracker_ms)
         stage = StageTiming("tracker", now_ns, now_ns, done_ns)
