@@ -10,7 +10,8 @@ from perception_platform.core.objects import Detections, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_ms
 from perception_platform.core.verdicts import Assessment, Decision
-from perception_platform.replay.records import FrameCounts, Records, percentiles
+from perception_platform.replay.records import FrameCounts, Records
+from perception_platform.runtime.latency import percentiles
 
 T = TypeVar("T")
 PENDING = 20  # sweeps whose other half may be on its way; two seconds at 10 Hz

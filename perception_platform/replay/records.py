@@ -20,6 +20,7 @@ from perception_platform.core.objects import Detections, ModelRef, ObjectClass, 
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_ms, to_s
 from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks
+from perception_platform.runtime.latency import percentiles
 
 FILES = ("detections.jsonl", "tracks.jsonl", "decisions.jsonl")
 SHOWN_POINTS = 400
@@ -127,15 +128,6 @@ def digest(out_dir: Path) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Indented, for people and programs."""
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-def percentiles(values: list[float]) -> dict[str, float | int | None]:
-    """p50, p90, p99, max and the number of samples."""
-    if not values:
-        return {"p50": None, "p90": None, "p99": None, "max": None, "samples": 0}
-    p50, p90, p99 = np.percentile(values, [50, 90, 99])
-    shown = {"p50": p50, "p90": p90, "p99": p99, "max": max(values)}
-    return {**{k: _number(v, 3) for k, v in shown.items()}, "samples": len(values)}
 
 
 def detections_line(detections: Detections, obstacles: PointCloud) -> dict[str, Any]:

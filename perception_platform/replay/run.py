@@ -13,9 +13,10 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.time import to_s
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.replay.lockstep import Lockstep
-from perception_platform.replay.records import Records, percentiles, write_json
+from perception_platform.replay.records import Records, write_json
 from perception_platform.robot.description import Robot
 from perception_platform.ros.topics import TOPICS
+from perception_platform.runtime.latency import percentiles
 from perception_platform.tracking.tracker import Tracker
 
 OnProgress = Callable[[float], None]
