@@ -62,7 +62,11 @@ def pair_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -
     view = view_boxes(sightings.select(near[1]), table.yaws_rad[near[0]], config)
     sizes_m = table.sizes_m[near[0], :2]
     distance2, log_volume = _mahalanobis(view, sizes_m, mean[near[0]], cov[near[0]])
-    cost = distance2 + log_volume - 2 * np.log(_class_fit(table, sightings, near, config))
+    cost = (
+        np.minimum(distance2, config.gate)
+        + log_volume
+        - 2 * np.log(_class_fit(table, sightings, near, config))
+    )
     cost += 2 * np.log(config.new_object_density_pm2)
     possible = distance2 <= config.gate
     if config.overlap_weight:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Annotated
 
 import numpy as np
@@ -213,18 +212,11 @@ class TrackerConfig(Settings):
 
     def by_class(self, name: str) -> Array:
         """One of the values that depend on the class, as an array over ObjectClass."""
-        return self._by_class[name]
-
-    @cached_property
-    def _by_class(self) -> dict[str, Array]:
-        return {
-            name: np.array([getattr(self.classes[c], name) for c in ObjectClass], dtype=np.float64)
-            for name in ClassConfig.model_fields
-        }
+        return np.array([getattr(self.classes[c], name) for c in ObjectClass], dtype=np.float64)
 
     @property
     def gate(self) -> float:
-        """Largest squared Mahalanobis distance in the gate: the chi-square quantile, which two degrees have in closed form."""
+        """Largest squared Mahalanobis distance in the gate: the chi-square quantile, closed for two degrees."""
         return -2 * math.log1p(-self.gate_probability)
 
     @model_validator(mode="after")

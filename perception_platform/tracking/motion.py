@@ -193,6 +193,21 @@ def _predicted(
     return mean, cov, weight
 
 
+@compiled("void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1])")
+def _joseph(p: Array, gain: Array, r: Array, keep: Array, half: Array, out: Array) -> None:
+    """Covariance after an update in Joseph's form: it stays symmetric and positive whatever the rounding."""
+    keep[:] = np.eye(4)
+    keep[:, :2] -= gain
+    for i in range(4):
+        for j in range(4):
+            half[i, j] = (keep[i] * p[:, j]).sum()
+    for i in range(4):
+        for j in range(i + 1):
+            noise = gain[i, 0] * (r[0, 0] * gain[j, 0] + r[0, 1] * gain[j, 1])
+            noise += gain[i, 1] * (r[1, 0] * gain[j, 0] + r[1, 1] * gain[j, 1])
+            out[i, j] = out[j, i] = (half[i] * keep[j]).sum() + noise
+
+
 @compiled(
     "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,:,::1])"
 )
@@ -212,24 +227,7 @@ def _updated(mean: Array, cov: Array, measured: Array, measured_cov: Array) -> t
                 gain[i, 0] = (p[i, 0] * d - p[i, 1] * b) / det
                 gain[i, 1] = (p[i, 1] * a - p[i, 0] * b) / det
                 out_mean[k, m, i] = mean[k, m, i] + gain[i, 0] * x + gain[i, 1] * y
-            # Joseph's form: stays symmetric and positive whatever the rounding.
-            for i in range(4):
-                for j in range(4):
-                    keep[i, j] = (1.0 if i == j else 0.0) - (gain[i, j] if j < 2 else 0.0)
-            for i in range(4):
-                for j in range(4):
-                    total = 0.0
-                    for h in range(4):
-                        total += keep[i, h] * p[h, j]
-                    half[i, j] = total
-            for i in range(4):
-                for j in range(i + 1):
-                    total = 0.0
-                    for h in range(4):
-                        total += half[i, h] * keep[j, h]
-                    for g in range(2):
-                        total += gain[i, g] * (r[g, 0] * gain[j, 0] + r[g, 1] * gain[j, 1])
-                    out_cov[k, m, i, j] = out_cov[k, m, j, i] = total
+            _joseph(p, gain, r, keep, half, out_cov[k, m])
     return out_mean, out_cov, log_likelihood
 
 

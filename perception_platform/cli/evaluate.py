@@ -1,0 +1,84 @@
+"""``perception-platform evaluate``: results against labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_commands = typer.Typer(help="Hold results against labels.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    app.add_typer(_commands, name="evaluate")
+
+
+@_commands.callback()
+def group() -> None:
+    """Hold results against labels."""
+
+
+@_commands.command()
+def tracking(
+    results: Annotated[Path, typer.Option(help="Folder that `track kitti` wrote.")],
+    labels: Annotated[Path, typer.Option(help="Folder with <seq>.txt, KITTI tracking labels.")],
+    frames: Annotated[Path, typer.Option(help="Seqmap: sequences and their numbers of frames.")],
+    ego: Annotated[Path | None, typer.Option(help="Poses that the tracker was given, if any.")] = None,
+    hota: Annotated[bool, typer.Option(help="Ask TrackEval for HOTA.")] = True,
+    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap by sequence; 0 for none.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Compute sAMOTA, AMOTA, MOTA, MOTP, switches, fragmentations, HOTA, errors of velocity and NEES."""
+    from perception_platform.evaluation.tracking import evaluate_results
+
+    report = evaluate_results(results, labels, frames, ego, hota, resamples, seed)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _show(report)
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("category", "3D IoU", "sAMOTA", "AMOTA", "MOTA", "MOTP", "switches", "fragments", "HOTA")
+    for category, metrics in report.items():
+        for name, scores in metrics.items():
+            if not name.startswith("iou_"):
+                continue
+            low_high = scores.get("interval_95", {}).get("samota")
+            band = f" [{100 * low_high[0]:.1f}, {100 * low_high[1]:.1f}]" if low_high else ""
+            values = [f"{100 * scores[k]:.2f}" for k in ("amota", "mota", "motp")]
+            hota = metrics.get("hota", {}).get("HOTA") if name == "iou_0.25" else None
+            table.add_row(
+                category,
+                name.removeprefix("iou_"),
+                f"{100 * scores['samota']:.2f}{band}",
+                *values,
+                str(scores["switches"]),
+                str(scores["fragments"]),
+                "" if hota is None else f"{100 * hota:.2f}",
+            )
+    console.print(table)
+    _show_motion(report, console)
+
+
+def _show_motion(report: dict[str, Any], console: Any) -> None:
+    for category, metrics in report.items():
+        motion = metrics.get("motion", {})
+        if not motion.get("samples"):
+            continue
+        low, high = motion["nees_band_95"]
+        console.print(
+            f"{category}: velocity RMSE {motion['velocity_rmse_mps']:.2f} m/s, median error "
+            f"{motion['velocity_median_error_mps']:.2f}, bias along {motion['velocity_bias_along_mps']:+.2f}; "
+            f"NEES of position {motion['nees_position']:.2f}, of velocity {motion['nees_velocity']:.2f} "
+            f"(95 % band {low:.2f} to {high:.2f})",
+            highlight=False,
+        )

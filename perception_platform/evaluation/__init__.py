@@ -1,0 +1,1 @@
+"""How good it is, against labels: the tracker on public boxes, tracking metrics, baselines."""
