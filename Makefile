@@ -2,6 +2,11 @@
 BIN := .venv/bin
 NUMPY_1 := $(CURDIR)/.venv/numpy1
 
+# A ROS that was sourced must not mix with the one in .venv.
+ifdef AMENT_PREFIX_PATH
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench clean
 
