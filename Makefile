@@ -45,7 +45,7 @@ else
 endif
 
 bench: setup ## measure; ARGS="latency --json out.json" picks what
-	@$(BIN)/perception-platform bench $(ARGS)
+	@$(BIN)/perception-platform bench $(or $(ARGS),--help)
 
 clean: ## remove all that make and colcon made, .venv too
 	rm -rf .venv build install log run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
