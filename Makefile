@@ -31,6 +31,7 @@ lint:
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+	$(BIN)/mypy tools/*.py
 
 unit-numpy2:
 	$(BIN)/python -m pytest -q test/unit --numpy 2

@@ -35,8 +35,9 @@ def main() -> None:
     pins.write_text(re.sub(r"^numpy==.*$", robots_numpy(), CONSTRAINTS.read_text(), flags=re.MULTILINE))
     pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "-c", pins]
     subprocess.run([*pip, *wanted], check=True)
-    if "lidar-drivers" in extras:
-        subprocess.run([*pip, "--no-deps", WITHOUT_DEPENDENCIES], check=True)
+    beside = [package for extra, package in WITHOUT_DEPENDENCIES.items() if extra in extras]
+    if beside:
+        subprocess.run([*pip, "--no-deps", *beside], check=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ NUMPY_1 = VENV / "numpy1"
 CONSTRAINTS = ROOT / "constraints.txt"
 # All that demo, tests and checks use. torch is left to those who train.
 EXTRAS = "ros,build,lidar-drivers,view,scan-matching,test,dev"
-WITHOUT_DEPENDENCIES = ("ouster-sdk", "trackeval")  # pyproject.toml says why
+# What comes beside an extra; pyproject.toml says why.
+WITHOUT_DEPENDENCIES = {"lidar-drivers": "ouster-sdk", "dev": "trackeval"}
 LOG_TAIL_LINES = 25
 BEGUN = "begun"
 COMPILED = "import compiled\n"
@@ -117,7 +118,7 @@ def make_venv() -> None:
 def install_wheels() -> None:
     pip_install("-c", CONSTRAINTS, "setuptools", "wheel")
     pip_install("-c", CONSTRAINTS, "--no-build-isolation", "--editable", f".[{EXTRAS}]")
-    pip_install("-c", CONSTRAINTS, "--no-deps", *WITHOUT_DEPENDENCIES)
+    pip_install("-c", CONSTRAINTS, "--no-deps", *WITHOUT_DEPENDENCIES.values())
 
 
 def build_messages() -> None:
