@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, Transform, points_in_polygon
+from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import Points
 from perception_platform.robot.description import Lidar, Robot
 from perception_platform.runtime.compiled import compiled
@@ -32,41 +31,52 @@ class Body:
         """From a robot file."""
         return cls(robot.footprint, float(robot.height_m), margin_m)
 
-    def contains(self, xyz_m: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-        """Which of the (N, 3) points lie inside it or within its margin."""
-        low, high = self.footprint_m.min(axis=0) - self.margin_m, self.footprint_m.max(axis=0) + self.margin_m
-        near = np.flatnonzero(
-            (xyz_m[:, 0] >= low[0])
-            & (xyz_m[:, 0] <= high[0])
-            & (xyz_m[:, 1] >= low[1])
-            & (xyz_m[:, 1] <= high[1])
-            & (xyz_m[:, 2] <= self.height_m + self.margin_m)
-        )
-        xy = xyz_m[near, :2].astype(np.float64)
-        inside = np.zeros(len(xyz_m), dtype=np.bool_)
-        inside[near] = points_in_polygon(xy, self.footprint_m) | (
-            _distance_to_outline(xy, self.footprint_m) <= self.margin_m
-        )
-        return inside
+
+@compiled("float64(float64, float64, float64, float64, float64, float64)")
+def _distance_to_edge(x_m: float, y_m: float, x0_m: float, y0_m: float, x1_m: float, y1_m: float) -> float:
+    """Distance of a point to the line segment between two others, m."""
+    edge_x, edge_y = x1_m - x0_m, y1_m - y0_m
+    length_sq = max(edge_x**2 + edge_y**2, 1e-12)
+    along = min(max(((x_m - x0_m) * edge_x + (y_m - y0_m) * edge_y) / length_sq, 0.0), 1.0)
+    return float(np.hypot(x_m - x0_m - along * edge_x, y_m - y0_m - along * edge_y))
 
 
-def _distance_to_outline(xy_m: Array, polygon_m: Array) -> Array:
-    """Distance (N,) of points to the nearest edge of a polygon, m."""
-    start = polygon_m[None]
-    edge = np.roll(polygon_m, -1, axis=0)[None] - start
-    to_point = xy_m[:, None] - start
-    length_sq = np.maximum((edge**2).sum(axis=-1), 1e-12)
-    along = np.clip((to_point * edge).sum(axis=-1) / length_sq, 0.0, 1.0)
-    return np.asarray(np.linalg.norm(to_point - along[..., None] * edge, axis=-1).min(axis=1))
+@compiled("boolean(float64, float64, float64[:,::1], float64)")
+def _within(x_m: float, y_m: float, polygon_m: Array, margin_m: float) -> bool:
+    """Whether a point lies inside a polygon (even-odd rule) or at most a margin away from its outline."""
+    inside = False
+    x0, y0 = polygon_m[-1]
+    for x1, y1 in polygon_m:
+        if _distance_to_edge(x_m, y_m, x0, y0, x1, y1) <= margin_m:
+            return True
+        if (y0 > y_m) != (y1 > y_m) and x_m < (x1 - x0) * (y_m - y0) / (y1 - y0) + x0:
+            inside = not inside
+        x0, y0 = x1, y1
+    return inside
 
 
 @compiled(
-    "int64(float32[:,::1], float64[:,::1], float64[::1], float64, float64, float32[:,::1])", finite=False
+    "int64(float32[:,::1], float64[:,::1], float64[::1], float64, float64, float64[:,::1], float64, float64,"
+    " float32[:,::1])",
+    finite=False,
 )
 def _to_base(
-    xyz_m: Points, rotation: Array, translation_m: Array, nearest_m: float, farthest_m: float, out: Points
+    xyz_m: Points,
+    rotation: Array,
+    translation_m: Array,
+    nearest_m: float,
+    farthest_m: float,
+    footprint_m: Array,
+    height_m: float,
+    margin_m: float,
+    out: Points,
 ) -> int:
-    """Write the points in range, in the base frame, to ``out``; returns how many. NaN fails every comparison."""
+    """Write the points in range and off the body, in the base frame, to ``out``; returns how many.
+
+    NaN fails every comparison.
+    """
+    x_low, x_high = footprint_m[:, 0].min() - margin_m, footprint_m[:, 0].max() + margin_m
+    y_low, y_high = footprint_m[:, 1].min() - margin_m, footprint_m[:, 1].max() + margin_m
     kept = 0
     for i in range(xyz_m.shape[0]):
         x, y, z = np.float64(xyz_m[i, 0]), np.float64(xyz_m[i, 1]), np.float64(xyz_m[i, 2])
@@ -77,7 +87,10 @@ def _to_base(
                     rotation[row, 0] * x + rotation[row, 1] * y + rotation[row, 2] * z + translation_m[row]
                 )
                 out[kept, row] = np.float32(value)
-            kept += 1
+            x, y = np.float64(out[kept, 0]), np.float64(out[kept, 1])
+            beside = x < x_low or x > x_high or y < y_low or y > y_high or out[kept, 2] > height_m + margin_m
+            if beside or not _within(x, y, footprint_m, margin_m):
+                kept += 1
     return kept
 
 
@@ -86,12 +99,14 @@ def sweep_in_base(xyz_m: Points, lidar: Lidar, base_from_sensor: Transform, body
 
     Left out: not finite, at the origin (no return), outside the lidar's range limits, on the robot's own body.
     """
-    nearest_m, farthest_m = lidar.range_m
     out = np.empty((len(xyz_m), 3), dtype=np.float32)
     rotation, translation_m = base_from_sensor.rotation.copy(), base_from_sensor.translation_m.copy()
-    kept = _to_base(_writable(xyz_m), rotation, translation_m, nearest_m, farthest_m, out)
-    points = out[:kept]
-    return np.ascontiguousarray(points[~body.contains(points)])
+    outline_m = np.array(body.footprint_m, dtype=np.float64)
+    kept = _to_base(
+        *(_writable(xyz_m), rotation, translation_m, *lidar.range_m),
+        *(outline_m, body.height_m, body.margin_m, out),
+    )
+    return out[:kept]
 
 
 def _writable(xyz_m: Points) -> Points:
