@@ -22,42 +22,49 @@ _NEIGHBOURS = 2
 _CONTINUED_M = 3.0
 
 
-@compiled("void(float32[:,::1], float64, float64, int64, int64, float32[::1], int32[::1], float32[::1])")
-def _polar_cells(
-    xyz_m: Points,
-    x0_m: float,
-    y0_m: float,
-    sectors: int,
-    rings: int,
-    sqrt_range: Points,
-    cell: Cells,
-    lowest_m: Points,
-) -> None:
-    """Cell and radial coordinate of each point, lowest z of each cell."""
+@compiled("float64(float32[:,::1], float64, float64, int64, float32[::1], int32[::1])")
+def _polar(xyz_m: Points, x0_m: float, y0_m: float, sectors: int, radial: Points, sector: Cells) -> float:
+    """Radial coordinate, in cells, and sector of each point; returns the greatest radial coordinate."""
     per_rad = sectors / (2 * np.pi)
+    farthest = 0.0
     for i in range(xyz_m.shape[0]):
-        x, y, z = xyz_m[i, 0] - x0_m, xyz_m[i, 1] - y0_m, xyz_m[i, 2]
-        range_m = np.sqrt(x * x + y * y)
-        radial = np.sqrt(range_m) * _CELLS_PER_SQRT_M
-        sector = min(max(int((np.arctan2(y, x) + np.pi) * per_rad), 0), sectors - 1)
-        index = sector * rings + min(int(radial), rings - 1)
-        sqrt_range[i] = radial
-        cell[i] = index
+        x, y = xyz_m[i, 0] - x0_m, xyz_m[i, 1] - y0_m
+        radial[i] = np.sqrt(np.sqrt(x * x + y * y)) * _CELLS_PER_SQRT_M
+        farthest = max(farthest, float(radial[i]))
+        sector[i] = min(max(int((np.arctan2(y, x) + np.pi) * per_rad), 0), sectors - 1)
+    return farthest
+
+
+@compiled("void(float32[:,::1], float32[::1], int32[::1], float32[:,::1])")
+def _lowest(xyz_m: Points, radial: Points, sector: Cells, lowest_m: Points) -> None:
+    """Lowest z of each cell."""
+    for i in range(xyz_m.shape[0]):
+        s, k, z = sector[i], int(radial[i]), xyz_m[i, 2]
+        range_m = (radial[i] / _CELLS_PER_SQRT_M) ** 2
         # What lies further below than any ground could is a reflection.
-        if z < lowest_m[index] and z > -0.3 - 0.25 * range_m:
-            lowest_m[index] = z
+        if z < lowest_m[s, k] and z > -0.3 - 0.25 * range_m:
+            lowest_m[s, k] = z
 
 
-@compiled("void(float32[:,::1], int32[::1], float32[::1], float64, float64[::1], int64[::1])")
+@compiled(
+    "void(float32[:,::1], float32[::1], int32[::1], float32[:,::1], float64, float64[:,::1], int64[:,::1])"
+)
 def _ground_layer(
-    xyz_m: Points, cell: Cells, lowest_m: Points, thickness_m: float, sum_m: Array, count: Ints
+    xyz_m: Points,
+    radial: Points,
+    sector: Cells,
+    lowest_m: Points,
+    thickness_m: float,
+    sum_m: Array,
+    count: Ints,
 ) -> None:
     """Sum and number of the heights in each cell's lowest layer."""
     for i in range(xyz_m.shape[0]):
-        rise_m = xyz_m[i, 2] - lowest_m[cell[i]]
+        s, k = sector[i], int(radial[i])
+        rise_m = xyz_m[i, 2] - lowest_m[s, k]
         if rise_m >= 0.0 and rise_m <= thickness_m:
-            sum_m[cell[i]] += xyz_m[i, 2]
-            count[cell[i]] += 1
+            sum_m[s, k] += xyz_m[i, 2]
+            count[s, k] += 1
 
 
 @compiled("void(float64[:,::1], int64[:,::1], float64[::1], float64[::1], float64[:,::1], boolean[:,::1])")
@@ -117,12 +124,12 @@ def _vote(profile_m: Array, seen: Flags, ground_m: Array) -> None:
 
 
 @compiled("void(float32[:,::1], float32[::1], int32[::1], float64[:,::1], float32[::1])")
-def _heights(xyz_m: Points, sqrt_range: Points, cell: Cells, ground_m: Array, height_m: Points) -> None:
+def _heights(xyz_m: Points, radial: Points, sector: Cells, ground_m: Array, height_m: Points) -> None:
     """Height of each point above the profile, interpolated along the range."""
     rings = ground_m.shape[1]
     for i in range(xyz_m.shape[0]):
-        s = cell[i] // rings
-        at = min(max(sqrt_range[i] - 0.5, 0.0), rings - 1.0)
+        s = sector[i]
+        at = min(max(radial[i] - 0.5, 0.0), rings - 1.0)
         k = min(int(at), rings - 2)
         part = at - k
         height_m[i] = xyz_m[i, 2] - (ground_m[s, k] * (1.0 - part) + ground_m[s, k + 1] * part)
@@ -139,17 +146,15 @@ def height_above_ground(xyz_m: Points, origin_m: Array, params: GroundParams) ->
     height_m = np.empty(len(xyz_m), dtype=np.float32)
     if len(xyz_m) == 0:
         return height_m
-    x0_m, y0_m = float(origin_m[0]), float(origin_m[1])
-    farthest_m = float(np.hypot(xyz_m[:, 0] - x0_m, xyz_m[:, 1] - y0_m).max())
-    rings = max(int(np.sqrt(farthest_m) * _CELLS_PER_SQRT_M) + 1, 2)
-    shape = (params.sectors, rings)
-    radial, cell = np.empty(len(xyz_m), dtype=np.float32), np.empty(len(xyz_m), dtype=np.int32)
+    radial, sector = np.empty(len(xyz_m), dtype=np.float32), np.empty(len(xyz_m), dtype=np.int32)
+    farthest = _polar(xyz_m, float(origin_m[0]), float(origin_m[1]), params.sectors, radial, sector)
+    shape = (params.sectors, max(int(farthest) + 1, 2))
     lowest_m = np.full(shape, np.inf, dtype=np.float32)
-    _polar_cells(xyz_m, x0_m, y0_m, params.sectors, rings, radial, cell, lowest_m.ravel())
+    _lowest(xyz_m, radial, sector, lowest_m)
     sum_m, count = np.zeros(shape), np.zeros(shape, dtype=np.int64)
-    _ground_layer(xyz_m, cell, lowest_m.ravel(), params.thickness_m, sum_m.ravel(), count.ravel())
+    _ground_layer(xyz_m, radial, sector, lowest_m, params.thickness_m, sum_m, count)
     ground_m = _ground_profile(sum_m / np.maximum(count, 1.0), count, params)
-    _heights(xyz_m, radial, cell, ground_m, height_m)
+    _heights(xyz_m, radial, sector, ground_m, height_m)
     return height_m
 
 
