@@ -8,7 +8,7 @@ import numpy as np
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
-from perception_platform.perception.clusters import Clusters, Flags, Ints
+from perception_platform.perception.clusters import Flags, Ints
 from perception_platform.runtime.compiled import compiled
 
 # One point in so many, but only so many, may lie outside a box on each side: returns from two edges at once hang in the
@@ -27,13 +27,11 @@ class FlatBoxes:
         angle_rad: (K,) direction of the first axis.
         low_m: (K, 2) least coordinate along the first and the second axis.
         high_m: (K, 2) greatest coordinate.
-        see_through: (K,) whether beams passed through the box to points on its far side: a corner seen from inside.
     """
 
     angle_rad: Array
     low_m: Array
     high_m: Array
-    see_through: Flags
 
     @property
     def extent_m(self) -> Array:
@@ -49,31 +47,55 @@ class FlatBoxes:
 
     def chosen(self, which: Flags) -> FlatBoxes:
         """Some of them."""
-        return FlatBoxes(
-            self.angle_rad[which], self.low_m[which], self.high_m[which], self.see_through[which]
-        )
+        return FlatBoxes(self.angle_rad[which], self.low_m[which], self.high_m[which])
 
 
-@compiled("void(float32[::1], float32[::1], int64, int64, float64, float64[::1])")
-def _bounds(x: Points, y: Points, begin: int, end: int, angle_rad: float, bounds: Array) -> None:
-    """Least u and v, greatest u and v of points in axes turned by an angle, without the stray ones."""
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    n = end - begin
-    stray = min(n // _POINTS_PER_STRAY, _MOST_STRAYS)
-    for axis in range(2):
-        along = x[begin:end] * c + y[begin:end] * s if axis == 0 else y[begin:end] * c - x[begin:end] * s
-        bounds[axis] = np.partition(along, stray)[stray]
-        bounds[2 + axis] = np.partition(along, n - 1 - stray)[n - 1 - stray]
+@compiled("float64(float32[::1], float32[::1], int64, int64, float64, float64, float64[::1])")
+def _least_but_strays(x: Points, y: Points, begin: int, end: int, c: float, s: float, least: Array) -> float:
+    """Least of x * c + y * s but for the stray ones; ``least`` is scratch space."""
+    stray = min((end - begin) // _POINTS_PER_STRAY, _MOST_STRAYS)
+    least[: stray + 1] = np.inf
+    for i in range(begin, end):
+        along = x[i] * c + y[i] * s
+        if along < least[stray]:
+            k = stray
+            while k > 0 and least[k - 1] > along:
+                least[k] = least[k - 1]
+                k -= 1
+            least[k] = along
+    return float(least[stray])
 
 
-@compiled("boolean(float32[::1], float32[::1], int64, int64, float64, float64[::1], float64, float64)")
+@compiled("void(float32[::1], float32[::1], int64[::1], float64[::1], float64[:,::1], float64[:,::1])")
+def _bounds(x: Points, y: Points, starts: Ints, angle_rad: Array, low_m: Array, high_m: Array) -> None:
+    """Bounds of each cluster's points along axes turned by its angle, without the stray ones."""
+    least = np.empty(_MOST_STRAYS + 1)
+    for k in range(len(starts) - 1):
+        c, s, begin, end = np.cos(angle_rad[k]), np.sin(angle_rad[k]), starts[k], starts[k + 1]
+        low_m[k, 0] = _least_but_strays(x, y, begin, end, c, s, least)
+        low_m[k, 1] = _least_but_strays(x, y, begin, end, -s, c, least)
+        high_m[k, 0] = -_least_but_strays(x, y, begin, end, -c, -s, least)
+        high_m[k, 1] = -_least_but_strays(x, y, begin, end, s, -c, least)
+
+
+@compiled(
+    "boolean(float32[::1], float32[::1], int64, int64, float64, float64[::1], float64[::1], float64, float64)"
+)
 def _seen_through(
-    x: Points, y: Points, begin: int, end: int, angle_rad: float, bounds: Array, x0_m: float, y0_m: float
+    x: Points,
+    y: Points,
+    begin: int,
+    end: int,
+    angle_rad: float,
+    low_m: Array,
+    high_m: Array,
+    x0_m: float,
+    y0_m: float,
 ) -> bool:
     """Whether the points lie clearly nearer to the faces turned away from the lidar than to those turned to it."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
     u0, v0 = x0_m * c + y0_m * s, y0_m * c - x0_m * s
-    u_low, v_low, u_high, v_high = bounds
+    u_low, v_low, u_high, v_high = low_m[0], low_m[1], high_m[0], high_m[1]
     if u0 > u_low and u0 < u_high and v0 > v_low and v0 < v_high:
         return True
     to_near, to_far = 0.0, 0.0
@@ -93,34 +115,51 @@ def _seen_through(
 
 
 @compiled(
-    "void(float32[::1], float32[::1], int64[::1], float64, float64, float64[::1], float64[:,::1], boolean[::1])"
+    "void(float32[::1], float32[::1], int64[::1], float64[::1], float64[:,::1], float64[:,::1], float64, float64,"
+    " boolean[::1])"
 )
-def _box(
+def _all_seen_through(
     x: Points,
     y: Points,
     starts: Ints,
+    angle_rad: Array,
+    low_m: Array,
+    high_m: Array,
     x0_m: float,
     y0_m: float,
-    angle_rad: Array,
-    bounds: Array,
-    see_through: Flags,
+    through: Flags,
 ) -> None:
-    """Bounds of each cluster's points at its angle, and whether beams passed through them."""
+    """Whether beams passed through each cluster's box."""
     for k in range(len(starts) - 1):
-        _bounds(x, y, starts[k], starts[k + 1], angle_rad[k], bounds[k])
-        see_through[k] = _seen_through(x, y, starts[k], starts[k + 1], angle_rad[k], bounds[k], x0_m, y0_m)
+        begin, end = starts[k], starts[k + 1]
+        through[k] = _seen_through(x, y, begin, end, angle_rad[k], low_m[k], high_m[k], x0_m, y0_m)
 
 
-def boxes_at(xy_m: Points, clusters: Clusters, angle_rad: Array, origin_m: Array) -> FlatBoxes:
+def boxes_at(x: Points, y: Points, starts: Ints, angle_rad: Array) -> FlatBoxes:
     """Boxes of K clusters at given angles; their faces lie where points are, but for a few strays.
 
     Args:
-        xy_m: (N, 2) points in the base frame.
-        clusters: K clusters of them.
+        x: x of the points in the base frame, cluster by cluster.
+        y: their y.
+        starts: (K + 1,) where each cluster begins, and the end.
         angle_rad: (K,) angles.
+    """
+    low_m, high_m = np.empty((len(angle_rad), 2)), np.empty((len(angle_rad), 2))
+    _bounds(x, y, starts, angle_rad, low_m, high_m)
+    return FlatBoxes(angle_rad, low_m, high_m)
+
+
+def seen_through(x: Points, y: Points, starts: Ints, boxes: FlatBoxes, origin_m: Array) -> Flags:
+    """(K,) whether beams passed through a box to points on its far side: a corner seen from inside.
+
+    Args:
+        x: x of the points in the base frame, cluster by cluster.
+        y: their y.
+        starts: (K + 1,) where each cluster begins, and the end.
+        boxes: the clusters' boxes.
         origin_m: (3,) where the lidar is.
     """
-    x, y = clusters.columns(xy_m)
-    bounds, see_through = np.zeros((len(clusters), 4)), np.zeros(len(clusters), dtype=np.bool_)
-    _box(x, y, clusters.starts, float(origin_m[0]), float(origin_m[1]), angle_rad, bounds, see_through)
-    return FlatBoxes(angle_rad, bounds[:, :2], bounds[:, 2:], see_through)
+    x0_m, y0_m = float(origin_m[0]), float(origin_m[1])
+    through = np.empty(len(starts) - 1, dtype=np.bool_)
+    _all_seen_through(x, y, starts, boxes.angle_rad, boxes.low_m, boxes.high_m, x0_m, y0_m, through)
+    return through

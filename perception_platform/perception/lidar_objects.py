@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, wrap_angle
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Detections, Ints, ObjectClass, Percept, SensorKind
 from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.perception.boxes import FlatBoxes
-from perception_platform.perception.clusters import cluster
+from perception_platform.perception.clusters import Clusters, cluster
 from perception_platform.perception.ground import height_above_ground
 from perception_platform.perception.naming import name_by_shape
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.perception.pieces import Pieces, cut_to_boxes
 from perception_platform.perception.preprocess import Body, sweep_in_base
 from perception_platform.robot.description import Lidar, Robot
+from perception_platform.runtime.compiled import compiled
 
 # A box is never thinner: a single row of points has no depth.
 _THINNEST_M = 0.05
@@ -49,10 +49,11 @@ class GeometricPath:
         origin_m = base_from_sensor.translation_m
         xyz_m = sweep_in_base(cloud.xyz_m, lidar, base_from_sensor, self._body)
         height_m = height_above_ground(xyz_m, origin_m, self._params.ground)
-        in_way = (height_m > self._params.ground.clear_m) & (height_m <= self._highest_m)
-        obstacles_m = xyz_m[in_way]
-        pieces = self._pieces(obstacles_m, height_m[in_way], origin_m)
-        vertical = self._vertical(xyz_m, height_m, in_way, pieces)
+        in_way = _between(xyz_m, height_m, self._params.ground.clear_m, self._highest_m)
+        above = _between(xyz_m, height_m, self._highest_m, self._params.tall_m)
+        obstacles_m = in_way[0]
+        pieces = self._pieces(*in_way, origin_m)
+        vertical = _vertical(*in_way, *above, pieces.clusters, self._params.clusters.cell_m)
         detections = self._detections(cloud.t_ns, origin_m, pieces, vertical, lineage)
         return Percept(detections, PointCloud(cloud.t_ns, self._base_frame, cloud.sensor, obstacles_m))
 
@@ -61,29 +62,6 @@ class GeometricPath:
         xy_m = np.ascontiguousarray(obstacles_m[:, :2])
         params = self._params.clusters
         return cut_to_boxes(xy_m, cluster(xy_m, height_m, origin_m, params), origin_m, params)
-
-    def _vertical(
-        self,
-        xyz_m: Points,
-        height_m: Points,
-        in_way: npt.NDArray[np.bool_],
-        pieces: Pieces,
-    ) -> Array:
-        """(K, 3) for each piece: height of its lowest point above ground and of its top, and z of the ground there.
-
-        The top is sought among all points over its cells, also above what the robot could touch: people are taller
-        than a small robot.
-        """
-        order, starts = pieces.clusters.order, pieces.clusters.starts[:-1]
-        if len(starts) == 0:
-            return np.zeros((0, 3))
-        own_m, own_height_m = xyz_m[in_way][order], height_m[in_way][order]
-        over = (height_m > self._highest_m) & (height_m <= self._params.tall_m)
-        over_m = _tops_over(own_m, xyz_m[over], height_m[over], self._params.clusters.cell_m)
-        top_m = np.maximum.reduceat(np.maximum(own_height_m, over_m), starts)
-        lowest_m = np.minimum.reduceat(own_height_m, starts)
-        floor_m = np.minimum.reduceat(own_m[:, 2] - own_height_m, starts)
-        return np.stack([lowest_m, top_m, floor_m], axis=-1).astype(np.float64)
 
     def _detections(
         self, t_ns: int, origin_m: Array, pieces: Pieces, vertical: Array, lineage: Lineage
@@ -114,24 +92,104 @@ class GeometricPath:
         )
 
 
-def _tops_over(below_m: Points, over_m: Points, height_m: Points, cell_m: float) -> Points:
-    """(N,) height of the highest of other points in the grid column of each of N points; -inf where there is none.
+@compiled("int64(float32[:,::1], float32[::1], float32, float32, float32[:,::1], float32[::1])")
+def _select(
+    xyz_m: Points, height_m: Points, above_m: float, to_m: float, out_m: Points, out_height_m: Points
+) -> int:
+    """Write the points above one height and up to another, and their heights; returns how many."""
+    kept = 0
+    for i in range(xyz_m.shape[0]):
+        if height_m[i] > above_m and height_m[i] <= to_m:
+            out_m[kept, 0], out_m[kept, 1], out_m[kept, 2] = xyz_m[i, 0], xyz_m[i, 1], xyz_m[i, 2]
+            out_height_m[kept] = height_m[i]
+            kept += 1
+    return kept
+
+
+def _between(xyz_m: Points, height_m: Points, above_m: float, to_m: float) -> tuple[Points, Points]:
+    """(M, 3) points above one height over the ground and up to another, and their (M,) heights."""
+    out_m, out_height_m = np.empty_like(xyz_m), np.empty_like(height_m)
+    kept = _select(xyz_m, height_m, above_m, to_m, out_m, out_height_m)
+    return out_m[:kept], out_height_m[:kept]
+
+
+@compiled("void(float32[:,::1], int64[::1], float32[:,::1], float32[::1])")
+def _corners(own_m: Points, order: Ints, over_m: Points, limits_m: Points) -> None:
+    """Least x and y, greatest x and y of the points in ``order`` and of all others."""
+    x_low = y_low = np.float32(np.inf)
+    x_high = y_high = np.float32(-np.inf)
+    for i in order:
+        x, y = own_m[i, 0], own_m[i, 1]
+        x_low, x_high, y_low, y_high = min(x_low, x), max(x_high, x), min(y_low, y), max(y_high, y)
+    for i in range(over_m.shape[0]):
+        x, y = over_m[i, 0], over_m[i, 1]
+        x_low, x_high, y_low, y_high = min(x_low, x), max(x_high, x), min(y_low, y), max(y_high, y)
+    limits_m[0], limits_m[1], limits_m[2], limits_m[3] = x_low, y_low, x_high, y_high
+
+
+@compiled("void(float32[:,::1], float32[::1], float32, float32, float32, float32[:,::1])")
+def _raise_tops(
+    over_m: Points, height_m: Points, x0_m: float, y0_m: float, cell_m: float, tops_m: Points
+) -> None:
+    """Raise each column's top to its highest point."""
+    for i in range(over_m.shape[0]):
+        row, column = np.int32((over_m[i, 1] - y0_m) / cell_m), np.int32((over_m[i, 0] - x0_m) / cell_m)
+        tops_m[row, column] = max(tops_m[row, column], height_m[i])
+
+
+@compiled(
+    "void(float32[:,::1], float32[::1], int64[::1], int64[::1], float32, float32, float32, float32[:,::1],"
+    " float64[:,::1])"
+)
+def _spans(
+    own_m: Points,
+    height_m: Points,
+    order: Ints,
+    starts: Ints,
+    x0_m: float,
+    y0_m: float,
+    cell_m: float,
+    tops_m: Points,
+    span_m: Array,
+) -> None:
+    """Lowest point, top and ground of each piece; its top may be that of a column it has a point in."""
+    for k in range(len(starts) - 1):
+        lowest_m, top_m, floor_m = np.float32(np.inf), np.float32(-np.inf), np.float32(np.inf)
+        for i in order[starts[k] : starts[k + 1]]:
+            row, column = np.int32((own_m[i, 1] - y0_m) / cell_m), np.int32((own_m[i, 0] - x0_m) / cell_m)
+            lowest_m = min(lowest_m, height_m[i])
+            top_m = max(top_m, max(height_m[i], tops_m[row, column]))
+            floor_m = min(floor_m, own_m[i, 2] - height_m[i])
+        span_m[k, 0], span_m[k, 1], span_m[k, 2] = lowest_m, top_m, floor_m
+
+
+def _vertical(
+    own_m: Points, own_height_m: Points, over_m: Points, height_m: Points, clusters: Clusters, cell_m: float
+) -> Array:
+    """(K, 3) for each piece: height of its lowest point above ground and of its top, and z of the ground there.
+
+    The top is sought among all points over its cells, also above what the robot could touch: people are taller
+    than a small robot.
 
     Args:
-        below_m: (N, 3) points.
-        over_m: (M, 3) the other points.
-        height_m: (M,) their heights above the ground.
-        cell_m: side of a column.
+        own_m: (N, 3) points that the pieces are made of.
+        own_height_m: (N,) their heights above the ground.
+        over_m: (M, 3) higher points.
+        height_m: (M,) their heights.
+        clusters: the pieces.
+        cell_m: side of the grid's columns.
     """
-    if len(over_m) == 0:
-        return np.full(len(below_m), -np.inf, dtype=np.float32)
-    low_m = np.minimum(over_m[:, :2].min(axis=0), below_m[:, :2].min(axis=0))
-    high_m = np.maximum(over_m[:, :2].max(axis=0), below_m[:, :2].max(axis=0))
-    columns, rows = ((high_m - low_m) / np.float32(cell_m)).astype(np.int64) + 1
-    over, below = (((p[:, :2] - low_m) / np.float32(cell_m)).astype(np.int32) for p in (over_m, below_m))
+    span_m = np.zeros((len(clusters), 3))
+    if len(clusters) == 0:
+        return span_m
+    limits_m = np.empty(4, dtype=np.float32)
+    _corners(own_m, clusters.order, over_m, limits_m)
+    columns, rows = ((limits_m[2:] - limits_m[:2]) / np.float32(cell_m)).astype(np.int64) + 1
+    x0_m, y0_m = float(limits_m[0]), float(limits_m[1])
     tops_m = np.full((rows, columns), -np.inf, dtype=np.float32)
-    np.maximum.at(tops_m, (over[:, 1], over[:, 0]), height_m)
-    return np.asarray(tops_m[below[:, 1], below[:, 0]])
+    _raise_tops(over_m, height_m, x0_m, y0_m, cell_m, tops_m)
+    _spans(own_m, own_height_m, clusters.order, clusters.starts, x0_m, y0_m, cell_m, tops_m, span_m)
+    return span_m
 
 
 def _headings(boxes: FlatBoxes, class_ids: Ints, origin_m: Array) -> tuple[Array, Array]:

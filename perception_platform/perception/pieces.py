@@ -8,10 +8,11 @@ import numpy as np
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
-from perception_platform.perception.boxes import FlatBoxes, boxes_at
-from perception_platform.perception.clusters import Clusters, Flags
+from perception_platform.perception.boxes import FlatBoxes, boxes_at, seen_through
+from perception_platform.perception.clusters import Clusters, Flags, Ints
 from perception_platform.perception.lshape import fit_angles, principal_angles
 from perception_platform.perception.parameters import ClusterParams
+from perception_platform.runtime.compiled import compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +38,23 @@ def cut_to_boxes(xy_m: Points, clusters: Clusters, origin_m: Array, params: Clus
     """
     done: list[Pieces] = []
     for cuts in range(params.max_cuts + 1):
-        boxes = _boxes(xy_m, clusters, origin_m, cuts > 0, params)
-        hollow = _too_large(boxes.extent_m, cuts > 0 or boxes.see_through, params) & (cuts < params.max_cuts)
+        x, y = clusters.columns(xy_m)
+        boxes = _boxes(x, y, clusters.starts, cuts > 0, params)
+        doubtful = cuts > 0 or seen_through(x, y, clusters.starts, boxes, origin_m)
+        hollow = _too_large(boxes.extent_m, doubtful, params) & (cuts < params.max_cuts)
         fit = ~hollow
         done.append(Pieces(clusters.chosen(fit), boxes.chosen(fit), np.full(int(fit.sum()), cuts > 0)))
         if not hollow.any():
             break
-        clusters = _halved(xy_m, clusters.chosen(hollow), boxes.chosen(hollow))
+        clusters = _halved(x, y, clusters, boxes, hollow)
     return _joined(done)
 
 
-def _boxes(
-    xy_m: Points, clusters: Clusters, origin_m: Array, is_piece: bool, params: ClusterParams
-) -> FlatBoxes:
+def _boxes(x: Points, y: Points, starts: Ints, is_piece: bool, params: ClusterParams) -> FlatBoxes:
     """Boxes, with a fitted angle for all but those that are too large in any case."""
-    angle_rad, extent_m = principal_angles(xy_m, clusters)
-    objects = ~_too_large(extent_m, is_piece, params)
-    angle_rad[objects] = fit_angles(xy_m, clusters.chosen(objects))
-    return boxes_at(xy_m, clusters, angle_rad, origin_m)
+    angle_rad, extent_m = principal_angles(x, y, starts)
+    fit_angles(x, y, starts, ~_too_large(extent_m, is_piece, params), angle_rad)
+    return boxes_at(x, y, starts, angle_rad)
 
 
 def _too_large(extent_m: Array, doubtful: bool | Flags, params: ClusterParams) -> Flags:
@@ -64,17 +64,45 @@ def _too_large(extent_m: Array, doubtful: bool | Flags, params: ClusterParams) -
     return np.asarray((larger | doubtful) & (width_m > params.flat_m) & (length_m > params.piece_m))
 
 
-def _halved(xy_m: Points, clusters: Clusters, boxes: FlatBoxes) -> Clusters:
-    """Each cluster in two, at the middle of its box's longer side."""
-    owner = clusters.owner
+@compiled(
+    "int64(float32[::1], float32[::1], int64[::1], int64[::1], boolean[::1], float64[::1], float64[:,::1], int64[::1],"
+    " int64[::1])"
+)
+def _halve(
+    x: Points,
+    y: Points,
+    order: Ints,
+    starts: Ints,
+    which: Flags,
+    axis_rad: Array,
+    center_m: Array,
+    new_order: Ints,
+    new_starts: Ints,
+) -> int:
+    """Write the points of some clusters by the side of their centre on which they lie; returns how many halves."""
+    halves, placed = 0, 0
+    for k in range(len(starts) - 1):
+        if not which[k]:
+            continue
+        c, s, (x0, y0) = np.cos(axis_rad[k]), np.sin(axis_rad[k]), center_m[k]
+        for beyond in (False, True):
+            for i in range(starts[k], starts[k + 1]):
+                if ((x[i] - x0) * c + (y[i] - y0) * s > 0) == beyond:
+                    new_order[placed] = order[i]
+                    placed += 1
+            if placed > new_starts[halves]:
+                halves += 1
+                new_starts[halves] = placed
+    return halves
+
+
+def _halved(x: Points, y: Points, clusters: Clusters, boxes: FlatBoxes, which: Flags) -> Clusters:
+    """Some clusters, each in two, at the middle of its box's longer side."""
     along_second = boxes.extent_m[:, 1] > boxes.extent_m[:, 0]
     axis_rad = boxes.angle_rad + np.where(along_second, np.pi / 2, 0.0)
-    offset = xy_m[clusters.order] - boxes.center_m[owner]
-    along = offset[:, 0] * np.cos(axis_rad)[owner] + offset[:, 1] * np.sin(axis_rad)[owner]
-    half = 2 * owner + (along > 0)
-    count = np.bincount(half)
-    starts = np.concatenate([[0], np.cumsum(count[count > 0])]).astype(np.int64)
-    return Clusters(clusters.order[np.argsort(half, kind="stable")], starts)
+    order, starts = np.empty_like(clusters.order), np.zeros(2 * len(clusters) + 1, dtype=np.int64)
+    halves = _halve(x, y, clusters.order, clusters.starts, which, axis_rad, boxes.center_m, order, starts)
+    return Clusters(order[: starts[halves]], starts[: halves + 1])
 
 
 def _joined(parts: list[Pieces]) -> Pieces:
@@ -85,7 +113,6 @@ def _joined(parts: list[Pieces]) -> Pieces:
         np.concatenate([p.boxes.angle_rad for p in parts]),
         np.concatenate([p.boxes.low_m for p in parts]),
         np.concatenate([p.boxes.high_m for p in parts]),
-        np.concatenate([p.boxes.see_through for p in parts]),
     )
     order = np.concatenate([p.clusters.order for p in parts])
     return Pieces(Clusters(order, starts), boxes, np.concatenate([p.cut for p in parts]))

@@ -13,6 +13,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Transform
 from perception_platform.core.objects import ObjectClass, Percept
 from perception_platform.core.sensor_data import PointCloud
+from perception_platform.perception.clusters import cluster
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.perception.ground import height_above_ground
 from perception_platform.perception.parameters import ClusterParams, GeometryParams, GroundParams
@@ -165,6 +166,17 @@ def test_any_points_give_valid_objects(count: int, seed: int, scale: float) -> N
     percept = PerceptionGraph(AMR).step(PointCloud(0, "lidar_top", "lidar_top", xyz_m))
     assert is_valid(percept.detections)
     assert np.isfinite(percept.obstacles.xyz_m).all()
+
+
+@pytest.mark.parametrize("origin_m", [(0.0, 0.0, 1.7), (3.0, -2.0, 1.7), (-60.0, 40.0, 1.7)])
+def test_things_are_kept_apart_and_whole_wherever_the_lidar_is(origin_m: tuple[float, float, float]) -> None:
+    """Their cells reach beyond all points, most of all when the lidar is far outside."""
+    corners_m = np.float32([[0, 0], [6, 0], [0, 6], [6, 6]])
+    blob_m = np.random.default_rng(0).uniform(0, 0.4, (4, 50, 2)).astype(np.float32)
+    xy_m = (corners_m[:, None] + blob_m).reshape(-1, 2)
+    found = cluster(xy_m, np.ones(len(xy_m), dtype=np.float32), np.array(origin_m), ClusterParams())
+    assert sorted(found.order // 50) == sorted(np.repeat(range(4), 50))
+    assert [set(part // 50) for part in np.split(found.order, found.starts[1:-1])] == [{0}, {1}, {2}, {3}]
 
 
 def test_read_only_and_strided_points_are_taken_as_they_come() -> None:
