@@ -54,6 +54,9 @@ def replay_live(
         "robot": robot.name,
         "mode": "live",
         **records.summary(recorder.frames(played), realtime_factor=realtime_factor),
+        "messages_skipped": {
+            f"{info.topic}: {info.problem}": info.count for info in bag_info(run.bag).topics if info.problem
+        },
     }
     write_json(out_dir / "summary.json", summary)
     write_json(out_dir / "timing.json", {"unit": "ms", "stages": recorder.timing()})

@@ -77,6 +77,7 @@ def test_a_sweep_becomes_detections_and_obstacle_points(peer: Peer, send: Callab
     assert detections.frame_id == "base_link"
     assert [s.sensor for s in detections.lineage.sources] == ["lidar_top"]
     assert [s.stage for s in detections.lineage.stages] == ["perception"]
+    peer.until(lambda: peer.heard[OBSTACLES], what="obstacle points")
     obstacles = cloud_from_msg(peer.heard[OBSTACLES][-1][1], "lidar_top")
     assert obstacles.frame_id == "base_link"
     ahead = obstacles.xyz_m[np.abs(obstacles.xyz_m[:, 0] - 15.1) < 0.3]
