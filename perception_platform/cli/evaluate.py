@@ -31,6 +31,10 @@ def tracking(
     resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap by sequence; 0 for none.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for two plots.")] = None,
+    beside: Annotated[
+        Path | None, typer.Option(help="With --plots: JSON of other results, drawn beside these.")
+    ] = None,
 ) -> None:
     """Compute sAMOTA, AMOTA, MOTA, MOTP, switches, fragmentations, HOTA, errors of velocity and NEES."""
     from perception_platform.evaluation.tracking import evaluate_results
@@ -39,6 +43,10 @@ def tracking(
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if plots:
+        from perception_platform.evaluation.plots import plot_report
+
+        plot_report(report, json.loads(beside.read_text(encoding="utf-8")) if beside else {}, plots)
     _show(report)
 
 

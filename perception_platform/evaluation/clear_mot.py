@@ -258,6 +258,7 @@ class MotScores:
         precision: there.
         threshold: the score it is at.
         labels: how many labels count.
+        curve: recall and scaled MOTA, before it is cut to 0 and 1, at each recall point that is reached.
     """
 
     samota: float
@@ -270,6 +271,7 @@ class MotScores:
     precision: float
     threshold: float
     labels: int
+    curve: tuple[tuple[float, float], ...] = ()
 
 
 def mot_scores(sequences: list[Sequence]) -> MotScores:
@@ -296,6 +298,7 @@ def mot_scores(sequences: list[Sequence]) -> MotScores:
         precision=float(at[TP] / max(at[TP] + at[FP], 1)),
         threshold=float(thresholds[best]),
         labels=int(at[LABELS]),
+        curve=tuple(zip(recalls.tolist(), scaled.tolist(), strict=True)),
     )
 
 

@@ -20,6 +20,7 @@ from perception_platform.evaluation.kitti_run import in_base
 
 _HALF_SPAN_FRAMES = 2
 _FRAME_S = 0.1
+PROBABILITIES = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def summary(parts: Sequence[MotionErrors]) -> dict[str, float | int | list[float
         "nees_position": float(nees[:, 0].mean()),
         "nees_velocity": float(nees[:, 1].mean()),
         "nees_band_95": band,
+        "nees_position_quantiles": np.quantile(nees[:, 0], PROBABILITIES).tolist(),
+        "nees_velocity_quantiles": np.quantile(nees[:, 1], PROBABILITIES).tolist(),
         "share_within_95_position": float(inside[0]),
         "share_within_95_velocity": float(inside[1]),
     }

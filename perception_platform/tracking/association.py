@@ -34,7 +34,7 @@ def associate(
         config: gates and weights.
 
     Returns:
-        Rows of the table and rows of the sightings, aligned, (K,) each.
+        Rows of the table, ascending, and rows of the sightings, aligned, (K,) each.
     """
     if not len(table) or not len(sightings):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -45,7 +45,8 @@ def associate(
         return rows, columns
     costs[rows] = 0.0
     late_rows, late_columns = _assigned(np.where(confident, 0.0, costs))
-    return np.concatenate([rows, late_rows]), np.concatenate([columns, late_columns])
+    order = np.argsort(np.concatenate([rows, late_rows]))
+    return np.concatenate([rows, late_rows])[order], np.concatenate([columns, late_columns])[order]
 
 
 def _assigned(costs: Array) -> tuple[Ints, Ints]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +44,10 @@ class Sightings:
 
     def select(self, rows: Ints) -> Sightings:
         """Some of them, by row."""
-        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "viewpoint_m"}
-        return replace(self, **columns)
+        return Sightings(self.viewpoint_m, *(getattr(self, name)[rows] for name in _COLUMNS))
+
+
+_COLUMNS = tuple(f.name for f in fields(Sightings))[1:]  # all but the viewpoint
 
 
 def usable(detections: Detections) -> npt.NDArray[np.bool_]:

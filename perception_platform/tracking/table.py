@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -56,31 +56,35 @@ class TrackTable:
 
     def select(self, rows: npt.NDArray[np.bool_] | Ints) -> TrackTable:
         """Some of the tracks, by mask or by row."""
-        table: TrackTable = _map(lambda column: column[rows], self)
-        return table
+        return _made(lambda column: column[rows], self)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> TrackTable:
+        """The tracks for which the mask holds; mostly that is all of them, and nothing is copied."""
+        return self if mask.all() else self.select(mask)
 
     def joined(self, other: TrackTable) -> TrackTable:
         """These tracks, then those."""
-        table: TrackTable = _map(lambda a, b: np.concatenate([a, b]), self, other)
-        return table
+        return _made(lambda a, b: np.concatenate([a, b]), self, other) if len(other) else self
 
     def put(self, rows: Ints, changed: TrackTable) -> TrackTable:
-        """These tracks, with the named rows replaced."""
+        """These tracks, with the named rows, ascending, replaced."""
+        if len(rows) == len(self):
+            return changed
 
         def overwrite(column: npt.NDArray[Any], new: npt.NDArray[Any]) -> npt.NDArray[Any]:
             column = column.copy()
             column[rows] = new
             return column
 
-        table: TrackTable = _map(overwrite, self, changed)
-        return table
+        return _made(overwrite, self, changed)
 
 
-def _map(change: Callable[..., npt.NDArray[Any]], *tables: Any) -> Any:
-    """A table or motion state made column by column from one or more alike."""
-    first = tables[0]
-    columns = {}
-    for name in (f.name for f in fields(first)):
-        values = [getattr(t, name) for t in tables]
-        columns[name] = _map(change, *values) if isinstance(values[0], MotionState) else change(*values)
-    return replace(first, **columns)
+_COLUMNS = tuple(f.name for f in fields(TrackTable) if f.name != "motion")
+_MOTION_COLUMNS = tuple(f.name for f in fields(MotionState))
+
+
+def _made(change: Callable[..., npt.NDArray[Any]], *tables: TrackTable) -> TrackTable:
+    """A table made column by column from one or more alike."""
+    motion = MotionState(*(change(*(getattr(t.motion, name) for t in tables)) for name in _MOTION_COLUMNS))
+    columns = {name: change(*(getattr(t, name) for t in tables)) for name in _COLUMNS}
+    return TrackTable(motion=motion, **columns)

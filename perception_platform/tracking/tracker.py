@@ -121,14 +121,13 @@ class Tracker:
         existence = existence_after(table.existence, seen, sureness, dt_s, self._config)
         table = replace(table, existence=existence, confidence_s=table.confidence_s + sureness * dt_s)
         if len(rows):
-            table = table.put(rows, self._seen(table.select(rows), sightings.select(columns), t_ns, dt_s))
+            known = table if len(rows) == len(table) else table.select(rows)
+            table = table.put(rows, self._seen(known, sightings.select(columns), t_ns, dt_s))
         new = ~fragments(table, sightings)
         new[columns] = False
-        kept = table.existence >= self._config.delete_existence
-        table = table if kept.all() else table.select(kept)
-        self._table = (
-            table.joined(self._born(sightings.select(np.flatnonzero(new)), t_ns)) if new.any() else table
-        )
+        kept = table.where(table.existence >= self._config.delete_existence)
+        born = self._born(sightings.select(np.flatnonzero(new)), t_ns) if new.any() else None
+        self._table = kept.joined(born) if born else kept
 
     def _predicted(self, dt_s: float) -> TrackTable:
         table = self._table
@@ -214,7 +213,7 @@ class Tracker:
 
     def _report(self, t_ns: int, detections: Detections) -> Tracks:
         """The tracks that are sure enough, as the other layers take them."""
-        table = self._table.select(self._table.existence >= self._config.report_existence)
+        table = self._table.where(self._table.existence >= self._config.report_existence)
         mean, cov = table.motion.merged()
         lately = t_ns - table.sensors_seen_ns <= from_s(self._config.sensor_memory_s)
         return Tracks(
