@@ -96,6 +96,10 @@ def test_a_real_drive_is_driven_without_an_emergency_stop(shared_data: Path, tmp
     assert len(settled) > 30
     assert all(line["action"] != "emergency_stop" for line in settled)
     assert any(line["action"] == "limit" for line in settled)
+    moments = [json.loads(line)["tracks"] for line in (tmp_path / "tracks.jsonl").read_text().splitlines()]
+    in_path = [[t for t in tracks if t["in_path"] and t["class"] == "car"] for tracks in moments]
+    ahead = {min(tracks, key=lambda t: t["gap_m"])["id"] for tracks in in_path if tracks}
+    assert len(ahead) == 1, "the car ahead is one track throughout"
 
 
 @pytest.mark.timeout(30)
