@@ -22,16 +22,21 @@ demo: setup ## run the real nodes on a recording and report; DRIVE=folder runs a
 test: setup ## run all tests; ARGS="-k gate" picks some
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## lint, types, layers, and the unit tests under numpy 2 and 1.26; under a minute
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target unit-numpy2 unit-numpy1 lint
+check: setup ## lint, types, layers, every branch of the gate, unit tests under numpy 2 and 1.26; under a minute
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target unit-numpy2 unit-numpy1 lint gate-branches
 
-.PHONY: lint unit-numpy2 unit-numpy1
+.PHONY: lint gate-branches unit-numpy2 unit-numpy1
 lint:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/mypy tools/*.py
+
+# The gate's own tests alone have to go through every branch of it.
+gate-branches:
+	$(BIN)/python -m pytest -q test/unit/safety --cov=perception_platform.safety --cov-branch \
+	    --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 unit-numpy2:
 	$(BIN)/python -m pytest -q test/unit --numpy 2
