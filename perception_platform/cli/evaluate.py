@@ -54,7 +54,7 @@ def _show(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=max(Console().width, 112))
     table = Table("category", "3D IoU", "sAMOTA", "AMOTA", "MOTA", "MOTP", "switches", "fragments", "HOTA")
     for category, metrics in report.items():
         for name, scores in metrics.items():

@@ -11,6 +11,7 @@ from perception_platform.tracking.config import TrackerConfig
 
 _CLASSES = len(ObjectClass)
 _UNKNOWN_TRUST = 0.3  # "no name found" is weak evidence against every name
+_LEAST_TRUST = 0.2  # more than 1 / classes: the weakest name still is likelier than the others
 _MOST_TRUST = 0.9
 
 
@@ -45,7 +46,7 @@ def existence_after(
 def class_likelihoods(class_ids: Ints, scores: Array) -> Array:
     """(M, classes) likelihood of each true class given the class a detector named and its score."""
     trust = np.where(class_ids == ObjectClass.UNKNOWN, _UNKNOWN_TRUST, scores)
-    trust = np.clip(trust, 1 / _CLASSES, _MOST_TRUST)
+    trust = np.clip(trust, _LEAST_TRUST, _MOST_TRUST)
     likelihoods = np.repeat((1 - trust)[:, None] / (_CLASSES - 1), _CLASSES, axis=1)
     likelihoods[np.arange(len(class_ids)), class_ids] = trust
     return likelihoods

@@ -95,6 +95,17 @@ def test_the_report_has_what_the_files_hold(folder: Path) -> None:
     assert plain["iou_0.25"]["samota"] > 0.8
 
 
+def test_two_plots_are_drawn(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    ours, plain = track(folder, "out"), track(folder, "plain", "--baseline")
+    evaluate(folder, plain, "--no-hota", "--resamples", "0")
+    (folder / "report.json").rename(folder / "plain.json")
+    more = ("--no-hota", "--resamples", "0", "--plots", f"{folder}/plots", "--beside", f"{folder}/plain.json")
+    evaluate(folder, ours, *more)
+    for name in ("tracking_recall.png", "tracking_nees.png"):
+        assert (folder / "plots" / name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_what_is_missing_is_named(folder: Path) -> None:
     (folder / "ego" / "0000.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
     with pytest.raises(InputError, match="1 poses for 40 frames"):

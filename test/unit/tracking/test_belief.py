@@ -64,3 +64,8 @@ def test_old_votes_fade() -> None:
     soon, late = (class_votes(sure, vote, dt_s, CONFIG)[0, ObjectClass.TRUCK] for dt_s in (0.1, 30.0))
     assert soon < 0.2
     assert late > 0.5
+
+
+def test_the_weakest_name_is_likelier_than_any_other() -> None:
+    likelihoods = class_likelihoods(np.array([int(ObjectClass.CAR)]), np.array([0.01]))[0]
+    assert likelihoods.argmax() == ObjectClass.CAR

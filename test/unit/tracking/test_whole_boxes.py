@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from perception_platform.core.geometry import Transform
 from perception_platform.core.objects import ObjectClass, Tracks
@@ -122,3 +125,17 @@ def test_a_pair_that_overlaps_is_possible_beyond_the_gate() -> None:
     assert {tuple(tracks.ids) for tracks in held} == {(1,)}
     strict = run(scene, 20, Tracker(CONFIG.model_copy(update={"overlap_gate": 1.0, "gate_probability": 0.5})))
     assert len({i for tracks in strict for i in tracks.ids.tolist()}) > 1
+
+
+@given(st.permutations(range(6)))
+@settings(max_examples=15, deadline=None)
+def test_the_order_of_whole_boxes_changes_nothing(order: list[int]) -> None:
+    seen = [car(10 + 3 * i, 2 * (i % 2), score=(0.3, 0.9)[i % 2]) for i in range(6)]
+
+    def last(boxes: list[Box]) -> Tracks:
+        return run(lambda t_s: [replace(box, x_m=box.x_m + 5 * t_s) for box in boxes], 6)[-1]
+
+    one, other = last(seen), last([seen[i] for i in order])
+    assert one.ids.tolist() == other.ids.tolist()
+    assert (one.centers_m == other.centers_m).all()
+    assert (one.existence == other.existence).all()
