@@ -22,7 +22,7 @@ class _Encoding:
 
 
 # ROS names a Bayer pattern by its first two pixels, OpenCV by the second row's second and third.
-_ENCODINGS = {
+ENCODINGS = {
     "bgr8": _Encoding(3),
     "8UC3": _Encoding(3),
     "rgb8": _Encoding(3, "COLOR_RGB2BGR"),
@@ -47,9 +47,9 @@ def image_from_msg(msg: Any, sensor: str) -> Image:
     Raises:
         InputError: names the sensor and the field if the encoding is unknown or sizes disagree.
     """
-    encoding = _ENCODINGS.get(msg.encoding)
+    encoding = ENCODINGS.get(msg.encoding)
     if encoding is None:
-        raise InputError(sensor, f"{msg.encoding!r} is not one of {', '.join(_ENCODINGS)}", "encoding")
+        raise InputError(sensor, f"{msg.encoding!r} is not one of {', '.join(ENCODINGS)}", "encoding")
     pixels = _pixels(msg, encoding.channels, sensor)
     bgr = _to_bgr(pixels, encoding.conversion, sensor) if encoding.conversion else pixels
     return Image(time_ns(msg.header.stamp, sensor), msg.header.frame_id, sensor, bgr)

@@ -17,10 +17,10 @@ from perception_platform.messages.objects import detections_from_msg, tracks_fro
 from perception_platform.messages.sensors import (
     cloud_from_msg,
     ego_from_odometry,
-    image_from_msg,
     scan_to_cloud,
 )
 from perception_platform.messages.verdicts import assessment_from_msg, decision_from_msg, health_from_msg
+from perception_platform.ros.images import decode_image
 from perception_platform.ros.make import message_class
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.topics import TOPICS, Topic
@@ -76,7 +76,7 @@ class Listener(PlatformNode):
         for scan in self.robot.scans:
             self._listen_to_sensor("scan", scan.name, scan_to_cloud)
         for camera in self.robot.cameras if self._images else ():
-            self._listen_to_sensor("image", camera.name, image_from_msg)
+            self._listen_to_sensor("image", camera.name, decode_image)
         self.work("listener", self._hand_on)
 
     def tear_down(self) -> None:

@@ -13,11 +13,11 @@ from perception_platform.core.sensor_data import Image
 from perception_platform.core.time import from_ms
 from perception_platform.messages.clouds import cloud_from_msg, cloud_to_msg
 from perception_platform.messages.fields import time_ns
-from perception_platform.messages.images import image_from_msg
 from perception_platform.messages.objects import detections_to_msg
 from perception_platform.messages.verdicts import model_status_to_msg
 from perception_platform.perception.load import load_graph
 from perception_platform.ros.diagnostics import PROCESSED
+from perception_platform.ros.images import decode_image
 from perception_platform.ros.make import make
 from perception_platform.ros.node import PlatformNode, run
 from perception_platform.ros.topics import TOPICS
@@ -102,7 +102,7 @@ class PerceptionNode(PlatformNode):
         for sensor, message in sorted(waiting.items()):
             try:
                 if abs(t_ns - time_ns(message.header.stamp, sensor)) <= IMAGE_MAX_AGE_NS:
-                    images.append(image_from_msg(message, sensor))
+                    images.append(decode_image(message, sensor))
                 else:
                     self.tally.add(TOPICS["image"].of(sensor), "expired")
             except InputError as error:

@@ -219,7 +219,7 @@ class Lockstep:
         fresh = []
         for sensor in sorted(self._images):
             image = self._images.pop(sensor)
-            if t_ns - image.t_ns <= IMAGE_MAX_AGE_NS:
+            if abs(t_ns - image.t_ns) <= IMAGE_MAX_AGE_NS:
                 fresh.append(image)
                 self.frames.processed[sensor] += 1
             else:
