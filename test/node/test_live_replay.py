@@ -103,12 +103,19 @@ def test_a_truncated_recording_is_refused_in_one_line(tmp_path: Path) -> None:
     assert nodes_in(DOMAIN) == []
 
 
+def _heed_interrupts() -> None:
+    """What a shell runs in the background ignores interrupts, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.timeout(60)
 def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
     bag = RECORDINGS / NAMES[0] / f"{NAMES[0]}.mcap"
     arguments = [str(bag), "--robot", "amr", "--out", str(tmp_path / "out"), "--live"]
     environment = os.environ | {"ROS_DOMAIN_ID": str(DOMAIN)}
-    running = subprocess.Popen([*COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [*COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL, preexec_fn=_heed_interrupts
+    )
     try:
         deadline_s = time.monotonic() + 20
         while len(nodes_in(DOMAIN)) < 5 and time.monotonic() < deadline_s:
