@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import CameraModel
@@ -19,6 +27,13 @@ Point2 = tuple[Finite, Finite]
 Point3 = tuple[Finite, Finite, Finite]
 Polygon = Annotated[list[Point2], Field(min_length=3)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+FrameName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z0-9_]+)*$")]
+
+RESERVED_NAMES = (
+    "odometry",
+    "assessment",
+    "command",
+)  # the gate keeps these inputs by name, beside the sensors
 
 
 class Part(BaseModel):
@@ -118,13 +133,19 @@ class Intrinsics(Part):
         return CameraModel(self.width_px, self.height_px, matrix, np.asarray(self.distortion))
 
 
+def _not_reserved(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{', '.join(RESERVED_NAMES)} are names of other inputs of the gate")
+    return name
+
+
 class Sensor(Part):
     """What all sensors have.
 
     ``required`` sensors stop the robot when they fail; others only lower what it may do.
     """
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_not_reserved)]
     rate_hz: Positive
     mounting: Mounting
     required: bool = True
@@ -146,6 +167,14 @@ class Camera(Sensor):
     kind: Literal["camera"]
     driver: Annotated[V4l2 | Stream | Video | Folder | External, Field(discriminator="type")]
     intrinsics: Intrinsics
+
+    @model_validator(mode="after")
+    def _somebody_reports_its_health(self) -> Camera:
+        if self.required and self.driver.type == "external":
+            raise ValueError(
+                "required cannot be true with an external driver: nobody reports this camera's health"
+            )
+        return self
 
 
 class Scan(Sensor):
@@ -170,7 +199,7 @@ class Drive(Part):
         reaction_s: from the decision to the beginning of braking (actuators and their bus).
     """
 
-    type: Literal["differential", "ackermann", "omnidirectional"]
+    type: Literal["differential", "ackermann"]
     max_speed_mps: Positive
     max_yaw_rate_radps: Positive
     service_decel_mps2: Positive
@@ -273,17 +302,21 @@ class Placement(Part):
     host: Name = "robot"
 
 
+NamedT = TypeVar("NamedT", Lidar | Camera | Scan, Zone)
+
+
 class Robot(Part):
     """A whole robot file.
 
-    ``discovery`` says how far nodes look for each other: on this machine alone, or on its network.
+    ``discovery`` says how far nodes look for each other: on this machine alone, or on its network. ``nodes`` places
+    each node of the stack once; drivers may be left out.
     """
 
     version: Literal[1]
     name: Name
     description: str
-    base_frame: str = "base_link"
-    odom_frame: str = "odom"
+    base_frame: FrameName = "base_link"
+    odom_frame: FrameName = "odom"
     discovery: Literal["localhost", "subnet"] = "localhost"
     footprint_m: Polygon
     height_m: Positive
@@ -296,20 +329,57 @@ class Robot(Part):
     models: list[Model] = []
     nodes: Annotated[list[Placement], Field(min_length=1)]
 
-    @model_validator(mode="after")
-    def _names_fit(self) -> Robot:
-        names = [s.name for s in self.sensors]
-        for what, values in (("sensors", names), ("zones", [z.name for z in self.zones])):
-            for name in values:
-                if values.count(name) > 1:
-                    raise ValueError(f"{what}: the name {name!r} is used twice")
-        for model in self.models:
-            if model.sensor not in names:
-                raise ValueError(f"models: there is no sensor {model.sensor!r}, only {', '.join(names)}")
-        if not any(s.required and s.kind in ("lidar", "scan") for s in self.sensors):
+    @field_validator("sensors", "zones")
+    @classmethod
+    def _names_differ(cls, parts: list[NamedT]) -> list[NamedT]:
+        names = [part.name for part in parts]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the name {name!r} is used twice")
+        return parts
+
+    @field_validator("sensors")
+    @classmethod
+    def _gaps_are_measured(cls, sensors: list[AnySensor]) -> list[AnySensor]:
+        if not any(s.required and s.kind in ("lidar", "scan") for s in sensors):
+            raise ValueError("at least one lidar or scan has to be required: nothing else measures gaps")
+        lidars = [s.name for s in sensors if s.kind == "lidar"]
+        if len(lidars) > 1:
             raise ValueError(
-                "sensors: at least one lidar or scan has to be required: nothing else measures gaps"
+                f"one lidar at most, there are {', '.join(lidars)}: tracks are made from one; "
+                "merge their clouds into one before"
             )
+        return sensors
+
+    @field_validator("models")
+    @classmethod
+    def _models_have_cameras(cls, models: list[Model], others: ValidationInfo) -> list[Model]:
+        if "sensors" not in others.data:  # already refused
+            return models
+        cameras = [s.name for s in others.data["sensors"] if s.kind == "camera"]
+        for model in models:
+            if model.sensor not in cameras:
+                raise ValueError(f"there is no camera {model.sensor!r}, only {', '.join(cameras) or 'none'}")
+        return models
+
+    @field_validator("nodes")
+    @classmethod
+    def _stack_is_whole(cls, nodes: list[Placement]) -> list[Placement]:
+        placed = [placement.node for placement in nodes]
+        for name in get_args(NodeName):
+            if placed.count(name) > 1:
+                raise ValueError(f"{name} is placed {placed.count(name)} times; once is all that runs")
+            if name not in placed and not name.endswith("_driver"):
+                raise ValueError(f"{name} is not placed: without it nothing stops the robot")
+        return nodes
+
+    @model_validator(mode="after")
+    def _frames_differ(self) -> Robot:
+        if self.odom_frame == self.base_frame:
+            raise ValueError(f"odom_frame: {self.odom_frame!r} is the base_frame, too")
+        for sensor in self.sensors:
+            if sensor.name in (self.base_frame, self.odom_frame):
+                raise ValueError(f"sensors: {sensor.name!r} is the base_frame or odom_frame, too")
         return self
 
     @model_validator(mode="after")

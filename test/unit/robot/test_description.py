@@ -45,12 +45,30 @@ def test_the_three_robots_load() -> None:
         ({"gate.hold_s": None}, "gate.hold_s", "got None"),
         ({"gate.latch_on": ["nonsense"]}, "gate.latch_on", "nonsense"),
         ({"sensors.0.driver": {"type": "sonar"}}, "sensors.0", "sonar"),
-        ({"sensors.0.required": False, "sensors.1.required": False}, "file", "nothing else measures gaps"),
-        ({"sensors.0.name": "scan_front"}, "file", "'scan_front' is used twice"),
+        ({"sensors.0.required": False, "sensors.1.required": False}, "sensors", "nothing else measures gaps"),
+        ({"sensors.0.name": "scan_front"}, "sensors", "'scan_front' is used twice"),
         ({"zones.0.action": "honk"}, "zones.0.action", "honk"),
         ({"zones.1.speed_limit_mps": None}, "zones.1", "speed_limit_mps belongs to action limit"),
         ({"footprint_m": [[0, 0], [1, 1]]}, "footprint_m", "at least 3"),
-        ({"models": [{"head": "camera_objects", "sensor": "nose", "path": "m"}]}, "file", "no sensor 'nose'"),
+        (
+            {"models": [{"head": "camera_objects", "sensor": "nose", "path": "m"}]},
+            "models",
+            "no camera 'nose'",
+        ),
+        ({"models": [{"head": "camera_objects", "sensor": "lidar_top", "path": "m"}]}, "models", "no camera"),
+        ({"drive.type": "omnidirectional"}, "drive.type", "'differential' or 'ackermann'"),
+        ({"base_frame": ""}, "base_frame", "got ''"),
+        ({"odom_frame": "/odom"}, "odom_frame", "got '/odom'"),
+        ({"odom_frame": "base_link"}, "file", "odom_frame: 'base_link' is the base_frame, too"),
+        ({"base_frame": "lidar_top"}, "file", "sensors: 'lidar_top' is the base_frame or odom_frame"),
+        ({"sensors.0.name": "odometry"}, "sensors.0.lidar.name", "names of other inputs"),
+        ({"sensors.1.name": "assessment"}, "sensors.1.scan.name", "names of other inputs"),
+        ({"sensors.2.name": "command"}, "sensors.2.camera.name", "names of other inputs"),
+        (
+            {"sensors.2.required": True, "sensors.2.driver": {"type": "external"}},
+            "sensors.2.camera",
+            "nobody reports this camera's health",
+        ),
         ({"turbo": True}, "turbo", "Extra inputs"),
     ],
 )
@@ -62,6 +80,47 @@ def test_a_bad_field_is_named_with_its_value(
     assert caught.value.source.endswith("robot.yaml")
     assert (caught.value.where or "").startswith(where)
     assert what in str(caught.value)
+
+
+def test_a_camera_with_another_packages_driver_is_fine_while_nothing_depends_on_it(tmp_path: Path) -> None:
+    robot = load_robot(str(write(tmp_path, {"sensors.2.driver": {"type": "external"}})))
+    assert robot.cameras[0].driver.type == "external"
+
+
+def test_frames_may_have_a_namespace(tmp_path: Path) -> None:
+    robot = load_robot(str(write(tmp_path, {"odom_frame": "amr_7/odom"})))
+    assert robot.odom_frame == "amr_7/odom"
+
+
+def test_several_lidars_are_refused_until_tracks_are_made_from_several(tmp_path: Path) -> None:
+    file = write(tmp_path, {})
+    data = yaml.safe_load(file.read_text())
+    data["sensors"].append(data["sensors"][0] | {"name": "lidar_rear"})
+    file.write_text(yaml.safe_dump(data))
+    with pytest.raises(InputError, match=r"sensors: .*one lidar at most, there are lidar_top, lidar_rear"):
+        load_robot(str(file))
+
+
+STACK = ["perception", "tracker", "risk", "safety_gate"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "problem"),
+    [
+        *[([n for n in STACK if n != left_out], f"{left_out} is not placed") for left_out in STACK],
+        *[([*STACK, twice], f"{twice} is placed 2 times") for twice in STACK],
+        ([*STACK, "lidar_driver", "lidar_driver"], "lidar_driver is placed 2 times"),
+    ],
+)
+def test_each_node_of_the_stack_is_placed_once(tmp_path: Path, nodes: list[str], problem: str) -> None:
+    file = write(tmp_path, {"nodes": [{"node": node} for node in nodes]})
+    with pytest.raises(InputError, match=rf"robot\.yaml: nodes: .*{problem}"):
+        load_robot(str(file))
+
+
+def test_drivers_may_be_left_to_others(tmp_path: Path) -> None:
+    robot = load_robot(str(write(tmp_path, {"nodes": [{"node": node} for node in STACK]})))
+    assert [placement.node for placement in robot.nodes] == STACK
 
 
 @pytest.mark.parametrize("text", ["{", "a: [1, 2", "\t- x", ""])
