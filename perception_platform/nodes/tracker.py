@@ -24,7 +24,7 @@ class TrackerNode(PlatformNode):
 
     def set_up(self) -> None:
         """Begin without tracks."""
-        self._tracker = Tracker()
+        self._tracker = Tracker(frame_id=self.robot.odom_frame)
         self._egos = EgoHistory()
         self._tracks = self.publisher("tracks")
         self.subscribe("odometry", lambda message: self._egos.add(ego_from_odometry(message)))

@@ -31,17 +31,18 @@ _FIRST_YAW_VAR = (np.pi / 8) ** 2
 
 
 class Tracker:
-    """Follows objects in the fixed frame ``odom``, given odometry.
+    """Follows objects in the fixed frame ``frame_id``, which is the odometry's.
 
     Bad input is never an error here, since the robot moves on: late frames, frames without a usable pose and
     detections that are not finite are left out and counted in ``rejected``.
     """
 
-    def __init__(self, config: TrackerConfig | None = None) -> None:
+    def __init__(self, config: TrackerConfig | None = None, frame_id: str = "odom") -> None:
         self._config = config or TrackerConfig()
         self._model = MotionModel.from_config(self._config)
+        self._frame_id = frame_id
         self._next_id = 1
-        nothing = Detections.empty(0, "odom")
+        nothing = Detections.empty(0, frame_id)
         self._table = self._born(sight(nothing, usable(nothing), Transform.identity(), 1.0), 0)
         self._newest: Tracks | None = None
         self._behind_since_ns: int | None = None
@@ -57,10 +58,10 @@ class Tracker:
             ego: odometry close to that time.
 
         Returns:
-            Tracks of sufficient existence in ``odom``, ascending by id, valid for ``t_ns``.
+            Tracks of sufficient existence in the fixed frame, ascending by id, valid for ``t_ns``.
         """
         if not self._accepts(t_ns, ego):
-            return self._newest or Tracks.empty(t_ns, "odom", detections.lineage)
+            return self._newest or Tracks.empty(t_ns, self._frame_id, detections.lineage)
         good = usable(detections)
         self.rejected["detections"] += int(len(good) - good.sum())
         pose = self._pose(t_ns, ego)
@@ -218,7 +219,7 @@ class Tracker:
         lately = t_ns - table.sensors_seen_ns <= from_s(self._config.sensor_memory_s)
         return Tracks(
             t_ns,
-            "odom",
+            self._frame_id,
             ids=table.ids,
             centers_m=np.column_stack([mean[:, :2], table.z_m]),
             velocities_mps=mean[:, 2:],

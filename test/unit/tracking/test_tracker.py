@@ -50,6 +50,14 @@ def test_what_is_seen_well_is_reported_at_once_and_keeps_its_id() -> None:
     assert ObjectClass(out[-1].class_ids[0]) is ObjectClass.PERSON
 
 
+def test_tracks_and_their_absence_are_in_the_frame_of_the_odometry() -> None:
+    tracker = Tracker(frame_id="amr_7/odom")
+    blind = replace(ego(0), velocity_mps=(np.nan, 0.0))
+    nothing = tracker.step(0, detections(0, [], Transform.identity()), blind)
+    out = run(lambda t_s: [person(8, 1)], 2, tracker=tracker)
+    assert {nothing.frame_id, *(tracks.frame_id for tracks in out)} == {"amr_7/odom"}
+
+
 def test_a_person_who_starts_to_cross_has_the_right_velocity_within_half_a_second() -> None:
     rng = np.random.default_rng(3)
 
