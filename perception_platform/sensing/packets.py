@@ -229,7 +229,10 @@ class UdpJoiner:
         ip = frame[start:]
         if frame[start - 2 : start] != ETHERTYPE_IPV4 or len(ip) < 20 or ip[9] != socket.IPPROTO_UDP:
             return None
-        return ip[: int.from_bytes(ip[2:4], "big")]  # without Ethernet's padding
+        header_bytes, total_bytes = (ip[0] & 0x0F) * 4, int.from_bytes(ip[2:4], "big")
+        # Captures made on the sending or receiving machine have nought where its network card fills in the length.
+        ip = ip[: total_bytes or len(ip)]  # without Ethernet's padding
+        return ip if 20 <= header_bytes <= len(ip) else None
 
     def _whole(self, ip: bytes) -> bytes | None:
         flags_offset = int.from_bytes(ip[6:8], "big")

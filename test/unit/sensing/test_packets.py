@@ -86,6 +86,19 @@ def test_what_is_not_the_sensors_is_left_out(frame: bytes) -> None:
     assert UdpJoiner(14, PORT).payload(frame) is None
 
 
+@pytest.mark.parametrize("total_bytes", [1, 10, 19])
+def test_a_length_shorter_than_the_header_is_no_packet(total_bytes: int) -> None:
+    frame = ipv4(udp(b"abc"))
+    assert UdpJoiner(14, PORT).payload(frame[:16] + struct.pack(">H", total_bytes) + frame[18:]) is None
+    assert UdpJoiner(14, PORT).payload(frame[:14] + b"\x41" + frame[15:]) is None
+    assert UdpJoiner(14, PORT).payload(frame[:14] + b"\x4f" + frame[15:]) is None
+
+
+def test_a_length_that_was_left_to_the_network_card_is_the_frames() -> None:
+    frame = ipv4(udp(b"abc"))
+    assert UdpJoiner(14, PORT).payload(frame[:16] + b"\0\0" + frame[18:] + b"\0" * 15) == b"abc"
+
+
 def test_a_vlan_tag_and_padding_are_taken_off() -> None:
     plain = ipv4(udp(b"abc"))
     tagged = plain[:12] + b"\x81\x00\0\5" + plain[12:] + b"\0" * 15
