@@ -11,6 +11,8 @@ from perception_platform.sensing.source import EndOfData, Reading
 
 # After a pause this long the sweep under way is thrown away: its halves would be of different times.
 PAUSE_NS = from_s(0.5)
+# Packets of which no sweep comes must not keep the caller from looking whether to stop.
+LONGEST_READ_NS = from_s(0.2)
 
 
 class SweepDecoder(Protocol):
@@ -39,16 +41,15 @@ class PacketLidar:
         self._sweeps = 0
 
     def read(self) -> Reading[PointCloud]:
-        """Take packets until there is a sweep, something wrong, or a fraction of a second of silence.
+        """Take packets until there is a sweep, something wrong, or a fraction of a second without either.
 
         Raises:
             SourceLost: if no more packets can come.
             EndOfData: at the end of a capture.
         """
-        while True:
-            packet = self._receive()
-            if packet is None:
-                return Reading()
+        first_ns: int | None = None
+        while (packet := self._receive()) is not None:
+            first_ns = packet.t_ns if first_ns is None else first_ns
             if self._last_ns is not None and packet.t_ns - self._last_ns > PAUSE_NS:
                 self._decoder.reset()
             self._last_ns = packet.t_ns
@@ -56,6 +57,9 @@ class PacketLidar:
             if reading.data is not None or reading.packets_lost or reading.malformed:
                 self._sweeps += reading.data is not None
                 return reading
+            if abs(packet.t_ns - first_ns) >= LONGEST_READ_NS:
+                break
+        return Reading()
 
     def close(self) -> None:
         """Stop listening."""

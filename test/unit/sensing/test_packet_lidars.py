@@ -110,6 +110,42 @@ def assert_is_a_sweep(cloud: PointCloud, beams: int) -> None:
     assert np.median(highest) > 0.2
 
 
+class Stuck:
+    """Packets of a sensor whose head doesn't turn: the same one, a thousand times a second, for ten seconds."""
+
+    def open(self) -> None:
+        self.sent = 0
+
+    def receive(self) -> Packet | None:
+        self.sent += 1
+        if self.sent > 10_000:
+            raise EndOfData("stuck")
+        return Packet(from_s(self.sent / 1000), b"")
+
+    def close(self) -> None:
+        pass
+
+
+class Sweepless:
+    """A decoder that takes every packet and never has a sweep."""
+
+    def reset(self) -> None:
+        pass
+
+    def decode(self, packet: Packet) -> Reading[PointCloud]:
+        return Reading()
+
+
+def test_packets_without_a_sweep_do_not_hold_the_reader() -> None:
+    packets = Stuck()
+    lidar = PacketLidar(packets, Sweepless())
+    lidar.open()
+    assert lidar.read() == Reading()
+    assert packets.sent == pytest.approx(200, abs=2)
+    assert lidar.read() == Reading()
+    assert packets.sent == pytest.approx(400, abs=4)
+
+
 def test_velodyne_sweeps(vlp16: tuple[VelodyneDecoder, list[Packet]]) -> None:
     decoder, packets = vlp16
     clouds, lost, malformed, _ = read_all(decoder, packets)
