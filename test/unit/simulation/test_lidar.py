@@ -1,8 +1,11 @@
 """Sweeps and scans: times, noise, fields of view, and a person who has to be seen."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
+from perception_platform.robot.description import Velodyne
 from perception_platform.robot.load import load_robot
 from perception_platform.simulation import catalogue
 from perception_platform.simulation.lidar import LidarNoise, beam_elevations_rad, scan, sweep
@@ -27,6 +30,14 @@ WALLED = World(catalogue.wall(20.0).placed(6.1, 0.0, 0.0))
 
 def test_sixteen_beams_two_degrees_apart():
     assert np.rad2deg(beam_elevations_rad(LIDAR)) == pytest.approx(np.arange(-15.0, 15.1, 2.0))
+
+
+@pytest.mark.parametrize("model", get_args(Velodyne.model_fields["model"].annotation))
+def test_every_velodyne_of_a_robot_file_has_beams(model):
+    lidar = LIDAR.model_copy(update={"driver": Velodyne(type="velodyne", model=model), "beams": 32})
+    elevations = np.rad2deg(beam_elevations_rad(lidar))
+    assert len(elevations) == 32
+    assert -31.0 < elevations[0] < 0.0 < elevations[-1] < 16.0
 
 
 def test_the_same_seed_gives_the_same_sweep_and_another_seed_another():
