@@ -61,7 +61,8 @@ class Tracker:
             Tracks of sufficient existence in the fixed frame, ascending by id, valid for ``t_ns``.
         """
         if not self._accepts(t_ns, ego):
-            return self._newest or Tracks.empty(t_ns, self._frame_id, detections.lineage)
+            unseen = Tracks.empty(t_ns, self._frame_id, detections.lineage)
+            return self._newest if self._newest is not None else unseen
         good = usable(detections)
         self.rejected["detections"] += int(len(good) - good.sum())
         pose = self._pose(t_ns, ego)

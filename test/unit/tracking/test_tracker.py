@@ -156,6 +156,13 @@ def test_ids_are_never_used_twice() -> None:
     assert len(seen) == 5
 
 
+def test_a_late_frame_after_nothing_was_seen_returns_that_nothing() -> None:
+    tracker = Tracker()
+    newest = tracker.step(FRAME_NS, detections(FRAME_NS, [], Transform.identity()), ego(FRAME_NS))
+    assert len(newest) == 0
+    assert tracker.step(0, detections(0, [], Transform.identity()), ego(0)) is newest
+
+
 def test_late_frames_are_counted_and_change_nothing() -> None:
     tracker = Tracker()
     newest = run(lambda t_s: [person(8, 0)], 10, tracker=tracker)[-1]
