@@ -69,8 +69,9 @@ def sight(
 
     Their order is made to depend on nothing but themselves, so that whoever lists them changes no result.
     """
-    columns = (detections.yaws_rad, detections.class_ids, *detections.sizes_m.T, *detections.centers_m.T)
-    order = np.lexsort(columns)
+    d = detections
+    evidence = (d.sensors, d.num_points, d.scores)
+    order = np.lexsort((*evidence, d.yaws_rad, d.class_ids, *d.sizes_m.T, *d.centers_m.T))
     order = order[wanted[order]]
     turn = odom_from_base.rotation[:2, :2]
     return Sightings(
