@@ -42,8 +42,9 @@ class BagPlayer(PlatformNode):
     """Publishes the messages of a bag as they are stored, at their own pace, then ends.
 
     Only topics that come from outside the stack are played; the others, and those whose type is another or not
-    installed, are counted. Parameters: ``bag`` (path), ``rate`` (times real time), ``match_within_s`` (how long
-    to wait for the nodes that the table names as subscribers).
+    installed, are counted. Deactivated, it stops; activated again, it plays from the beginning. Parameters: ``bag``
+    (path), ``rate`` (times real time), ``match_within_s`` (how long to wait for the nodes that the table names as
+    subscribers).
     """
 
     def __init__(self) -> None:
@@ -78,17 +79,20 @@ class BagPlayer(PlatformNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to play."""
         result = super().on_activate(state)
-        self._thread = threading.Thread(target=self._play_to_the_end, name="player", daemon=True)
-        self._thread.start()
+        self._ending.clear()
+        self._thread = self.work("playing", self._play_to_the_end)
         return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop playing."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join()
+        return super().on_deactivate(state)
 
     def tear_down(self) -> None:
         """Stop playing."""
         self._ending.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-        self._thread = None
-        self._ending.clear()
 
     def _play_to_the_end(self) -> None:
         try:

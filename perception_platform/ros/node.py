@@ -150,7 +150,7 @@ class PlatformNode(LifecycleNode):
         """Have something else that ``set_up`` made destroyed along with publishers and subscriptions."""
         self._made.append(destroy)
 
-    def work(self, name: str, loop: Callable[[], None]) -> None:
+    def work(self, name: str, loop: Callable[[], None]) -> Thread:
         """Run ``loop`` in a thread until ``tear_down`` makes it return; an error in it ends the process.
 
         A node whose thread is gone must not look alive.
@@ -169,6 +169,7 @@ class PlatformNode(LifecycleNode):
         thread = Thread(target=guarded, name=name, daemon=True)
         thread.start()
         self._made.append(thread.join)
+        return thread
 
     def now_ns(self) -> int:
         """Time of the clock that stamps the sensors, ns: the system's, or the player's (0 until it ticks)."""

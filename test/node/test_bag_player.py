@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 
 from perception_platform.bags.writer import BagWriter
@@ -147,3 +151,52 @@ def test_a_bad_bag_ends_with_one_clear_line(bag: Path, spoil: str, play: Play) -
     assert code == 2
     assert str(bag) in said
     assert "Traceback" not in said
+
+
+@pytest.mark.timeout(60)
+def test_deactivated_it_is_silent_and_activated_again_it_plays_once_from_the_beginning(
+    bag: Path, heard: Heard, peer: Any, start: Callable[..., Any]
+) -> None:
+    player = start("bag_player", "robot:=amr", f"bag:={bag}", "autostart:=false", "rate:=0.5")
+    client = peer.node.create_client(ChangeState, "/bag_player/change_state")
+    peer.until(client.service_is_ready, what="the service")
+
+    def change(transition: int) -> None:
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        peer.until(future.done, what="an answer")
+        assert future.result().success
+
+    change(Transition.TRANSITION_CONFIGURE)
+    change(Transition.TRANSITION_ACTIVATE)
+    peer.until(lambda: len(heard.odometry) >= 3, what="odometry")
+    change(Transition.TRANSITION_DEACTIVATE)
+    peer.spin(0.2)
+    heard.odometry.clear()
+    heard.clock.clear()
+    peer.spin(1.0)
+    assert not heard.odometry
+    assert not heard.clock
+    assert player.process.poll() is None
+    change(Transition.TRANSITION_ACTIVATE)
+    peer.until(lambda: player.process.poll() is not None, what="the player's end")
+    assert player.process.returncode == 0, player.said()
+    stamps = [stamp_ns(m.header.stamp) for _, m in heard.odometry]
+    assert stamps == [START_NS + i * STEP_NS for i in range(STEPS)]
+    assert (np.diff([stamp_ns(m.clock) for _, m in heard.clock]) > 0).all()
+
+
+@pytest.mark.timeout(40)
+def test_an_unexpected_error_while_playing_ends_the_process(bag: Path, domain: dict[str, str]) -> None:
+    script = """
+from perception_platform.nodes import bag_player
+def broken(path):
+    raise KeyError("unexpected")
+bag_player.read_serialised = broken
+bag_player.main()
+"""
+    parameters = ["robot:=amr", f"bag:={bag}", "match_within_s:=0.1"]
+    arguments = [a for p in parameters for a in ("-p", p)]
+    command = [sys.executable, "-c", script, "--ros-args", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "thread playing: " in done.stderr
