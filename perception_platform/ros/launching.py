@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
+from launch.events import matches_action
+from launch.events.process import ProcessExited, ShutdownProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from perception_platform.robot.environment import process_environment
 from perception_platform.robot.load import load_robot
 from perception_platform.robot.stack import Group, NodeSpec, describe_stack
+from perception_platform.robot.supervisor import EXIT_BAD_INPUT
 
 RESTART_AFTER_S = 1.0
 
@@ -50,7 +53,7 @@ def value_of(context: LaunchContext) -> Callable[[str], str]:
 
 
 def launch_node(spec: NodeSpec, discovery: str, *, restart: bool = True) -> Node:
-    """The action that runs a node; like the starter, it starts it again when it dies."""
+    """The action that runs a node; it starts it again when it dies, unless it refused its input."""
     wanted = process_environment(discovery)
     return Node(
         package="perception_platform",
@@ -61,4 +64,12 @@ def launch_node(spec: NodeSpec, discovery: str, *, restart: bool = True) -> Node
         output="screen",
         respawn=restart,
         respawn_delay=RESTART_AFTER_S,
+        on_exit=_leave_refused if restart else None,
     )
+
+
+def _leave_refused(event: ProcessExited, _context: LaunchContext) -> list[EmitEvent]:
+    """Shut a process down for good whose input another start would not mend, before launch respawns it."""
+    if event.returncode != EXIT_BAD_INPUT:
+        return []
+    return [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))]

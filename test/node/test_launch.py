@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,15 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from perception_platform.messages.verdicts import decision_from_msg
-from perception_platform.robot.load import share_dir
+from perception_platform.robot.load import robot_path, share_dir
 from perception_platform.robot.stack import GROUPS, describe_stack
 from perception_platform.ros.topics import TOPICS
 from test.node.conftest import Peer
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed: it comes with ROS 2 alone")
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+from perception_platform.ros.launching import RESTART_AFTER_S
 
 PACKAGE = "perception_platform"
 DECISION = TOPICS["decision"].name
@@ -126,6 +130,40 @@ def test_replay_plays_a_recording_to_the_stack_and_ends_with_it(
     assert process.returncode == 0, (tmp_path / "out").read_text(encoding="utf-8")
     actions = {decision_from_msg(m).action.name for t, m in peer.heard[DECISION] if t > began_s}
     assert {"STOP", "PROCEED"} <= actions
+
+
+def test_a_node_that_refuses_its_input_is_not_started_again(
+    launch: Callable[..., subprocess.Popen[str]], peer: Peer, tmp_path: Path
+) -> None:
+    robot = yaml.safe_load(robot_path("amr").read_text(encoding="utf-8"))
+    robot["sensors"][0]["driver"] = {"type": "ouster", "metadata": "nowhere.json"}
+    file = tmp_path / "amr.yaml"
+    file.write_text(yaml.safe_dump(robot), encoding="utf-8")
+    process = launch("drivers", f"robot:={file}")
+
+    def said() -> str:
+        return (tmp_path / "out").read_text(encoding="utf-8")
+
+    peer.until(lambda: "exit code 2" in said(), within_s=60.0, what="the refusal")
+    peer.spin(3 * RESTART_AFTER_S)
+    assert "error: nowhere.json" in said()
+    assert said().count("[lidar_driver-1]: process started") == 1, said()
+    end(process, tmp_path)
+
+
+def test_a_node_that_is_killed_is_started_again(
+    launch: Callable[..., subprocess.Popen[str]], peer: Peer, tmp_path: Path
+) -> None:
+    process = launch("safety", "robot:=amr")
+    started = r"\[safety_gate-\d+\]: process started with pid \[(\d+)\]"
+
+    def pids() -> list[str]:
+        return re.findall(started, (tmp_path / "out").read_text(encoding="utf-8"))
+
+    peer.until(pids, within_s=60.0, what="the gate")
+    os.kill(int(pids()[0]), signal.SIGKILL)
+    peer.until(lambda: len(pids()) == 2, within_s=20.0, what="another gate")
+    end(process, tmp_path)
 
 
 def test_an_unknown_robot_ends_the_launch_with_its_name(
