@@ -14,6 +14,7 @@ from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration
 
 from perception_platform.robot.load import load_robot
+from perception_platform.robot.pace import FASTEST_RATE, SLOWEST_RATE
 from perception_platform.robot.stack import NodeSpec
 from perception_platform.ros.launching import launch_node, value_of
 
@@ -39,6 +40,8 @@ def generate_launch_description() -> LaunchDescription:
     own = [
         DeclareLaunchArgument("robot", description="name of a robot file, or a path to one"),
         DeclareLaunchArgument("bag", description="recording to play"),
-        DeclareLaunchArgument("rate", default_value="1.0", description="speed of playing"),
+        DeclareLaunchArgument(
+            "rate", default_value="1.0", description=f"speed of playing, {SLOWEST_RATE} to {FASTEST_RATE}"
+        ),
     ]
     return LaunchDescription([*own, *parts, OpaqueFunction(function=player)])

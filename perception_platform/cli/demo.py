@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import Progress
 
+from perception_platform.cli.options import Rate
 from perception_platform.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def demo(
     ] = "",
     out: Annotated[Path, typer.Option(help="Folder for records and report.")] = Path("run/demo"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the live view; 0: a free one.")] = 8765,
-    rate: Annotated[float, typer.Option(min=0.05, max=5.0, help="Speed of playing, times real time.")] = 1.0,
+    rate: Rate = 1.0,
     headless: Annotated[bool, typer.Option("--headless", help="Neither live view nor table.")] = False,
 ) -> None:
     """Run the whole chain on a recording and look at it: sensors, tracks, decisions and why."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from perception_platform.cli.options import Rate
 from perception_platform.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def replay(
     robot: Annotated[str, typer.Option(help="Name of a robot file, or a path to one.")],
     out: Annotated[Path, typer.Option(help="Folder for records, summary.json and timing.json.")],
     live: Annotated[bool, typer.Option("--live", help="Play it to the real nodes over DDS.")] = False,
-    rate: Annotated[float, typer.Option(min=0.05, max=5.0, help="With --live: times real time.")] = 1.0,
+    rate: Rate = 1.0,
     truth: Annotated[
         Path | None, typer.Option(help="Truth to hold the decisions against; truth.yaml beside the bag.")
     ] = None,

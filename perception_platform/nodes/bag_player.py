@@ -18,6 +18,7 @@ from perception_platform.bags.serialised import Serialised, read_serialised
 from perception_platform.core.errors import InputError
 from perception_platform.core.time import NS_PER_S
 from perception_platform.robot.description import Robot
+from perception_platform.robot.pace import FASTEST_RATE, SLOWEST_RATE
 from perception_platform.ros.make import installed, make
 from perception_platform.ros.node import PlatformNode, run
 from perception_platform.ros.topics import OUTSIDE, TABLE, TOPICS, Topic
@@ -60,8 +61,11 @@ class BagPlayer(PlatformNode):
         """Make a publisher for each topic of the bag that is to be played."""
         self._bag = Path(self.get_parameter("bag").value)
         self._rate = float(self.get_parameter("rate").value)
-        if not 0 < self._rate <= 100:
-            raise InputError(self.get_name(), f"must be above 0 and at most 100, got {self._rate}", "rate")
+        if not SLOWEST_RATE <= self._rate <= FASTEST_RATE:
+            bounds = (
+                f"{SLOWEST_RATE} to {FASTEST_RATE}, or the gate, which judges freshness in real time, errs"
+            )
+            raise InputError(self.get_name(), f"must be {bounds}; got {self._rate}", "rate")
         self._clock_out = self.publisher("clock")
         rows = played_rows(self.robot)
         placed = {placement.node for placement in self.robot.nodes}

@@ -132,7 +132,7 @@ def test_the_clock_never_lags_or_jumps(bag: Path, heard: Heard, play: Play) -> N
 
 @pytest.mark.timeout(40)
 def test_who_does_not_listen_is_named_and_not_waited_for_for_ever(bag: Path, play: Play) -> None:
-    code, said = play(f"bag:={bag}", "rate:=10.0", "match_within_s:=0.2")
+    code, said = play(f"bag:={bag}", "match_within_s:=0.2")
     assert code == 0
     assert "perception on /lidar_top/points" in said
     assert "safety_gate on /odom" in said
@@ -151,6 +151,14 @@ def test_a_bad_bag_ends_with_one_clear_line(bag: Path, spoil: str, play: Play) -
     assert code == 2
     assert str(bag) in said
     assert "Traceback" not in said
+
+
+@pytest.mark.timeout(40)
+@pytest.mark.parametrize("rate", ["0.49", "2.01", ".nan"])
+def test_a_rate_at_which_the_gate_would_err_is_refused(bag: Path, rate: str, play: Play) -> None:
+    code, said = play(f"bag:={bag}", f"rate:={rate}")
+    assert code == 2
+    assert "rate: must be 0.5 to 2.0" in said
 
 
 @pytest.mark.timeout(60)
