@@ -66,8 +66,12 @@ def read_parts(decisions_file: Path) -> list[Parts]:
         raise InputError(
             decisions_file, "no such file; replay a bag first: perception-platform replay --help"
         )
+    try:
+        lines = decisions_file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(decisions_file, f"cannot be read: {error}") from error
     found = []
-    for number, text in enumerate(decisions_file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, text in enumerate(lines, start=1):
         try:
             line = json.loads(text)
             sources = tuple(SourceStamp(**source) for source in line["lineage"]["sources"])

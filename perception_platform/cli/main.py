@@ -21,9 +21,15 @@ for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate
 
 
 def main() -> None:
-    """Run the command; bad input ends it with one clear line and exit code 2."""
+    """Run the command; bad input and files that cannot be used end it with one clear line and exit code 2."""
     try:
         app()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        print(f"error: {error if isinstance(error, InputError) else _as_line(error)}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def _as_line(error: OSError) -> str:
+    """``<path>: <reason>``, as far as the error knows them."""
+    known = (error.filename, error.strerror or str(error) or type(error).__name__)
+    return ": ".join(str(part) for part in known if part is not None)
