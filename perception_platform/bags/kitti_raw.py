@@ -223,7 +223,9 @@ def _stream(folder: Path, suffix: str, nominal: bool) -> tuple[Frame, ...]:
     return _frames(folder, suffix, None if nominal else _timestamps(folder / "timestamps.txt"), phase=0.5)
 
 
-def _frames(folder: Path, suffix: str, times_ns: Sequence[int] | None, phase: float) -> tuple[Frame, ...]:
+def _frames(
+    folder: Path, suffix: str, times_ns: Sequence[int | None] | None, phase: float
+) -> tuple[Frame, ...]:
     """A folder's files with their times; without times, ``phase`` of a period into their own.
 
     A file's number is its line in the list of times: drives with lost sweeps have times for those, too.
@@ -235,35 +237,43 @@ def _frames(folder: Path, suffix: str, times_ns: Sequence[int] | None, phase: fl
         index = int(path.stem)
         if times_ns is None:
             t_ns = NOMINAL_EPOCH_NS + index * NOMINAL_PERIOD_NS + round(phase * NOMINAL_PERIOD_NS)
-        elif index < len(times_ns):
-            t_ns = times_ns[index]
         else:
-            raise InputError(path, f"no time for it: the folder has {len(times_ns)} times")
+            t_ns = _time_of(path, index, times_ns)
         frames.append(Frame(path, t_ns))
     return tuple(frames)
 
 
-def _sweep_ends(folder: Path) -> list[int]:
+def _time_of(path: Path, index: int, times_ns: Sequence[int | None]) -> int:
+    if index >= len(times_ns):
+        raise InputError(path, f"no time for it: the folder has {len(times_ns)} times")
+    t_ns = times_ns[index]
+    if t_ns is None:
+        raise InputError(path, f"no time for it: line {index + 1} of the folder's times is blank")
+    return t_ns
+
+
+def _sweep_ends(folder: Path) -> list[int | None]:
     """End of each sweep, ns; where only the moment it looks ahead is known, half a period later."""
     ends = folder / "timestamps_end.txt"
     if ends.is_file():
         return _timestamps(ends)
-    return [t_ns + NOMINAL_PERIOD_NS // 2 for t_ns in _timestamps(folder / "timestamps.txt")]
+    middles_ns = _timestamps(folder / "timestamps.txt")
+    return [None if t_ns is None else t_ns + NOMINAL_PERIOD_NS // 2 for t_ns in middles_ns]
 
 
-def _timestamps(path: Path) -> list[int]:
-    """Times of a ``timestamps*.txt``, ns. They name no time zone and are taken as UTC."""
+def _timestamps(path: Path) -> list[int | None]:
+    """Times of a ``timestamps*.txt`` by line, ns; None for a blank one. They name no time zone: taken as UTC."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read: {error}") from error
-    times_ns: list[int] = []
+    times_ns: list[int | None] = []
+    last_ns: int | None = None
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        t_ns = _parse_time(path, number, line)
-        if times_ns and t_ns <= times_ns[-1]:
+        t_ns = _parse_time(path, number, line) if line.strip() else None
+        if t_ns is not None and last_ns is not None and t_ns <= last_ns:
             raise InputError(path, f"{line.strip()} does not lie after the time before it", f"line {number}")
+        last_ns = last_ns if t_ns is None else t_ns
         times_ns.append(t_ns)
     return times_ns
 

@@ -231,6 +231,20 @@ def test_lost_sweeps_keep_the_times_of_the_others(drive: Path, van: Robot) -> No
     assert np.diff(times_ns).tolist() == [100_000_000] * 2 + [200_000_000] + [100_000_000] * (FRAMES - 5)
 
 
+@pytest.mark.parametrize("name", ["timestamps_end.txt", "timestamps.txt"])
+def test_a_blank_line_is_the_time_of_a_lost_sweep(drive: Path, name: str) -> None:
+    whole = read_drive(drive).sweeps
+    folder = drive / "velodyne_points"
+    if name == "timestamps.txt":
+        (folder / "timestamps_end.txt").unlink()
+    lines = (folder / name).read_text().splitlines()
+    (folder / name).write_text("\n".join([*lines[:3], "", *lines[4:]]) + "\n\n")
+    with pytest.raises(InputError, match=r"0000000003\.bin: no time for it: line 4 .* blank"):
+        read_drive(drive)
+    (folder / "data" / "0000000003.bin").unlink()
+    assert read_drive(drive).sweeps == (*whole[:3], *whole[4:])
+
+
 def test_points_that_are_not_finite_are_counted(drive: Path, van: Robot) -> None:
     path = drive / "velodyne_points/data/0000000000.bin"
     points = np.frombuffer(path.read_bytes(), "<f4").copy()
