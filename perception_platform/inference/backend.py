@@ -28,6 +28,14 @@ class Backend(Protocol):
     def name(self) -> str:
         """What runs it, e.g. ``onnxruntime/CPUExecutionProvider``."""
 
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs, in the model's order."""
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in the model's order."""
+
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by name.
 

@@ -54,13 +54,6 @@ class ImageObjects:
         return len(self.boxes_px)
 
 
-def camera_model(camera: Camera) -> CameraModel:
-    """The pinhole of a robot file's camera."""
-    i = camera.intrinsics
-    matrix = np.array([[i.fx_px, 0.0, i.cx_px], [0.0, i.fy_px, i.cy_px], [0.0, 0.0, 1.0]])
-    return CameraModel(i.width_px, i.height_px, matrix, np.asarray(i.distortion, dtype=np.float64))
-
-
 def fuse(detections: Detections, objects: ImageObjects, robot: Robot) -> Detections:
     """Lidar objects with the names a camera gives them, and then what only the camera saw.
 
@@ -75,7 +68,7 @@ def fuse(detections: Detections, objects: ImageObjects, robot: Robot) -> Detecti
     camera = robot.sensor(objects.sensor)
     if len(objects) == 0 or not isinstance(camera, Camera):
         return detections
-    base_from_camera, model = camera.mounting.transform(), camera_model(camera)
+    base_from_camera, model = camera.mounting.transform(), camera.intrinsics.model()
     projected_px = project_boxes(detections, base_from_camera, model)
     overlap = _iou(projected_px, objects.boxes_px)
     rows, columns = linear_sum_assignment(-overlap)

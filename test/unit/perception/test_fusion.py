@@ -16,7 +16,6 @@ from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
 from perception_platform.perception.fusion import (
     ImageObjects,
-    camera_model,
     fuse,
     ground_contact,
     project_boxes,
@@ -57,7 +56,7 @@ def head_that(answers: ImageObjects | Exception) -> ImageHead:
 def test_a_box_over_a_lidar_object_names_it() -> None:
     found = lidar_only()
     found = replace(found, class_ids=np.zeros_like(found.class_ids))
-    box_px = project_boxes(found, CAMERA.mounting.transform(), camera_model(CAMERA))[0]
+    box_px = project_boxes(found, CAMERA.mounting.transform(), CAMERA.intrinsics.model())[0]
     fused = fuse(found, in_image(tuple(box_px + 2)), AMR)
     assert len(fused) == len(found)
     assert fused.class_ids[0] == ObjectClass.PERSON
@@ -68,13 +67,13 @@ def test_a_box_over_a_lidar_object_names_it() -> None:
 
 def test_a_projected_box_lies_where_the_object_is_seen() -> None:
     found = lidar_only()
-    box_px = project_boxes(found, CAMERA.mounting.transform(), camera_model(CAMERA))[0]
+    box_px = project_boxes(found, CAMERA.mounting.transform(), CAMERA.intrinsics.model())[0]
     # The person's near face, 4 - 0.2 - 0.44 m ahead of the camera and 0.5 m to its left.
     assert box_px[[0, 2]].mean() == pytest.approx(119.5 + 40 - 0.5 / 3.36 * 200, abs=6)
 
 
 def test_a_person_that_only_the_camera_sees_stands_at_its_feet() -> None:
-    pixel = camera_model(CAMERA).project(
+    pixel = CAMERA.intrinsics.model().project(
         CAMERA.mounting.transform().inverse().apply(np.array([[6.0, -1.0, 0.0]]))
     )[0]
     box = (pixel[0] - 8, pixel[1] - 60, pixel[0] + 8, pixel[1])
@@ -87,7 +86,7 @@ def test_a_person_that_only_the_camera_sees_stands_at_its_feet() -> None:
 
 
 def test_camera_ranges_are_less_sure_the_farther_they_are() -> None:
-    mounting, model = CAMERA.mounting.transform(), camera_model(CAMERA)
+    mounting, model = CAMERA.mounting.transform(), CAMERA.intrinsics.model()
     places = np.array([[3.0, 0.0, 0.0], [6.0, 0.0, 0.0], [12.0, 0.0, 0.0]])
     pixels = model.project(mounting.inverse().apply(places))
     boxes = np.column_stack([pixels - np.array([5, 40]), pixels + np.array([5, 0])])
