@@ -11,8 +11,7 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ModelRef
 from perception_platform.core.sensor_data import Image
-from perception_platform.inference.backend import Tensor
-from perception_platform.inference.onnx_backend import OnnxBackend
+from perception_platform.inference.backend import Backend, ModelError, Tensor
 from perception_platform.perception.decoders import DECODERS, Candidates
 from perception_platform.perception.detector_config import DetectorConfig, ImageInput
 from perception_platform.perception.fusion import ImageObjects
@@ -76,7 +75,7 @@ def suppress(candidates: Candidates, config: DetectorConfig) -> Candidates:
 class CameraHead:
     """A detector for one camera."""
 
-    def __init__(self, sensor: str, config: DetectorConfig, backend: OnnxBackend) -> None:
+    def __init__(self, sensor: str, config: DetectorConfig, backend: Backend) -> None:
         self._sensor = sensor
         self._config = config
         self._backend = backend
@@ -108,6 +107,8 @@ class CameraHead:
         decoded = DECODERS[self._config.decoder](
             [outputs[n] for n in self._backend.output_names], self._config
         )
+        if not (np.isfinite(decoded.boxes_px).all() and np.isfinite(decoded.scores).all()):
+            raise ModelError(f"{self.model.id}: a box or score is not finite")
         found = suppress(decoded, self._config)
         height, width = image.bgr.shape[:2]
         boxes_px = np.clip(fitted.to_image(found.boxes_px), 0, (width, height, width, height))

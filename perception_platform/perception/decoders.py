@@ -91,7 +91,8 @@ def _decode_level(class_scores: Tensor, distances: Tensor, config: DetectorConfi
     chosen = np.flatnonzero(best >= config.score_threshold)
     stride_px = config.input.width_px / columns
     bins = distances.shape[1] // 4
-    weight = np.exp(distances[chosen].astype(np.float64).reshape(-1, 4, bins))
+    logits = distances[chosen].astype(np.float64).reshape(-1, 4, bins)
+    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))  # the largest is 1: no logit is too large
     sides_px = (weight @ np.arange(bins)) / weight.sum(axis=-1) * stride_px
     x_px = (chosen % columns + config.cell_offset) * stride_px
     y_px = (chosen // columns + config.cell_offset) * stride_px

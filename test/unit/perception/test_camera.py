@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 import yaml
 
 from perception_platform.core.errors import InputError
-from perception_platform.core.objects import ObjectClass
+from perception_platform.core.objects import ModelRef, ObjectClass
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
-from perception_platform.perception.camera_head import fit_image, suppress
+from perception_platform.perception.camera_head import CameraHead, fit_image, suppress
 from perception_platform.perception.decoders import Candidates, decode_distribution, decode_fastestdet
 from perception_platform.perception.detector_config import DetectorConfig, ImageInput, load_detector_config
 from perception_platform.perception.load import load_camera_head
@@ -128,6 +129,33 @@ def test_distances_are_the_mean_of_their_distribution() -> None:
     found = decode_distribution([scores, distances], config(decoder="distribution"))
     assert found.classes.tolist() == [2]
     assert found.boxes_px[0] == pytest.approx([40 - 16, 24 - 0, 40 + 32, 24 + 48], abs=1e-6)
+
+
+def test_distances_of_any_size_are_decoded() -> None:
+    scores, distances = np.zeros((1, 16, 3)), np.zeros((1, 16, 32))
+    scores[0, 6, 2] = 0.8
+    distances[0, 6] = -2000.0
+    distances[0, 6, [1, 8, 18, 27]] = 1000.0
+    found = decode_distribution([scores, distances], config(decoder="distribution"))
+    assert found.boxes_px[0] == pytest.approx([40 - 16, 24 - 0, 40 + 32, 24 + 48], abs=1e-6)
+
+
+class NotANumber:
+    """A backend of which one box is not a number."""
+
+    model, name = ModelRef("tiny@1", "0" * 64), "made up"
+    input_names, output_names = ["image"], ["grid"]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        grid = one_person_grid()
+        grid[0, 3, 1, 2] = np.nan
+        return {"grid": grid}
+
+
+def test_a_box_that_is_not_finite_is_a_failure_of_the_model() -> None:
+    head = CameraHead("camera_front", config(), NotANumber())
+    with pytest.raises(ModelError, match="tiny@1: a box or score is not finite"):
+        head.step(Image(7, "camera_front", "camera_front", np.zeros((240, 320, 3), dtype=np.uint8)))
 
 
 def test_outputs_of_another_shape_are_model_errors() -> None:
