@@ -59,13 +59,14 @@ class Finding:
         speed_limit_mps: the highest speed it allows, m/s.
         quantity: what was measured, e.g. ``gap``.
         value: the measured value.
-        threshold: the value at which the rule would ask for less.
+        threshold: the value at which the rule would ask for something else.
         unit: unit of value and threshold.
         zone: name of the zone, for zone rules.
         track_ids: tracks it is about.
         points_m: up to a few obstacle points it is about, in the base frame, m.
         sensor: sensor it is about or whose data it rests on.
         text: one line for people.
+        upper: whether the value has to stay below the threshold; otherwise above it.
     """
 
     reason: Reason
@@ -80,11 +81,12 @@ class Finding:
     points_m: tuple[tuple[float, float, float], ...] = ()
     sensor: str = ""
     text: str = ""
+    upper: bool = False
 
     @property
     def margin(self) -> float:
         """How far the value is from the threshold; negative when it is violated."""
-        return self.value - self.threshold
+        return self.threshold - self.value if self.upper else self.value - self.threshold
 
     @property
     def strictness(self) -> tuple[int, float]:

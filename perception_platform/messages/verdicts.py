@@ -70,6 +70,7 @@ def finding_from_msg(msg: Any, source: str) -> Finding:
         value=not_nan(msg.value, source, "findings.value"),
         threshold=not_nan(msg.threshold, source, "findings.threshold"),
         unit=msg.unit,
+        upper=bool(msg.upper_bound),
         zone=msg.zone,
         track_ids=tuple(int(i) for i in msg.track_ids),
         points_m=tuple(xyz(p, source, "findings.points") for p in msg.points),
@@ -84,7 +85,7 @@ def finding_to_msg(finding: Finding, make: Make) -> Any:
     msg.reason, msg.action = int(finding.reason), int(finding.action)
     msg.speed_limit, msg.quantity = float(finding.speed_limit_mps), finding.quantity
     msg.value, msg.threshold, msg.unit = float(finding.value), float(finding.threshold), finding.unit
-    msg.margin = float(finding.margin)
+    msg.upper_bound, msg.margin = bool(finding.upper), float(finding.margin)
     set_array(msg, "track_ids", np.asarray(finding.track_ids, dtype=np.uint64))
     msg.points = [_point(p, make) for p in finding.points_m]
     msg.zone, msg.sensor, msg.text = finding.zone, finding.sensor, finding.text

@@ -9,7 +9,6 @@ from typing import Any
 
 from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
-from perception_platform.core.time import to_s
 from perception_platform.messages.motion import ego_from_odometry
 from perception_platform.messages.objects import tracks_from_msg
 from perception_platform.messages.verdicts import assessment_to_msg
@@ -81,8 +80,7 @@ class RiskNode(PlatformNode):
             self.tally.add(TOPICS["assessment"].name, "left out without odometry")
             return
         obstacles = [self._obstacles[name] for name in sorted(self._obstacles)]
-        latency_s = to_s(max(0, self.now_ns() - min([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)])))
-        assessment = assess(tracks, obstacles, self._ego, self._config, latency_s=latency_s)
+        assessment = assess(tracks, obstacles, self._ego, self._config, now_ns=self.now_ns())
         lineage = assessment.lineage.then(self.timing(queued_ns, queued_ns))
         assessment = replace(assessment, lineage=lineage)
         self._assessment.publish(assessment_to_msg(assessment, self.robot.base_frame, make))

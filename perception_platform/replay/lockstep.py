@@ -19,12 +19,15 @@ from perception_platform.core.sensor_data import EgoState, Image, PointCloud
 from perception_platform.core.time import from_ms, from_s, to_s
 from perception_platform.core.verdicts import Assessment, Reason
 from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
-from perception_platform.messages.sensors import cloud_from_msg, image_from_msg, scan_to_cloud
+from perception_platform.messages.sensors import cloud_from_msg
+from perception_platform.messages.verdicts import health_from_msg
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.replay.records import FrameCounts, Records
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
 from perception_platform.robot.description import Robot
+from perception_platform.ros.images import decode_image
+from perception_platform.ros.inputs import scan_in_base
 from perception_platform.ros.topics import TOPICS
 from perception_platform.runtime.ego_history import EgoHistory
 from perception_platform.safety.config import GateConfig
@@ -74,16 +77,17 @@ class Lockstep:
         self._risk_config = RiskConfig.from_robot(robot)
         self._gate_config = GateConfig.from_robot(robot)
         self._gate = SafetyGate(self._gate_config)
+        self._gate.reset()  # a recording is a cut out of a running drive
         self._agenda: list[_Due] = []
         self._entries = 0
         self._handlers = self._routes()
-        self._base_from = {s.name: s.mounting.transform() for s in robot.sensors}
         self._ego: _Received | None = None
         self._egos = EgoHistory()
         self._command: _Received | None = None
         self._assessment: _Received | None = None
         self._tracks: _Received | None = None
         self._obstacles: dict[str, _Received] = {}
+        self._health: dict[str, _Received] = {}
         self._images: dict[str, Image] = {}
         self._waiting: dict[str, PointCloud] = {}
         self._busy = False
@@ -131,6 +135,7 @@ class Lockstep:
         routes: dict[str, Callable[[Any, int], None]] = {
             TOPICS["odometry"].name: self._on_odometry,
             TOPICS["command"].name: self._on_command,
+            TOPICS["sensor_health"].name: self._on_health,
         }
         for lidar in self._robot.lidars:
             routes[TOPICS["points"].of(lidar.name)] = self._guarded(lidar.name, self._on_sweep)
@@ -166,17 +171,22 @@ class Lockstep:
         except InputError as error:
             self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "command"))
 
+    def _on_health(self, message: Any, now_ns: int) -> None:
+        try:
+            health = health_from_msg(message)
+            self._health[health.sensor] = _Received(health, now_ns)
+        except InputError as error:
+            self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "sensor_health"))
+
     def _on_image(self, sensor: str, message: Any, now_ns: int) -> None:
-        image = image_from_msg(message, sensor)
+        image = decode_image(message, sensor)
         if sensor in self._images:
             self.frames.dropped[sensor, "superseded"] += 1
         self._images[sensor] = image
 
     def _on_scan(self, sensor: str, message: Any, now_ns: int) -> None:
-        cloud = scan_to_cloud(message, sensor)
-        xyz_m = self._base_from[sensor].apply(cloud.xyz_m).astype("float32")
-        points = replace(cloud, frame_id=self._robot.base_frame, xyz_m=xyz_m)
-        self._obstacles[sensor] = _Received(points, now_ns)
+        cloud = scan_in_base(message, sensor, self._robot)
+        self._obstacles[sensor] = _Received(cloud, now_ns)
         self.frames.processed[sensor] += 1
         tracks = self._fresh_tracks(cloud.t_ns, now_ns)
         if tracks is not None and self._ego is not None:
@@ -255,11 +265,10 @@ class Lockstep:
 
     def _assess(self, tracks: Tracks, now_ns: int) -> Assessment:
         obstacles = [self._obstacles[name].value for name in sorted(self._obstacles)]
-        expected_s = self._risk_config.expected_latency_s
         ego = self._ego_now()
         assessment: Assessment = self._timed(
             "risk",
-            lambda: assess(tracks, obstacles, ego, self._risk_config, latency_s=expected_s),
+            lambda: assess(tracks, obstacles, ego, self._risk_config, now_ns=now_ns),
         )
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
         lineage = assessment.lineage.then(StageTiming("risk", now_ns, now_ns, done_ns))
@@ -272,6 +281,7 @@ class Lockstep:
             assessment=self._assessment.seen(now_ns) if self._assessment else None,
             ego=self._ego.seen(now_ns) if self._ego else None,
             obstacles={name: got.seen(now_ns) for name, got in sorted(self._obstacles.items())},
+            health={name: got.seen(now_ns) for name, got in sorted(self._health.items())},
             command=self._command.seen(now_ns) if self._command else None,
             events=tuple(self._events),
         )

@@ -12,6 +12,7 @@ from perception_platform.core.geometry import points_in_polygon
 from perception_platform.core.lineage import Lineage, SourceStamp, merge
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
+from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Assessment, Finding, ObjectRisks, Reason
 from perception_platform.risk.config import RiskConfig, ZoneRule
 from perception_platform.risk.measures import needed_way_m, safe_speed_mps, way_left_m
@@ -49,31 +50,35 @@ def assess(
     ego: EgoState,
     config: RiskConfig,
     *,
-    latency_s: float,
+    now_ns: int,
 ) -> Assessment:
     """Judge tracks and raw obstacle points along the robot's path and in its zones.
 
     Args:
         tracks: in the odometry frame.
-        obstacles: newest obstacle points of each lidar and scan, in the base frame.
+        obstacles: newest obstacle points of each lidar and scan, in the base frame. Those of a sensor that fell
+            silent are left out: they would travel along with the robot. The gate judges the silence.
         ego: newest pose and motion; the pose is brought to the time of the tracks.
         config: the robot.
-        latency_s: measured age of the data; the declared latency counts when that is larger.
+        now_ns: the time now, by which the data has an age; the declared latency counts when that is larger.
 
     Returns:
         Findings sorted strictest first, as of the newest of tracks and obstacles; none means that nothing limits
         the robot.
     """
-    reaction_s = max(latency_s, config.expected_latency_s) + config.gate_period_s + config.reaction_s
+    newest_ns = max([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)])
+    obstacles = [c for c in obstacles if to_s(newest_ns - c.t_ns) <= config.obstacles_max_age_s]
+    latency_s = to_s(now_ns - min([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)]))
+    age_s = max(latency_s, config.expected_latency_s) + config.sweep_age_s
+    reaction_s = age_s + config.gate_period_s + config.reaction_s
     ego = ego.at(tracks.t_ns)
     path = predict_path(ego, config.footprint_m, config.beside_m)
     scene = _Scene(tracks, obstacles, ego, path, reaction_s, config)
     objects = assess_objects(tracks, ego, path, reaction_s, config)
     findings = [*_object_findings(scene, objects), *_point_findings(scene), *_zone_findings(scene)]
-    t_ns = max([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)])
     lineage = merge([tracks.lineage, Lineage(tuple(SourceStamp(c.sensor, c.t_ns) for c in obstacles))])
     ordered = tuple(sorted(findings, key=lambda f: f.strictness))
-    return Assessment(t_ns, ordered, objects, lineage, tracks.models)
+    return Assessment(newest_ns, ordered, objects, lineage, tracks.models)
 
 
 def _object_findings(scene: _Scene, objects: ObjectRisks) -> Iterator[Finding]:
@@ -93,8 +98,8 @@ def _point_findings(scene: _Scene) -> Iterator[Finding]:
         ahead = ahead[~explained_by_moving(cloud.xyz_m[ahead, :2], scene.tracks, scene.ego, path, config)]
         if len(ahead) < config.min_points:
             continue
-        nearest = ahead[np.argsort(sd[ahead, 0], kind="stable")[:EVIDENCE_POINTS]]
-        gap_m = max(float(sd[nearest[config.min_points - 1], 0]) - path.front_m, 0.0)
+        nearest = ahead[np.argsort(path.gap_m(sd[ahead]), kind="stable")[:EVIDENCE_POINTS]]
+        gap_m = max(float(path.gap_m(sd[nearest[config.min_points - 1]])), 0.0)
         evidence = _Evidence(
             f"points of {cloud.sensor}", points_m=_as_points(cloud.xyz_m[nearest]), sensor=cloud.sensor
         )
@@ -106,7 +111,7 @@ def _gap_finding(
 ) -> Iterator[Finding]:
     """The rule of gaps: limit by braking distance, stop when braking has to begin now, hard when that is late.
 
-    A hard stop is asked for when the service brake would touch the object. The threshold is the gap at which,
+    A hard stop is asked for when the service brake would touch an object that brakes no harder itself. The threshold is the gap at which,
     at the present speed, a limit turns into a stop.
     """
     config, speed_mps = scene.config, scene.path.speed_mps
@@ -119,7 +124,8 @@ def _gap_finding(
     firm = config.stop_over_service * service
     stop_gap_m = gap_m - way_m + config.ahead_m
     stop_gap_m += float(needed_way_m(max(speed_mps, config.creep_mps), approach_mps, scene.reaction_s, firm))
-    touches = way_m < float(needed_way_m(speed_mps, approach_mps, scene.reaction_s, service))
+    way_alike_m = float(way_left_m(gap_m, object_mps, scene.reaction_s, service))
+    touches = way_alike_m < float(needed_way_m(speed_mps, approach_mps, scene.reaction_s, service))
     if touches and speed_mps > config.creep_mps:
         action = Action.EMERGENCY_STOP
     else:
@@ -172,6 +178,7 @@ def _finding(
     evidence: _Evidence,
     zone: str = "",
 ) -> Finding:
+    upper = reason is Reason.ZONE
     asks = (
         f"at most {speed_limit_mps:.2f} m/s"
         if action is Action.LIMIT
@@ -186,6 +193,7 @@ def _finding(
         value,
         threshold,
         unit,
+        upper=upper,
         zone=zone,
         track_ids=evidence.track_ids,
         points_m=evidence.points_m,

@@ -44,6 +44,9 @@ class RiskConfig:
         reaction_s: from the decision to the beginning of braking.
         gate_period_s: an assessment waits up to this long for the gate's next beat.
         expected_latency_s: declared sensor-to-assessment latency; a larger measured one counts instead.
+        sweep_age_s: half the longest sweep: sweeps are stamped at their end, and what lies ahead was measured up to
+            that long before.
+        obstacles_max_age_s: obstacle points that are this much older than the newest input are left out.
         ahead_m: distance left after a stop.
         beside_m: added to each side of the path.
         zones: areas with rules.
@@ -53,7 +56,7 @@ class RiskConfig:
         min_points: obstacle points in the path that count as an obstacle.
         min_existence: tracks less likely than this are left to the obstacle points.
         horizon_s: how far ahead crossing objects are predicted.
-        object_decel_mps2: how hard a vehicle ahead may brake (dry road, about 0.8 g).
+        object_decel_mps2: how hard a vehicle ahead may brake (about 0.6 g, a full stop of a car on dry road).
         moving_mps: slower tracks count as standing.
     """
 
@@ -63,6 +66,8 @@ class RiskConfig:
     reaction_s: float
     gate_period_s: float
     expected_latency_s: float
+    sweep_age_s: float
+    obstacles_max_age_s: float
     ahead_m: float
     beside_m: float
     zones: tuple[ZoneRule, ...]
@@ -71,7 +76,7 @@ class RiskConfig:
     min_points: int = 3
     min_existence: float = 0.5
     horizon_s: float = 3.0
-    object_decel_mps2: float = 8.0
+    object_decel_mps2: float = 6.0
     moving_mps: float = 0.4
 
     @classmethod
@@ -85,6 +90,8 @@ class RiskConfig:
             reaction_s=robot.drive.reaction_s,
             gate_period_s=1.0 / robot.gate.rate_hz,
             expected_latency_s=(latency.perception_ms + latency.tracker_ms + latency.risk_ms) / 1e3,
+            sweep_age_s=0.5 / min(s.rate_hz for s in (*robot.lidars, *robot.scans)),
+            obstacles_max_age_s=robot.gate.input_timeout_s,
             ahead_m=robot.clearance.ahead_m,
             beside_m=robot.clearance.beside_m,
             zones=tuple(

@@ -75,8 +75,8 @@ def _may_touch_band(corners_m: Array, path: Path) -> npt.NDArray[np.bool_]:
 def _gap_now(edges_m: Array, path: Path) -> Array:
     """Free distance (N,) to what is in the band now; infinite for the rest."""
     sd = path.coordinates(edges_m)
-    s = np.where(path.in_band(sd), sd[..., 0], np.inf)
-    return np.asarray(np.maximum(s.min(axis=1, initial=np.inf) - path.front_m, 0.0))
+    gap_m = np.where(path.in_band(sd), path.gap_m(sd), np.inf)
+    return np.asarray(np.maximum(gap_m.min(axis=1, initial=np.inf), 0.0))
 
 
 def _add_crossings(
@@ -92,18 +92,18 @@ def _add_crossings(
     times_s = np.arange(1, round(horizon_s / PREDICTION_STEP_S) + 1) * PREDICTION_STEP_S
     shift = velocities[moving, None, None, :] * times_s[None, :, None, None]
     sd = path.coordinates(outline(corners_m[moving])[:, None] + shift)
-    s, travelled = sd[..., 0], (path.speed_mps * times_s)[None, :, None]
+    gap_then_m, travelled = path.gap_m(sd), (path.speed_mps * times_s)[None, :, None]
     time_gap_m = path.speed_mps * TIME_GAP_S
     met = (
         (sd[..., 1] > path.right_m)
         & (sd[..., 1] < path.left_m)
-        & (s < path.front_m + travelled + time_gap_m)
-        & (s > path.rear_m + travelled)
+        & (gap_then_m < travelled + time_gap_m)
+        & (sd[..., 0] > path.rear_m + travelled)
     )
     hit = met.any(axis=(1, 2))
     first = met.any(axis=2).argmax(axis=1)
-    s_at_first = np.where(met, s, np.inf)[np.arange(len(moving)), first].min(axis=1)
-    gap_m[moving[hit]] = np.maximum(s_at_first[hit] - path.front_m, 0.0)
+    gap_at_first_m = np.where(met, gap_then_m, np.inf)[np.arange(len(moving)), first].min(axis=1)
+    gap_m[moving[hit]] = np.maximum(gap_at_first_m[hit], 0.0)
     ttc_s[moving[hit]] = times_s[first[hit]]
 
 

@@ -11,6 +11,7 @@ from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import EgoState
 
 STANDSTILL_MPS = 0.03  # below this, odometry noise decides the direction: the path is straight ahead
+FRONT_STRIPS, FRONT_SAMPLES = 32, 128  # across the path; points on each edge of the footprint
 FRONT_TOLERANCE_M = 0.05  # a point that touches the front edge is ahead of it
 
 
@@ -22,7 +23,8 @@ class Path:
         speed_mps: speed along the path, not negative.
         direction: 1.0 ahead, -1.0 when the robot backs up.
         curvature_per_m: of the arc, left positive, seen in the direction of travel.
-        front_m: largest s of the footprint: where gaps are measured from.
+        front_d_m: (K,) positions across the band, increasing.
+        front_s_m: (K,) s of the footprint's front edge there: where gaps are measured from.
         rear_m: smallest s of the footprint.
         right_m: smallest d of the swept band.
         left_m: largest d of the swept band.
@@ -31,7 +33,8 @@ class Path:
     speed_mps: float
     direction: float
     curvature_per_m: float
-    front_m: float
+    front_d_m: Array
+    front_s_m: Array
     rear_m: float
     right_m: float
     left_m: float
@@ -40,10 +43,14 @@ class Path:
         """(s, d) of points, of shape (..., 2), given in the base frame."""
         return along_arc(points_m, self.direction, self.curvature_per_m)
 
+    def gap_m(self, sd: Array) -> Array:
+        """Way from the footprint's front edge to (s, d) positions, along the arc; negative behind that edge."""
+        return np.asarray(sd[..., 0] - np.interp(sd[..., 1], self.front_d_m, self.front_s_m))
+
     def in_band(self, sd: Array) -> npt.NDArray[np.bool_]:
         """Which (s, d) lie within the band and not behind the front edge: what the robot drives towards."""
-        s, d = sd[..., 0], sd[..., 1]
-        return np.asarray((d > self.right_m) & (d < self.left_m) & (s > self.front_m - FRONT_TOLERANCE_M))
+        d = sd[..., 1]
+        return np.asarray((d > self.right_m) & (d < self.left_m) & (self.gap_m(sd) > -FRONT_TOLERANCE_M))
 
 
 def along_arc(points_m: npt.NDArray[np.floating], direction: float, curvature_per_m: float) -> Array:
@@ -70,18 +77,31 @@ def predict_path(ego: EgoState, footprint_m: Array, beside_m: float) -> Path:
     speed = abs(vx)
     moving = speed > STANDSTILL_MPS
     curvature = float(np.clip(direction * yaw_rate / speed, -2.0, 2.0)) if moving else 0.0
-    edge = outline(footprint_m[None])[0]
-    sd = along_arc(edge, direction, curvature)
+    sd = along_arc(outline(footprint_m[None], FRONT_SAMPLES)[0], direction, curvature)
     s, d = sd[:, 0], sd[:, 1]
+    front_d_m, front_s_m = _front_edge(s, d)
     return Path(
         speed_mps=speed,
         direction=direction,
         curvature_per_m=curvature,
-        front_m=float(s.max()),
+        front_d_m=front_d_m,
+        front_s_m=front_s_m,
         rear_m=float(s.min()),
         right_m=float(d.min()) - beside_m,
         left_m=float(d.max()) + beside_m,
     )
+
+
+def _front_edge(s: Array, d: Array) -> tuple[Array, Array]:
+    """Largest s of a densely sampled outline, by d: middles of strips (K,) and s in them (K,)."""
+    right, left = float(d.min()), float(d.max())
+    width = max(left - right, 1e-6) / FRONT_STRIPS
+    strip = np.minimum(((d - right) / width).astype(np.int64), FRONT_STRIPS - 1)
+    front = np.full(FRONT_STRIPS, -np.inf)
+    np.maximum.at(front, strip, s)
+    middles = right + (np.arange(FRONT_STRIPS) + 0.5) * width
+    filled = np.isfinite(front)
+    return middles[filled], front[filled]
 
 
 def outline(corners_m: Array, samples: int = 24) -> Array:

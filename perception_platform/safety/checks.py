@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from perception_platform.core.sensor_data import SensorHealth, SensorStatus
+from perception_platform.core.sensor_data import EgoState, PointCloud, SensorHealth, SensorStatus
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.safety.config import HEALTH_TIMEOUT_S, GateConfig
@@ -23,6 +23,7 @@ def fault_finding(
     value: float = 0.0,
     threshold: float = 0.0,
     unit: str = "",
+    upper: bool = True,
     sensor: str = "",
     detail: str = "",
 ) -> Finding:
@@ -36,6 +37,7 @@ def fault_finding(
         value,
         threshold,
         unit,
+        upper=upper,
         sensor=sensor,
         text=f"{row.text} ({detail})" if detail else row.text,
     )
@@ -54,6 +56,7 @@ def check_inputs(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterato
         yield from _check_stamped(
             sensor, seen, Reason.OBSTACLES_MISSING, Reason.OBSTACLES_STALE, now_ns, config
         )
+    yield from _check_optional_obstacles(now_ns, inputs, config)
     yield from _check_motion(inputs, config)
     yield from _check_latency(now_ns, inputs, config)
     yield from _check_health(inputs, config)
@@ -85,25 +88,49 @@ def _check_stamped(
             sensor=name,
             detail=f"{name} by {ahead_s:.3f} s",
         )
-    age = age_s(now_ns, seen.value.t_ns, seen.silence_s)
+    age = _age_of(now_ns, seen)
     if age > config.input_timeout_s:
-        yield fault_finding(
-            stale,
-            config,
-            quantity="age",
-            value=age,
-            threshold=config.input_timeout_s,
-            unit="s",
-            sensor=name,
-            detail=f"{name} is {age:.2f} s old",
-        )
+        yield _aged(stale, age, name, config)
+
+
+def fresh_obstacles(now_ns: int, inputs: GateInputs, config: GateConfig) -> list[PointCloud]:
+    """Obstacle points that still tell where things are; old ones would travel along with the robot."""
+    return [
+        seen.value for seen in inputs.obstacles.values() if _age_of(now_ns, seen) <= config.input_timeout_s
+    ]
+
+
+def _check_optional_obstacles(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    for sensor, seen in sorted(inputs.obstacles.items()):
+        age = _age_of(now_ns, seen)
+        if sensor not in config.gap_sensors and age > config.input_timeout_s:
+            yield _aged(Reason.SENSOR_DEGRADED, age, sensor, config)
+
+
+def _age_of(now_ns: int, seen: Seen[Any]) -> float:
+    return age_s(now_ns, seen.value.t_ns, seen.silence_s)
+
+
+def _aged(reason: Reason, age: float, name: str, config: GateConfig) -> Finding:
+    return fault_finding(
+        reason,
+        config,
+        quantity="age",
+        value=age,
+        threshold=config.input_timeout_s,
+        unit="s",
+        sensor=name,
+        detail=f"{name} is {age:.2f} s old",
+    )
+
+
+def usable_motion(ego: EgoState) -> bool:
+    """Whether speed and turn rate are numbers at all."""
+    return all(math.isfinite(v) for v in (*ego.velocity_mps, ego.yaw_rate_radps))
 
 
 def _check_motion(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
-    if inputs.ego is None:
-        return
-    ego = inputs.ego.value
-    if not all(math.isfinite(v) for v in (*ego.velocity_mps, ego.yaw_rate_radps)):
+    if inputs.ego is not None and not usable_motion(inputs.ego.value):
         yield fault_finding(Reason.ODOMETRY_STALE, config, sensor="odometry", detail="velocity is not finite")
 
 
@@ -133,13 +160,15 @@ def _check_health(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
     for sensor, seen in sorted(inputs.health.items()):
         reason = _health_reason(seen, sensor in config.required_sensors)
         if reason is not None:
+            silent = not seen.silence_s <= HEALTH_TIMEOUT_S
             yield fault_finding(
                 reason,
                 config,
-                quantity="silence of health reports",
-                value=seen.silence_s,
-                threshold=HEALTH_TIMEOUT_S,
-                unit="s",
+                quantity="silence of health reports" if silent else "sensor status",
+                value=seen.silence_s if silent else float(seen.value.status),
+                threshold=HEALTH_TIMEOUT_S if silent else float(SensorStatus.OK),
+                unit="s" if silent else "1",
+                upper=silent,
                 sensor=sensor,
                 detail=f"{sensor}: {seen.value.text}",
             )

@@ -1,4 +1,4 @@
-"""The gate's own look at raw points: is anything in the field that even the hardest braking would cross?
+"""The gate's own look at raw points: is anything where even the hardest braking would take the robot?
 
 Written on purpose without the risk stage's code: the checker does not trust the doer.
 """
@@ -6,8 +6,10 @@ Written on purpose without the risk stage's code: the checker does not trust the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, Reason
@@ -15,39 +17,79 @@ from perception_platform.safety.config import GateConfig
 
 MIN_POINTS = 3  # fewer may be noise
 STANDSTILL_M = 0.05  # depth of the field of a robot that stands
+STANDSTILL_MPS = 0.03  # slower is odometry noise
+TURNING_RADPS = 0.05
+Command = tuple[float, float, float]
 
 
-def check_field(clouds: Iterable[PointCloud], ego: EgoState, config: GateConfig) -> Finding | None:
-    """An emergency stop if points stand in the rectangle that the robot crosses until it stands.
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """How far each point is, m, which are inside the field, and the distance below which they are."""
 
-    The rectangle is as wide as the footprint and reaches ``v t + v^2 / 2a`` beyond its edge in the direction of
-    travel, with the emergency deceleration and the reaction time of the brakes alone.
+    distance_m: npt.NDArray[np.floating]
+    inside: npt.NDArray[np.bool_]
+    reach_m: float
+
+
+def check_field(
+    clouds: Iterable[PointCloud], ego: EgoState, command: Command | None, config: GateConfig
+) -> Finding | None:
+    """An emergency stop if raw points stand in the robot's way.
+
+    Driving, the way is the rectangle that it crosses until it stands: as wide as the footprint, ``v t + v^2 / 2a``
+    beyond its edge in the direction of travel, with the emergency deceleration and the reaction time of the brakes
+    alone. Standing, the command says which edge that is; turning on the spot, it is the circle around the footprint.
     """
-    speed_mps = ego.velocity_mps[0]
+    speed_mps = ego.velocity_mps[0] if abs(ego.velocity_mps[0]) > STANDSTILL_MPS else 0.0
+    wanted_mps, wanted_radps = (command[0], command[2]) if command else (0.0, 0.0)
+    turning = max(abs(ego.yaw_rate_radps), abs(wanted_radps)) > TURNING_RADPS
+    on_the_spot = speed_mps == 0.0 and abs(wanted_mps) <= STANDSTILL_MPS and turning
+    for cloud in clouds:
+        if on_the_spot:
+            field = _circle(cloud, config)
+        else:
+            field = _rectangle(cloud, speed_mps, backwards=(speed_mps or wanted_mps) < 0, config=config)
+        finding = _finding(cloud, field)
+        if finding is not None:
+            return finding
+    return None
+
+
+def _rectangle(cloud: PointCloud, speed_mps: float, *, backwards: bool, config: GateConfig) -> _Field:
     depth_m = (
         STANDSTILL_M + abs(speed_mps) * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
     )
-    sign = -1.0 if speed_mps < 0 else 1.0
-    edge_m = float((config.footprint_m[:, 0] * sign).max())
-    right_m, left_m = (
-        float(edge) for edge in (config.footprint_m[:, 1].min(), config.footprint_m[:, 1].max())
+    sign = -1.0 if backwards else 1.0
+    ahead_m = cloud.xyz_m[:, 0] * sign - float((config.footprint_m[:, 0] * sign).max())
+    y_m = cloud.xyz_m[:, 1]
+    right_m, left_m = config.footprint_m[:, 1].min(), config.footprint_m[:, 1].max()
+    inside = (ahead_m > 0) & (ahead_m < depth_m) & (y_m > right_m) & (y_m < left_m)
+    return _Field(ahead_m, inside, depth_m)
+
+
+def _circle(cloud: PointCloud, config: GateConfig) -> _Field:
+    """Around the base frame's origin, about which the robot turns; what lies within its own outline is itself."""
+    reach_m = float(np.hypot(*config.footprint_m.T).max()) + STANDSTILL_M
+    xy_m = cloud.xyz_m[:, :2]
+    distance_m = np.hypot(xy_m[:, 0], xy_m[:, 1])
+    own = ((xy_m > config.footprint_m.min(axis=0)) & (xy_m < config.footprint_m.max(axis=0))).all(axis=1)
+    return _Field(distance_m, (distance_m < reach_m) & ~own, reach_m)
+
+
+def _finding(cloud: PointCloud, field: _Field) -> Finding | None:
+    inside = np.flatnonzero(field.inside)
+    if len(inside) < MIN_POINTS:
+        return None
+    nearest = inside[np.argsort(field.distance_m[inside], kind="stable")[:MIN_POINTS]]
+    return Finding(
+        Reason.POINTS_IN_FIELD,
+        Action.EMERGENCY_STOP,
+        0.0,
+        quantity="distance of points",
+        value=float(field.distance_m[nearest[0]]),
+        threshold=field.reach_m,
+        unit="m",
+        points_m=tuple((float(x), float(y), float(z)) for x, y, z in cloud.xyz_m[nearest]),
+        sensor=cloud.sensor,
+        text=f"{len(inside)} raw points of {cloud.sensor} within {field.reach_m:.2f} m: emergency stop",
     )
-    for cloud in clouds:
-        ahead_m = cloud.xyz_m[:, 0] * sign - edge_m
-        y_m = cloud.xyz_m[:, 1]
-        inside = np.flatnonzero((ahead_m > 0) & (ahead_m < depth_m) & (y_m > right_m) & (y_m < left_m))
-        if len(inside) >= MIN_POINTS:
-            nearest = inside[np.argsort(ahead_m[inside], kind="stable")[:MIN_POINTS]]
-            return Finding(
-                Reason.POINTS_IN_FIELD,
-                Action.EMERGENCY_STOP,
-                0.0,
-                quantity="gap",
-                value=float(ahead_m[nearest[0]]),
-                threshold=depth_m,
-                unit="m",
-                points_m=tuple((float(x), float(y), float(z)) for x, y, z in cloud.xyz_m[nearest]),
-                sensor=cloud.sensor,
-                text=f"{len(inside)} raw points of {cloud.sensor} within {depth_m:.2f} m: emergency stop",
-            )
-    return None

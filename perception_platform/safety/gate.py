@@ -7,13 +7,18 @@ from dataclasses import replace
 
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Decision, Finding, GateState, Reason
-from perception_platform.safety.checks import check_inputs, fault_finding, usable_findings
+from perception_platform.safety.checks import (
+    check_inputs,
+    fault_finding,
+    fresh_obstacles,
+    usable_findings,
+    usable_motion,
+)
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.faults import SURROUNDINGS
-from perception_platform.safety.field import check_field
+from perception_platform.safety.field import STANDSTILL_MPS, check_field
 from perception_platform.safety.inputs import GateInputs
 
-STANDSTILL_MPS = 0.03
 OVERRUN_PERIODS = 2.5
 
 _MISSING = frozenset(
@@ -34,11 +39,14 @@ class SafetyGate:
         self._started = False
         self._last_beat_ns: int | None = None
         self._stopped_at_ns: int | None = None
-        self._latched: Finding | None = None
+        self._latched = fault_finding(Reason.STARTING, config) if config.latch_on else None
         self._newest_ns: dict[str, int] = {}
 
     def reset(self) -> None:
-        """Release a latched stop; whatever still asks for a stop stops again at the next beat."""
+        """Release a latched stop; whatever still asks for a stop stops again at the next beat.
+
+        A gate that has reasons to latch on begins latched, so that a restart does not release what was latched.
+        """
         self._latched = None
 
     def step(self, now_ns: int, inputs: GateInputs) -> Decision:
@@ -50,7 +58,7 @@ class SafetyGate:
         """
         faults = [*self._check_time(now_ns, inputs), *check_inputs(now_ns, inputs, self._config)]
         faults = [*self._check_start(faults), *faults]
-        findings = sorted([*faults, *self._surroundings(inputs, faults)], key=lambda f: f.strictness)
+        findings = sorted([*faults, *self._surroundings(now_ns, inputs, faults)], key=lambda f: f.strictness)
         findings = sorted([*self._lasting(now_ns, findings), *findings], key=lambda f: f.strictness)
         decision = self._decide(now_ns, inputs, tuple(findings))
         self._sequence += 1
@@ -86,6 +94,7 @@ class SafetyGate:
             quantity="step of time",
             value=to_s(step_ns),
             unit="s",
+            upper=False,
             sensor=name,
             detail=f"{name} by {-to_s(step_ns):.3f} s",
         )
@@ -105,16 +114,15 @@ class SafetyGate:
         self._started = self._started or not any(f.reason in _MISSING for f in faults)
         return [] if self._started else [fault_finding(Reason.STARTING, self._config)]
 
-    def _surroundings(self, inputs: GateInputs, faults: list[Finding]) -> list[Finding]:
+    def _surroundings(self, now_ns: int, inputs: GateInputs, faults: list[Finding]) -> list[Finding]:
         """What the risk stage found, and the gate's own look at raw points."""
         found: list[Finding] = []
         stale = any(f.reason is Reason.ASSESSMENT_STALE for f in faults)
         if inputs.assessment is not None and not stale:
             found += usable_findings(inputs.assessment.value.findings)
-        if inputs.ego is not None and math.isfinite(inputs.ego.value.velocity_mps[0]):
-            field = check_field(
-                (seen.value for seen in inputs.obstacles.values()), inputs.ego.value, self._config
-            )
+        if inputs.ego is not None and usable_motion(inputs.ego.value):
+            clouds = fresh_obstacles(now_ns, inputs, self._config)
+            field = check_field(clouds, inputs.ego.value, _fresh_command(inputs, self._config), self._config)
             found += [field] if field else []
         return found
 
@@ -123,10 +131,12 @@ class SafetyGate:
         stops = [f for f in findings if f.action <= Action.STOP]
         if stops and self._started:
             self._stopped_at_ns = now_ns
-            latching = [f for f in stops if f.reason in self._config.latch_on]
-            self._latched = self._latched or (latching[0] if latching else None)
+        latching = next((f for f in findings if f.reason in self._config.latch_on), None)
+        self._latched = self._latched or latching
         if self._latched is not None:
-            return [replace(self._latched, text=f"latched until reset: {self._latched.text}")]
+            text = f"latched until reset: {self._latched.text}"
+            action = min(self._latched.action, Action.STOP)
+            return [replace(self._latched, action=action, speed_limit_mps=0.0, text=text)]
         if stops or self._stopped_at_ns is None:
             return []
         gone_s = to_s(now_ns - self._stopped_at_ns)
@@ -147,8 +157,8 @@ class SafetyGate:
     def _decide(self, now_ns: int, inputs: GateInputs, findings: tuple[Finding, ...]) -> Decision:
         config = self._config
         action = findings[0].action if findings else Action.PROCEED
-        limit_mps = min((f.speed_limit_mps for f in findings), default=config.max_speed_mps)
-        limit_mps = min(limit_mps, config.max_speed_mps)
+        limit_mps = min([config.max_speed_mps, *(f.speed_limit_mps for f in findings)])
+        limit_mps = 0.0 if action <= Action.STOP else limit_mps
         command = _fresh_command(inputs, config)
         assessment = inputs.assessment.value if inputs.assessment else None
         latency_ns = assessment.lineage.age_ns(now_ns) if assessment else None
@@ -194,15 +204,15 @@ def limit_command(
 ) -> tuple[float, float, float]:
     """The commanded (vx, vy, yaw rate), scaled down to the limits so that its curvature stays; zero without one.
 
-    A limit of zero lets nothing through, turning on the spot included.
+    A limit of zero lets nothing through, turning on the spot included. Sideways motion is never let through: no
+    measure judges it.
     """
     if command is None or not limit_mps > 0:
         return (0.0, 0.0, 0.0)
-    vx, vy, yaw_rate = command
-    speed_mps = math.hypot(vx, vy)
+    vx, _, yaw_rate = command
     share = min(
         1.0,
-        limit_mps / speed_mps if speed_mps > 0 else 1.0,
+        limit_mps / abs(vx) if vx else 1.0,
         max_yaw_rate_radps / abs(yaw_rate) if yaw_rate else 1.0,
     )
-    return (vx * share, vy * share, yaw_rate * share)
+    return (vx * share, 0.0, yaw_rate * share)

@@ -40,7 +40,7 @@ def decision(sequence: int, action: Action, state: GateState = GateState.STOPPIN
 
 def write(out_dir: Path, decisions: list[Decision]) -> dict[str, object]:
     tracks = track(3.0, 2.0)
-    risks = assess(tracks, (), ego_state(1.0), CONFIG, latency_s=0.0).objects
+    risks = assess(tracks, (), ego_state(1.0), CONFIG, now_ns=0).objects
     with Records(out_dir) as records:
         records.start_ns = 0
         records.detections(Detections.empty(0, "base_link"), post(2.0))
@@ -75,7 +75,7 @@ def test_a_decision_line_says_why(tmp_path: Path) -> None:
 
 
 def test_tracks_that_were_not_assessed_have_no_measures() -> None:
-    risks = assess(track(3.0, track_id=1), (), ego_state(1.0), CONFIG, latency_s=0.0).objects
+    risks = assess(track(3.0, track_id=1), (), ego_state(1.0), CONFIG, now_ns=0).objects
     line = tracks_line(replace(track(3.0), ids=np.array([2])), risks, ego_state(1.0))
     assert line["tracks"][0]["gap_m"] is None
     assert line["tracks"][0]["in_path"] is None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import PointCloud
+from perception_platform.core.time import from_s
 from perception_platform.core.verdicts import Action, Assessment, Reason
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
@@ -31,7 +32,7 @@ def judge(
     latency_s: float = 0.05,
     yaw_rate_radps: float = 0.0,
 ) -> Assessment:
-    return assess(tracks, obstacles, ego_state(speed_mps, yaw_rate_radps), config, latency_s=latency_s)
+    return assess(tracks, obstacles, ego_state(speed_mps, yaw_rate_radps), config, now_ns=from_s(latency_s))
 
 
 def action_of(assessment: Assessment) -> Action:
@@ -43,7 +44,7 @@ def action_of(assessment: Assessment) -> Action:
     [
         (1.2, 8.0, Action.PROCEED),
         (1.2, 1.75, Action.LIMIT),
-        (1.2, 1.4, Action.STOP),
+        (1.2, 1.5, Action.STOP),
         (1.5, 1.0, Action.EMERGENCY_STOP),
         (0.0, 1.0, Action.LIMIT),
         (0.0, 0.45, Action.STOP),
@@ -72,8 +73,8 @@ def test_a_finding_says_rule_measure_margin_and_evidence() -> None:
 
 
 def test_two_points_are_noise_and_three_are_an_obstacle() -> None:
-    assert action_of(judge(1.2, obstacles=(post(1.6, count=2),))) is Action.PROCEED
-    assert action_of(judge(1.2, obstacles=(post(1.6, count=3),))) is Action.STOP
+    assert action_of(judge(1.2, obstacles=(post(1.9, count=2),))) is Action.PROCEED
+    assert action_of(judge(1.2, obstacles=(post(1.9, count=3),))) is Action.STOP
 
 
 def test_what_stands_beside_the_path_does_not_matter() -> None:
@@ -178,3 +179,19 @@ def test_the_distance_is_the_shortest_from_the_footprint(x_m: float, y_m: float,
 
 def test_a_box_that_spans_the_footprint_without_a_corner_in_it_overlaps() -> None:
     assert judge(0.0, track(0.0, 0.0, size_m=(0.2, 4.0, 1.0))).objects.distance_m[0] == 0.0
+
+
+def test_points_of_a_sensor_that_fell_silent_are_left_out() -> None:
+    """They are in the base frame and would travel along with the robot for ever."""
+    now_ns = from_s(10.0)
+    old, new = post(1.0, sensor="scan_rear"), post(9.0, t_ns=now_ns)
+    got = assess(
+        replace(NOTHING, t_ns=now_ns), (old, new), ego_state(1.0, t_ns=now_ns), CONFIG, now_ns=now_ns
+    )
+    assert got.findings == ()
+    assert [source.sensor for source in got.lineage.sources] == ["lidar_top"]
+
+
+def test_a_zone_is_violated_by_more_than_its_threshold() -> None:
+    finding = next(f for f in judge(0.0, obstacles=(post(0.8),)).findings if f.reason is Reason.ZONE)
+    assert (finding.value, finding.threshold, finding.margin) == (5.0, 4.0, -1.0)

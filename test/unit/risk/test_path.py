@@ -20,7 +20,8 @@ def ego(vx_mps: float, yaw_rate_radps: float = 0.0) -> EgoState:
 
 def test_straight_path_is_the_footprint_with_its_margin() -> None:
     path = predict_path(ego(1.0), FOOTPRINT, 0.1)
-    assert (path.front_m, path.rear_m) == pytest.approx((0.5, -0.4))
+    assert path.front_s_m == pytest.approx(0.5)
+    assert path.rear_m == pytest.approx(-0.4)
     assert (path.right_m, path.left_m) == pytest.approx((-0.4, 0.4))
     assert path.in_band(path.coordinates(np.array([[2.0, 0.39], [2.0, 0.41], [-1.0, 0.0]]))).tolist() == [
         True,
@@ -31,7 +32,7 @@ def test_straight_path_is_the_footprint_with_its_margin() -> None:
 
 def test_backing_up_looks_behind() -> None:
     path = predict_path(ego(-0.5), FOOTPRINT, 0.1)
-    assert path.front_m == pytest.approx(0.4)
+    assert path.front_s_m == pytest.approx(0.4)
     inside = path.in_band(path.coordinates(np.array([[-2.0, 0.0], [2.0, 0.0]])))
     assert inside.tolist() == [True, False]
 
@@ -66,3 +67,23 @@ def test_outline_walks_the_edges() -> None:
     square = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
     points = outline(square, samples=2)[0]
     assert points.tolist() == [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [0, 0.5]]
+
+
+@pytest.mark.parametrize("yaw_rate", [1.0, -1.0])
+def test_on_an_arc_the_gap_is_measured_from_the_part_of_the_front_that_arrives(yaw_rate: float) -> None:
+    """Points just ahead of each front corner are ahead, however far the other corner has swung round."""
+    path = predict_path(ego(0.5, yaw_rate), FOOTPRINT, 0.0)
+    close = path.coordinates(np.array([[0.55, 0.25], [0.55, 0.0], [0.55, -0.25]]))
+    assert path.in_band(close).all()
+    assert path.gap_m(close) == pytest.approx([0.05] * 3, abs=0.04)
+
+
+@given(st.floats(-1.0, 1.0), st.floats(0.8, 2.0))
+def test_driving_on_takes_the_front_to_where_the_gap_says(yaw_rate: float, vx: float) -> None:
+    """Move the footprint along its arc: its front edge covers just that way in path coordinates."""
+    path = predict_path(ego(vx, yaw_rate), FOOTPRINT, 0.0)
+    t_s = 0.5
+    moved = ego(vx, yaw_rate).at(int(t_s * 1e9)).odom_from_base
+    front = np.array([[0.5, y, 0.0] for y in (-0.2, 0.0, 0.2)])
+    there = path.coordinates(moved.apply(front)[:, :2])
+    assert path.gap_m(there) == pytest.approx([vx * t_s] * 3, abs=0.05)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from perception_platform.core.lineage import Lineage, SourceStamp
 from perception_platform.core.objects import Tracks
-from perception_platform.core.sensor_data import SensorHealth, SensorProblem, SensorStatus
+from perception_platform.core.sensor_data import PointCloud, SensorHealth, SensorProblem, SensorStatus
 from perception_platform.core.time import from_s
 from perception_platform.core.verdicts import Action, Assessment, Decision, Finding, GateState, Reason
 from perception_platform.risk.assess import assess
@@ -27,9 +27,7 @@ from test.unit.scenes import ego_state, points, post
 ROBOT = load_robot("amr")
 CONFIG = GateConfig.from_robot(ROBOT)
 PERIOD_NS = CONFIG.period_ns
-NO_RISKS = assess(
-    Tracks.empty(0, "odom"), (), ego_state(), RiskConfig.from_robot(ROBOT), latency_s=0.0
-).objects
+NO_RISKS = assess(Tracks.empty(0, "odom"), (), ego_state(), RiskConfig.from_robot(ROBOT), now_ns=0).objects
 
 
 def assessment(t_ns: int, *findings: Finding) -> Assessment:
@@ -265,6 +263,60 @@ def test_the_field_looks_where_the_robot_goes() -> None:
     assert step_with(obstacles=obstacles, ego=backwards).action is Action.EMERGENCY_STOP
 
 
+def clouds_with(cloud: PointCloud, now_ns: int) -> dict[str, Seen[PointCloud]]:
+    return {**healthy(now_ns).obstacles, cloud.sensor: Seen(cloud, 0.05)}
+
+
+NEXT_NS = from_s(10.0) + PERIOD_NS
+
+
+@pytest.mark.parametrize(
+    ("place_m", "command", "action"),
+    [
+        ((-0.48, 0.0), (-0.5, 0.0, 0.0), Action.EMERGENCY_STOP),
+        ((-0.48, 0.0), (0.5, 0.0, 0.0), Action.PROCEED),
+        ((0.48, 0.0), (0.5, 0.0, 0.0), Action.EMERGENCY_STOP),
+        ((0.30, 0.40), (0.0, 0.0, 1.0), Action.EMERGENCY_STOP),
+        ((0.30, 0.40), (0.5, 0.0, 0.0), Action.PROCEED),
+        ((0.60, 0.30), (0.0, 0.0, 1.0), Action.PROCEED),
+    ],
+)
+def test_of_a_standing_robot_the_field_is_where_the_command_would_take_it(
+    place_m: tuple[float, float], command: tuple[float, float, float], action: Action
+) -> None:
+    cloud = points(*((*place_m, 0.1 * i) for i in range(4)), t_ns=NEXT_NS - from_s(0.1))
+    noisy = Seen(ego_state(-0.001, t_ns=NEXT_NS), 0.0)
+    decision = step_with(obstacles=clouds_with(cloud, NEXT_NS), ego=noisy, command=Seen(command, 0.0))
+    assert decision.action is action
+
+
+def test_an_optional_sensor_that_fell_silent_limits_and_its_old_points_are_left_out() -> None:
+    near = replace(post(0.6), sensor="scan_rear")
+    decision = step_with(obstacles={**healthy(NEXT_NS).obstacles, "scan_rear": Seen(near, 60.0)})
+    assert decision.reasons == (Reason.SENSOR_DEGRADED,)
+    assert decision.findings[0].sensor == "scan_rear"
+
+
+def test_an_optional_sensor_that_speaks_is_looked_at() -> None:
+    near = replace(post(0.6, t_ns=NEXT_NS), sensor="scan_rear")
+    assert step_with(obstacles=clouds_with(near, NEXT_NS)).action is Action.EMERGENCY_STOP
+
+
+def test_a_stop_lets_nothing_through_whatever_limit_it_comes_with() -> None:
+    gate, now_ns = running_gate()
+    decision = gate.step(now_ns, healthy(now_ns, 1.0, (finding(Action.STOP, 1.5),)))
+    assert (decision.speed_limit_mps, decision.output_mps) == (0.0, (0.0, 0.0, 0.0))
+
+
+def test_sideways_motion_which_nothing_judges_is_not_let_through() -> None:
+    assert step_with(command=Seen((0.4, 0.9, 0.1), 0.0)).output_mps == (0.4, 0.0, 0.1)
+
+
+def test_the_margin_of_a_fault_is_negative() -> None:
+    old = Seen(healthy(NEXT_NS).assessment.value, STALE_S)  # type: ignore[union-attr]
+    assert step_with(assessment=old).findings[0].margin == pytest.approx(-0.01)
+
+
 def test_a_stop_is_held_for_a_while_after_its_reason_is_gone() -> None:
     gate, now_ns = running_gate()
     gate.step(now_ns, healthy(now_ns, 1.0, (finding(Action.STOP),)))
@@ -285,10 +337,20 @@ def test_the_stop_before_the_first_inputs_is_not_held() -> None:
     assert gate.step(now_ns, healthy(now_ns)).action is Action.PROCEED
 
 
-def test_a_latched_stop_stays_until_it_is_reset() -> None:
-    config = replace(CONFIG, latch_on=frozenset({Reason.PUBLISHER_LOST}))
-    gate, now_ns = running_gate(config)
-    gate.step(now_ns, replace(healthy(now_ns), events=(Event(Reason.PUBLISHER_LOST, "risk"),)))
+def test_a_gate_that_may_latch_begins_latched_so_that_a_restart_releases_nothing() -> None:
+    gate = SafetyGate(replace(CONFIG, latch_on=frozenset({Reason.ZONE})))
+    decision = gate.step(from_s(1.0), healthy(from_s(1.0)))
+    assert (decision.action, decision.latched, decision.output_mps) == (Action.STOP, True, (0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("reason", [Reason.PUBLISHER_LOST, Reason.MALFORMED_INPUT])
+def test_a_latched_stop_stays_until_it_is_reset(reason: Reason) -> None:
+    """Also of a reason that by itself would only limit."""
+    config = replace(CONFIG, latch_on=frozenset({reason}))
+    gate = SafetyGate(config)
+    gate.reset()
+    now_ns = from_s(10.0)
+    gate.step(now_ns, replace(healthy(now_ns), events=(Event(reason, "risk"),)))
     for i in range(1, 40):
         decision = gate.step(now_ns + i * PERIOD_NS, healthy(now_ns + i * PERIOD_NS))
     assert (decision.action, decision.latched) == (Action.STOP, True)
