@@ -51,7 +51,7 @@ def replay_lockstep(
     skipped: Counter[str] = Counter()
     began = time.perf_counter()
     with Records(out_dir) as records:
-        lockstep = Lockstep(robot, graph, Tracker(), records)
+        lockstep = Lockstep(robot, graph, Tracker(frame_id=robot.odom_frame), records)
         messages = read_messages(bag, topics=lockstep.topics(), skipped=skipped)
         lockstep.run(messages, lambda t_ns: on_progress((t_ns - start_ns) / length_ns))
     factor = to_s(length_ns) / (time.perf_counter() - began)

@@ -67,7 +67,7 @@ def load_truth(path: Path) -> Truth:
     """
     try:
         return Truth.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(path, " ".join(str(error).split())) from error
     except ValidationError as error:
         first = error.errors()[0]
