@@ -111,8 +111,8 @@ def _gap_finding(
 ) -> Iterator[Finding]:
     """The rule of gaps: limit by braking distance, stop when braking has to begin now, hard when that is late.
 
-    A hard stop is asked for when the service brake would touch an object that brakes no harder itself. The threshold is the gap at which,
-    at the present speed, a limit turns into a stop.
+    A hard stop is asked for when the service brake would touch an object that brakes no harder itself. The
+    threshold is the gap at which, at the present speed, a limit turns into a stop.
     """
     config, speed_mps = scene.config, scene.path.speed_mps
     service = config.service_decel_mps2
