@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from perception_platform.core.errors import InputError
+
 _commands = typer.Typer(help="Hold results against labels.", no_args_is_help=True)
 
 
@@ -39,6 +41,7 @@ def tracking(
     """Compute sAMOTA, AMOTA, MOTA, MOTP, switches, fragmentations, HOTA, errors of velocity and NEES."""
     from perception_platform.evaluation.tracking import evaluate_results
 
+    others = _read_report(beside) if beside else {}
     report = evaluate_results(results, labels, frames, ego, hota, resamples, seed)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,8 +49,32 @@ def tracking(
     if plots:
         from perception_platform.evaluation.plots import plot_report
 
-        plot_report(report, json.loads(beside.read_text(encoding="utf-8")) if beside else {}, plots)
+        plot_report(report, others, plots)
     _show(report)
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    """What ``--json`` wrote, as far as the plots use it.
+
+    Raises:
+        InputError: if it cannot be read, is not JSON, or not such a report.
+    """
+    from perception_platform.evaluation.kitti_files import CATEGORIES
+
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(path, f"cannot be read: {error}") from error
+    if not isinstance(report, dict):
+        raise InputError(path, "is not a report of `evaluate tracking`")
+    for category, metrics in report.items():
+        try:
+            whole = all(len(point) == 2 for point in metrics["iou_0.25"]["curve"])
+        except (KeyError, TypeError):
+            whole = False
+        if category not in CATEGORIES or not whole:
+            raise InputError(path, "is not a report of `evaluate tracking`", category)
+    return report
 
 
 def _show(report: dict[str, Any]) -> None:

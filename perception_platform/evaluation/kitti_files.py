@@ -56,11 +56,12 @@ class KittiBoxes:
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def read_detections(path: Path) -> KittiBoxes:
-    """A detector's boxes of one sequence: comma-separated, 15 numbers a line.
+def read_detections(path: Path, frames: int) -> KittiBoxes:
+    """A detector's boxes of one sequence of so many frames: comma-separated, 15 numbers a line.
 
     Raises:
-        InputError: naming file and line, if it is missing or a line is not of that form.
+        InputError: naming file and line, if it is missing or a line is not of that form; or a frame that
+            is beyond the end.
     """
     rows = [_numbers(path, line, text.split(","), _DETECTION_FIELDS) for line, text in _lines(path)]
     table = np.array(rows, dtype=np.float64).reshape(-1, _DETECTION_FIELDS)
@@ -69,7 +70,7 @@ def read_detections(path: Path) -> KittiBoxes:
         raise InputError(path, f"type {table[unknown, 1][0]:g} is none of 1, 2, 3")
     n = len(table)
     return KittiBoxes(
-        frames=_frames(path, table[:, 0]),
+        frames=_frames(path, table[:, 0], frames),
         ids=np.full(n, -1, dtype=np.int64),
         types=np.array([_TYPES[t] for t in table[:, 1]], dtype=np.str_),
         truncation=np.zeros(n),
@@ -82,11 +83,12 @@ def read_detections(path: Path) -> KittiBoxes:
     )
 
 
-def read_tracks(path: Path) -> KittiBoxes:
-    """Labels, or a tracker's results, of one sequence: 17 fields a line, and an 18th, the score, of results.
+def read_tracks(path: Path, frames: int) -> KittiBoxes:
+    """Labels, or a tracker's results, of one sequence of so many frames: 17 fields a line, results' score an 18th.
 
     Raises:
-        InputError: naming file and line, if it is missing or a line is not of that form.
+        InputError: naming file and line, if it is missing or a line is not of that form; or a frame that
+            is beyond the end.
     """
     types: list[str] = []
     rows: list[list[float]] = []
@@ -98,7 +100,7 @@ def read_tracks(path: Path) -> KittiBoxes:
         rows.append([*_numbers(path, line, parts, len(parts)), 0.0][:_LABEL_FIELDS])
     table = np.array(rows, dtype=np.float64).reshape(-1, _LABEL_FIELDS)
     return KittiBoxes(
-        frames=_frames(path, table[:, 0]),
+        frames=_frames(path, table[:, 0], frames),
         ids=table[:, 1].astype(np.int64),
         types=np.array(types, dtype=np.str_),
         truncation=table[:, 2],
@@ -161,13 +163,16 @@ def read_projection(path: Path) -> Array:
     raise InputError(path, "no P2 in it")
 
 
-def read_poses(path: Path) -> list[Transform]:
+def read_poses(path: Path, frames: int) -> list[Transform]:
     """World from camera a frame, 3 x 4 row-major a line.
 
     Raises:
-        InputError: naming file and line, if it is missing or a line is not of that form.
+        InputError: naming file and line, if it is missing, a line is not of that form, or there are too few for so
+            many frames.
     """
     matrices = [np.array(_numbers(path, line, text.split(), 12)).reshape(3, 4) for line, text in _lines(path)]
+    if len(matrices) < frames:
+        raise InputError(path, f"{len(matrices)} poses for {frames} frames")
     return [Transform(np.ascontiguousarray(m[:, :3]), np.ascontiguousarray(m[:, 3])) for m in matrices]
 
 
@@ -192,8 +197,10 @@ def _numbers(path: Path, line: int, parts: list[str], count: int) -> list[float]
     return numbers
 
 
-def _frames(path: Path, numbers: Array) -> Ints:
+def _frames(path: Path, numbers: Array, count: int) -> Ints:
     frames = numbers.astype(np.int64)
     if (frames < 0).any() or (frames != numbers).any():
         raise InputError(path, "frame numbers have to be whole and not negative")
+    if (frames >= count).any():
+        raise InputError(path, f"a box of frame {frames.max()}, but the sequence has {count} frames, from 0")
     return frames

@@ -92,13 +92,9 @@ def _sequence(
         BaselineTracker(*_BASELINES[category]) if baseline else Tracker(config.tracker_config(category))
     )
     path = detections_dir / category / f"{name}.txt"
-    poses = None
-    if ego_dir is not None:
-        poses = read_poses(ego_dir / f"{name}.txt")
-        if len(poses) < count:
-            raise InputError(ego_dir / f"{name}.txt", f"{len(poses)} poses for {count} frames")
+    poses = None if ego_dir is None else read_poses(ego_dir / f"{name}.txt", count)
     projection = read_projection(calib_dir / f"{name}.txt")
-    boxes = read_detections(path)
+    boxes = read_detections(path, count)
     tracked = track_sequence(
         tracker, boxes, count, category, config.detector, config.output, projection, poses
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy.stats import chi2
 
 from perception_platform.core.errors import InputError
@@ -33,30 +34,33 @@ def plot_report(report: dict[str, Any], beside: dict[str, Any], out_dir: Path) -
         raise InputError("--plots", "matplotlib is not installed") from error
     out_dir.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(figsize=(5.6, 3.6), dpi=100)
-    for name, source, line in (("", report, "-"), (" (baseline)", beside, "--")):
-        for category, metrics in source.items():
-            recalls, scaled = zip(*metrics["iou_0.25"]["curve"], strict=True)
-            shown = [min(max(value, 0.0), 1.0) for value in scaled]
-            axes.plot(recalls, shown, line, color=COLOURS[category], label=category + name)
+    _draw_recall(axes, report, "", "-")
+    _draw_recall(axes, beside, " (baseline)", "--")
     axes.set(xlabel="recall", ylabel="scaled MOTA at 3D IoU 0.25", xlim=(0, 1), ylim=(0, 1.02))
     paths = [_saved(figure, axes, out_dir / "tracking_recall.png")]
-    if any(metrics.get("motion", {}).get("samples") for metrics in report.values()):
+    moved = {c: m["motion"] for c, m in report.items() if m.get("motion", {}).get("samples")}
+    if moved:
         figure, axes = plt.subplots(figsize=(5.6, 3.6), dpi=100)
-        for category, metrics in report.items():
-            for what, line in (("position", "-"), ("velocity", ":")):
-                quantiles = metrics["motion"][f"nees_{what}_quantiles"]
-                axes.plot(
-                    chi2.cdf(quantiles, 2),
-                    PROBABILITIES,
-                    line,
-                    color=COLOURS[category],
-                    label=f"{category}, {what}",
-                )
-        axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+        _draw_nees(axes, moved)
         axes.set(xlabel="share of errors expected within", ylabel="share within", xlim=(0, 1), ylim=(0, 1))
         paths.append(_saved(figure, axes, out_dir / "tracking_nees.png"))
     plt.close("all")
     return paths
+
+
+def _draw_recall(axes: Any, report: dict[str, Any], suffix: str, line: str) -> None:
+    """A curve a category; one without a true positive has no point of it, but its name all the same."""
+    for category, metrics in report.items():
+        recalls, scaled = np.array(metrics["iou_0.25"]["curve"]).reshape(-1, 2).T
+        axes.plot(recalls, scaled.clip(0.0, 1.0), line, color=COLOURS[category], label=category + suffix)
+
+
+def _draw_nees(axes: Any, motion: dict[str, Any]) -> None:
+    for category, errors in motion.items():
+        for what, line in (("position", "-"), ("velocity", ":")):
+            expected = chi2.cdf(errors[f"nees_{what}_quantiles"], 2)
+            axes.plot(expected, PROBABILITIES, line, color=COLOURS[category], label=f"{category}, {what}")
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
 
 
 def _saved(figure: Any, axes: Any, path: Path) -> Path:

@@ -51,13 +51,14 @@ def evaluate_results(
         InputError: naming what is missing or malformed.
     """
     frames = read_sequences(seqmap)
-    labels = {name: read_tracks(labels_dir / f"{name}.txt") for name in frames}
+    labels = {name: read_tracks(labels_dir / f"{name}.txt", count) for name, count in frames.items()}
     found = [c for c in CATEGORIES if (results_dir / c / "data").is_dir()]
     if not found:
         raise InputError(results_dir, "no results in it: expected <Category>/data/<seq>.txt")
     report: dict[str, Any] = {}
     for category in found:
-        results = {name: read_tracks(results_dir / category / "data" / f"{name}.txt") for name in frames}
+        data_dir = results_dir / category / "data"
+        results = {name: read_tracks(data_dir / f"{name}.txt", count) for name, count in frames.items()}
         report[category] = _category(results, labels, category, resamples, seed)
         if with_hota and category in HOTA_CATEGORIES:
             best = report[category]["iou_0.25"]["threshold"]
@@ -121,7 +122,7 @@ def _motion(
     ego_dir: Path | None,
 ) -> MotionErrors:
     states, cov = read_states(states_dir / f"{name}.csv", len(results))
-    egos = ego_states(read_poses(ego_dir / f"{name}.txt") if ego_dir else None, frames)
+    egos = ego_states(read_poses(ego_dir / f"{name}.txt", frames) if ego_dir else None, frames)
     own = labels.select((labels.types == category.lower()) & (labels.ids >= 0))
     pairs = clear_mot.matched_pairs(own, results, category.lower(), OVERLAPS[0])
     truth = label_states(own, egos)[pairs[:, 0]]

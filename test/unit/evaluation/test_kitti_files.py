@@ -24,7 +24,7 @@ DETECTION = "3,2,298.3,165.2,458.2,293.4,8.3,1.96,1.81,4.75,-4.57,1.84,13.53,-2.
 def test_detections_are_read_field_by_field(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(DETECTION + "\n\n")
-    found = read_detections(path)
+    found = read_detections(path, 4)
     assert found.frames.tolist() == [3]
     assert found.types.tolist() == ["car"]
     assert found.scores[0] == 8.3
@@ -36,7 +36,7 @@ def test_detections_are_read_field_by_field(tmp_path: Path) -> None:
 def test_results_come_back_as_written(tmp_path: Path) -> None:
     written = boxes([(0, 4, -3.0), (7, 5, 2.5)], score=0.25)
     write_tracks(tmp_path / "sub" / "r.txt", written, "Car")
-    found = read_tracks(tmp_path / "sub" / "r.txt")
+    found = read_tracks(tmp_path / "sub" / "r.txt", 8)
     for name in ("frames", "ids", "boxes_px", "sizes_m", "bottoms_m", "ry_rad", "scores"):
         np.testing.assert_allclose(getattr(found, name), getattr(written, name), atol=1e-4)
     assert found.types.tolist() == ["car", "car"]
@@ -44,7 +44,7 @@ def test_results_come_back_as_written(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_a_sequence_without_boxes(tmp_path: Path) -> None:
     (tmp_path / "e.txt").write_text("")
-    assert len(read_detections(tmp_path / "e.txt")) == len(read_tracks(tmp_path / "e.txt")) == 0
+    assert len(read_detections(tmp_path / "e.txt", 1)) == len(read_tracks(tmp_path / "e.txt", 1)) == 0
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,14 @@ def test_an_empty_file_is_a_sequence_without_boxes(tmp_path: Path) -> None:
         (DETECTION.replace(",8.3,", ",high,"), "line 1: could not convert"),
         (DETECTION.replace("3,2,", "3,9,", 1), "type 9"),
         (DETECTION.replace("3,2,", "2.5,2,", 1), "frame numbers"),
+        (DETECTION.replace("3,2,", "4,2,", 1), r"bad\.txt: a box of frame 4, but the sequence has 4 frames"),
     ],
 )
 def test_what_is_wrong_with_detections_is_said(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_text(text)
     with pytest.raises(InputError, match=complaint):
-        read_detections(path)
+        read_detections(path, 4)
 
 
 def test_other_files_are_refused_with_the_reason(tmp_path: Path) -> None:
@@ -69,8 +70,9 @@ def test_other_files_are_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_sequences(path)
     path.write_text("0 1 Car")
-    for read, complaint in (
-        (read_tracks, "3 fields"), (read_sequences, "expected"), (read_projection, "no P2"), (read_poses, "3 fields"),
-    ):  # fmt: skip
+    for read, complaint in ((read_sequences, "expected"), (read_projection, "no P2")):
         with pytest.raises(InputError, match=complaint):
             read(path)
+    for read_frames in (read_tracks, read_poses):
+        with pytest.raises(InputError, match="3 fields"):
+            read_frames(path, 1)

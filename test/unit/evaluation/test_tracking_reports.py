@@ -106,6 +106,38 @@ def test_two_plots_are_drawn(folder: Path) -> None:
         assert (folder / "plots" / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_category_without_a_hit_is_drawn_beside_another(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    results = track(folder, "out")
+    for name in ("data/0000.txt", "states/0000.csv"):
+        (results / "Pedestrian" / name).parent.mkdir(parents=True)
+        (results / "Pedestrian" / name).write_text("")
+    more = ("--no-hota", "--resamples", "0", "--plots", f"{folder}/plots")
+    report = evaluate(folder, results, *more)
+    assert report["Pedestrian"]["iou_0.25"]["curve"] == []
+    assert report["Pedestrian"]["motion"]["samples"] == 0
+    assert len(list((folder / "plots").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"Car": {}}', '{"Tram": {"iou_0.25": {"curve": []}}}'])
+def test_another_report_that_cannot_be_drawn_is_named(folder: Path, content: str | None) -> None:
+    results = track(folder, "out")
+    if content is not None:
+        (folder / "other.json").write_text(content)
+    with pytest.raises(InputError, match=r"other\.json"):
+        evaluate(folder, results, "--no-hota", "--plots", f"{folder}/p", "--beside", f"{folder}/other.json")
+
+
+def test_labels_beyond_the_sequence_or_its_poses_are_named(folder: Path) -> None:
+    results = track(folder, "out")
+    (folder / "ego" / "0000.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * (FRAMES - 5))
+    with pytest.raises(InputError, match=r"ego/0000\.txt: 35 poses for 40 frames"):
+        evaluate(folder, results, "--no-hota", "--resamples", "0")
+    (folder / "seqmap.txt").write_text(f"0000 empty 000000 {FRAMES - 5:06d}\n")
+    with pytest.raises(InputError, match=r"labels/0000\.txt: a box of frame 39, but the sequence has 35"):
+        evaluate(folder, results, "--no-hota", "--resamples", "0")
+
+
 def test_what_is_missing_is_named(folder: Path) -> None:
     (folder / "ego" / "0000.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
     with pytest.raises(InputError, match="1 poses for 40 frames"):
