@@ -10,8 +10,33 @@ from typing import Any
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.time import to_s
+from perception_platform.core.verdicts import Action
 
 Line = dict[str, Any]
+# The keys that a report uses, of lines and of the objects within; None is any value, and what is in _MAYBE may be absent.
+_FINDING: Line = dict.fromkeys(
+    ("reason", "action", "speed_limit_mps", "quantity", "value", "threshold", "margin", "unit", "track_ids",
+     "points_m", "sensor", "text")
+)  # fmt: skip
+_STAGE: Line = dict.fromkeys(("stage", "queued_ns", "started_ns", "finished_ns"))
+_TRACK: Line = dict.fromkeys(
+    ("id", "class", "center_odom_m", "center_base_m", "velocity_mps", "size_m", "yaw_base_rad")
+)
+_USED: dict[str, Line] = {
+    "decisions.jsonl": {
+        "t_ns": None,
+        "action": None,
+        "reasons": None,
+        "speed_limit_mps": None,
+        "evidence": _FINDING,
+        "lineage": {"sources": {"sensor": None, "t_ns": None}, "stages": _STAGE},
+        "models": {"id": None, "digest": None},
+    },
+    "tracks.jsonl": {"t_ns": None, "tracks": _TRACK, "ego": dict.fromkeys(("x_m", "y_m", "yaw_rad"))},
+    "detections.jsonl": {"t_ns": None, "detections": None},
+}
+_MAYBE = ("lineage", "sources", "stages", "models")
+_ACTIONS = tuple(action.name.lower() for action in Action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +69,7 @@ def read_run(run_dir: Path) -> Run:
         InputError: if one is missing or malformed (names file and line), or there is no decision in them.
     """
     summary = _parse(run_dir / "summary.json", _text(run_dir / "summary.json"), None)
-    needed = {
-        "decisions.jsonl": ("action", "reasons", "evidence"),
-        "tracks.jsonl": ("tracks", "ego"),
-        "detections.jsonl": ("detections",),
-    }
-    decisions, tracks, detections = (_lines(run_dir / name, keys) for name, keys in needed.items())
+    decisions, tracks, detections = (_lines(run_dir / name, used) for name, used in _USED.items())
     if not decisions:
         raise InputError(run_dir / "decisions.jsonl", "has no decision: there is nothing to explain")
     start_ns = summary.get("start_ns")
@@ -58,14 +78,29 @@ def read_run(run_dir: Path) -> Run:
     )
 
 
-def _lines(path: Path, keys: Sequence[str]) -> list[Line]:
+def _lines(path: Path, used: Line) -> list[Line]:
     lines = []
     for number, text in enumerate(_text(path).splitlines(), start=1):
         line = _parse(path, text, f"line {number}")
-        if missing := [key for key in ("t_ns", *keys) if key not in line]:
-            raise InputError(path, f"lacks {', '.join(missing)}", f"line {number}")
+        if problem := _problem(line, used):
+            raise InputError(path, problem, f"line {number}")
         lines.append(line)
     return lines
+
+
+def _problem(value: Any, used: Line) -> str:
+    """What a report would stumble over in an object or a list of them, or nothing."""
+    for part in value if isinstance(value, list) else [value]:
+        if not isinstance(part, dict):
+            return f"has {str(part)[:40]!r} in place of an object"
+        if missing := [key for key in used if key not in part and key not in _MAYBE]:
+            return f"lacks {', '.join(missing)}"
+        if "action" in used and part["action"] not in _ACTIONS:
+            return f"action {part['action']!r} is none of {', '.join(_ACTIONS)}"
+        for key, within in used.items():
+            if within and part.get(key) is not None and (problem := _problem(part[key], within)):
+                return f"{key}: {problem}"
+    return ""
 
 
 def _text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from perception_platform.explain.report import write_report
 from perception_platform.explain.run_files import read_run
 from perception_platform.explain.story import telling_moment
 from perception_platform.robot.load import load_robot
-from test.unit.explain.runs import Truth, free_run, stopping_run, write
+from test.unit.explain.runs import Truth, decision, free_run, stopping_run, tracks, write
 
 ROBOT = load_robot("amr")
 WINDOWS = [Truth("no_stop", 0.1, 1.0), Truth("stop", 1.4, 1.65)]
@@ -125,8 +126,38 @@ def test_a_run_that_saw_nothing_has_a_report_too(tmp_path: Path) -> None:
         ("summary.json", None, "summary.json"),
         ("summary.json", "{", "is not JSON"),
         ("summary.json", "[]", "is not an object"),
-        ("tracks.jsonl", '{"t_ns": 1, "tracks": [], "ego": {}}\n{"t_n', "line 2"),
-        ("decisions.jsonl", '{"t_ns": 1, "reasons": []}\n', "lacks action, evidence"),
+        (
+            "tracks.jsonl",
+            '{"t_ns": 1, "tracks": [], "ego": {"x_m": 0, "y_m": 0, "yaw_rad": 0}}\n{"t_n',
+            "line 2",
+        ),
+        (
+            "tracks.jsonl",
+            json.dumps({**tracks(0.1, None), "ego": {}}),
+            "line 1: ego: lacks x_m, y_m, yaw_rad",
+        ),
+        (
+            "tracks.jsonl",
+            json.dumps({**tracks(0.1, None), "tracks": [{"id": 7}]}),
+            "line 1: tracks: lacks class",
+        ),
+        (
+            "tracks.jsonl",
+            json.dumps({**tracks(0.1, None), "tracks": [7]}),
+            "tracks: has '7' in place of an object",
+        ),
+        ("decisions.jsonl", '{"t_ns": 1, "reasons": []}\n', "lacks action, speed_limit_mps, evidence"),
+        ("decisions.jsonl", json.dumps(decision(0.1, "fly")), "line 1: action 'fly' is none of"),
+        (
+            "decisions.jsonl",
+            json.dumps(decision(0.1, evidence=[{"reason": "zone"}])),
+            "line 1: evidence: lacks action",
+        ),
+        (
+            "decisions.jsonl",
+            json.dumps(decision(0.1) | {"lineage": {"stages": [{"stage": "perception"}]}}),
+            "line 1: lineage: stages: lacks queued_ns",
+        ),
         ("decisions.jsonl", "", "no decision"),
         ("detections.jsonl", b"\xff\xfe", "detections.jsonl"),
     ],
