@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Polygon
@@ -28,15 +30,18 @@ def stopping_distance_m(robot: Robot, speed_mps: float, latency_s: float) -> flo
 def draw_moment(axes: Axes, moment: Moment, robot: Robot) -> None:
     """The surroundings in the base frame, ahead up and left to the left."""
     ego = moment.tracks["ego"] if moment.tracks else {}
-    speed_mps = abs(float(moment.decision.get("speed_mps") or 0.0))
-    way_m = stopping_distance_m(robot, speed_mps, float(moment.decision.get("latency_ms") or 0.0) / 1e3)
+    speed_mps = float(moment.decision.get("speed_mps") or 0.0)
+    drives = abs(speed_mps) > _STANDSTILL_MPS
+    latency_s = float(moment.decision.get("latency_ms") or 0.0) / 1e3
+    # Signed like the speed: a robot that backs up needs its room behind.
+    way_m = math.copysign(stopping_distance_m(robot, abs(speed_mps), latency_s), speed_mps if drives else 1.0)
     ahead_m, behind_m, beside_m = _view(moment, robot, way_m)
     if len(moment.obstacles_m):
         axes.scatter(
             *_up(moment.obstacles_m), s=4, c="#9aa3ad", linewidths=0, label="obstacle points", zorder=1
         )
-    turn_radpm = float(ego.get("yaw_rate_radps") or 0.0) / speed_mps if speed_mps > _STANDSTILL_MPS else 0.0
-    _draw_path(axes, robot, turn_radpm, way_m, ahead_m)
+    turn_radpm = float(ego.get("yaw_rate_radps") or 0.0) / speed_mps if drives else 0.0
+    _draw_path(axes, robot, turn_radpm, way_m, ahead_m if way_m > 0 else -behind_m)
     _draw_zones(axes, robot)
     _draw_tracks(axes, moment, (ahead_m, behind_m, beside_m))
     points_m = np.array([p[:2] for f in moment.decision["evidence"] for p in f["points_m"]]).reshape(-1, 2)
@@ -104,35 +109,36 @@ def _run_legend(run: Run, paths: dict[int, tuple[str, Array]]) -> list[Patch]:
 
 
 def _view(moment: Moment, robot: Robot, way_m: float) -> tuple[float, float, float]:
-    """How far to show ahead, behind and to each side, m: the path to a stand and what binds."""
+    """How far to show ahead, behind and to each side, m: the path to a stand and what binds; the way is negative backwards."""
     front_m, rear_m = robot.footprint[:, 0].max(), -robot.footprint[:, 0].min()
-    far_m = [front_m + 1.5 * way_m, *(x for zone in robot.zones for x, _ in zone.polygon_m)]
+    far_m = [front_m + 1.5 * max(way_m, 0.0), *(x for zone in robot.zones for x, _ in zone.polygon_m)]
     named = evidence_ids(moment.decision["evidence"][:1])
     tracks = moment.tracks["tracks"] if moment.tracks else []
     far_m += [t["center_base_m"][0] + 4.0 for t in tracks if t["id"] in named]
     ahead_m = float(np.clip(max(far_m) + 1.0, 5.0, 45.0))
-    behind_m = float(rear_m + 0.15 * ahead_m)
+    behind_m = float(rear_m + max(0.15 * ahead_m, min(-1.5 * way_m, 45.0)))
     return ahead_m, behind_m, 0.42 * (ahead_m + behind_m)
 
 
-def _draw_path(axes: Axes, robot: Robot, turn_radpm: float, way_m: float, ahead_m: float) -> None:
-    """The swept band along the present arc, and where a stop from the present speed would end."""
-    front_m = robot.footprint[:, 0].max()
-    half_m = np.abs(robot.footprint[:, 1]).max() + robot.clearance.beside_m
-    band = _arc(np.linspace(front_m, ahead_m, 60), turn_radpm, half_m)
+def _draw_path(axes: Axes, robot: Robot, turn_radpm: float, way_m: float, end_m: float) -> None:
+    """The swept band along the present arc, and where a stop from the present speed would end; both signed."""
+    x_m, y_m = robot.footprint.T
+    begin_m = x_m.max() if way_m > 0 else x_m.min()
+    sides_m = (y_m.max() + robot.clearance.beside_m, y_m.min() - robot.clearance.beside_m)
+    band = _arc(np.linspace(begin_m, end_m, 60), turn_radpm, sides_m)
     axes.fill(*_up(band), facecolor="#56b4e9", alpha=0.14, edgecolor="none", zorder=0, label="path")
-    edge = _arc(np.array([front_m + way_m]), turn_radpm, half_m)
-    axes.plot(*_up(edge), c="#0072b2", lw=2, zorder=3, label=f"room needed to stop, {way_m:.2f} m")
+    edge = _arc(np.array([begin_m + way_m]), turn_radpm, sides_m)
+    axes.plot(*_up(edge), c="#0072b2", lw=2, zorder=3, label=f"room needed to stop, {abs(way_m):.2f} m")
 
 
-def _arc(s_m: Array, turn_radpm: float, half_m: float) -> Array:
-    """Outline of a band of constant curvature: up its left edge, down its right one."""
+def _arc(s_m: Array, turn_radpm: float, sides_m: tuple[float, float]) -> Array:
+    """Outline of a band of constant curvature: out along its left edge, back along its right one."""
     angle = turn_radpm * s_m
     x = s_m * np.sinc(angle / np.pi)
     y = 0.5 * turn_radpm * s_m**2 * np.sinc(angle / 2 / np.pi) ** 2
-    across = half_m * np.column_stack([-np.sin(angle), np.cos(angle)])
-    middle = np.column_stack([x, y])
-    return np.concatenate([middle + across, (middle - across)[::-1]])
+    to_left = np.column_stack([-np.sin(angle), np.cos(angle)])
+    middle, (left_m, right_m) = np.column_stack([x, y]), sides_m
+    return np.concatenate([middle + left_m * to_left, (middle + right_m * to_left)[::-1]])
 
 
 def _draw_zones(axes: Axes, robot: Robot) -> None:
