@@ -44,6 +44,7 @@ def make_camera() -> Callable[..., Camera]:
                 "kind": "camera",
                 "rate_hz": 10,
                 "mounting": {"xyz_m": [0, 0, 1]},
+                "required": False,
                 "driver": driver or {"type": "external"},
                 "intrinsics": size | intrinsics,
             }
