@@ -109,7 +109,7 @@ def _run_legend(run: Run, paths: dict[int, tuple[str, Array]]) -> list[Patch]:
 
 
 def _view(moment: Moment, robot: Robot, way_m: float) -> tuple[float, float, float]:
-    """How far to show ahead, behind and to each side, m: the path to a stand and what binds; the way is negative backwards."""
+    """How far to show ahead, behind and to each side, m: the path to a stand (negative backwards) and what binds."""
     front_m, rear_m = robot.footprint[:, 0].max(), -robot.footprint[:, 0].min()
     far_m = [front_m + 1.5 * max(way_m, 0.0), *(x for zone in robot.zones for x, _ in zone.polygon_m)]
     named = evidence_ids(moment.decision["evidence"][:1])

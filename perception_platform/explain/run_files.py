@@ -13,7 +13,7 @@ from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action
 
 Line = dict[str, Any]
-# The keys that a report uses, of lines and of the objects within; None is any value, and what is in _MAYBE may be absent.
+# The keys that a report uses, of lines and of the objects within. None is any value; what is in _MAYBE may be absent.
 _FINDING: Line = dict.fromkeys(
     ("reason", "action", "speed_limit_mps", "quantity", "value", "threshold", "margin", "unit", "track_ids",
      "points_m", "sensor", "text")
