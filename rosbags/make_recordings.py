@@ -29,7 +29,6 @@ from perception_platform.simulation.world import Actor, Marking, TimedPath, Worl
 
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01, 00:00 UTC
 YELLOW = (60, 200, 235)
-# A quarter of a real sensor's firings a turn (about a degree apart): small files, and points enough.
 REAL_ODOMETRY = OdometryNoise(speed_scale=0.002, speed_sigma_mps=0.005, yaw_rate_sigma_radps=0.001)
 
 
@@ -55,6 +54,7 @@ class Recording:
     start: VehicleState
     why_not: str
     why_stop: str = ""
+    # A quarter of a real sensor's firings a turn (about a degree apart): small files, and points enough.
     options: RecordingOptions = field(
         default_factory=lambda: RecordingOptions(lidar_columns=400, odometry_noise=REAL_ODOMETRY)
     )
