@@ -49,8 +49,9 @@ class Path:
 
     def in_band(self, sd: Array) -> npt.NDArray[np.bool_]:
         """Which (s, d) lie within the band and not behind the front edge: what the robot drives towards."""
-        d = sd[..., 1]
-        return np.asarray((d > self.right_m) & (d < self.left_m) & (self.gap_m(sd) > -FRONT_TOLERANCE_M))
+        inside = np.asarray((sd[..., 1] > self.right_m) & (sd[..., 1] < self.left_m))
+        inside[inside] = self.gap_m(sd[inside]) > -FRONT_TOLERANCE_M
+        return inside
 
 
 def along_arc(points_m: npt.NDArray[np.floating], direction: float, curvature_per_m: float) -> Array:

@@ -1,4 +1,4 @@
-"""A stop that the robot file wants latched outlives its reason, until someone resets it by hand."""
+"""A stop that the robot file wants latched outlives its reason, and the gate, until someone resets it by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,13 @@ def test_a_latched_stop_waits_for_the_reset(
     def newest() -> Decision:
         return decision_from_msg(decisions[-1][1])
 
-    peer.until(lambda: decisions and newest().action is Action.PROCEED, what="proceed")
+    reset = peer.node.create_client(Trigger, "/safety_gate/reset")
+    peer.until(reset.service_is_ready, what="the service")
+    peer.until(lambda: decisions and newest().latched, what="a gate that begins latched")
+    peer.spin(1.0)
+    assert newest().action <= Action.STOP, "all inputs are there, and nobody has reset it yet"
+    reset.call_async(Trigger.Request())
+    peer.until(lambda: newest().action is Action.PROCEED, what="proceed")
     feeder["scan"].silent = True
     peer.until(lambda: newest().action <= Action.STOP, what="stop")
     feeder["scan"].silent = False
@@ -38,8 +44,6 @@ def test_a_latched_stop_waits_for_the_reset(
     assert newest().latched
     assert newest().action <= Action.STOP
 
-    reset = peer.node.create_client(Trigger, "/safety_gate/reset")
-    peer.until(reset.service_is_ready, what="the service")
     answer = reset.call_async(Trigger.Request())
     peer.until(lambda: newest().action is Action.PROCEED, within_s=3.0, what="proceed again")
     assert answer.done()
