@@ -10,11 +10,11 @@ from typing import Any
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import Image
-from perception_platform.core.time import from_ms
 from perception_platform.messages.clouds import cloud_from_msg, cloud_to_msg
 from perception_platform.messages.fields import time_ns
 from perception_platform.messages.objects import detections_to_msg
 from perception_platform.messages.verdicts import model_status_to_msg
+from perception_platform.perception.graph import IMAGE_MAX_AGE_NS
 from perception_platform.perception.load import load_graph
 from perception_platform.ros.diagnostics import PROCESSED
 from perception_platform.ros.images import decode_image
@@ -22,8 +22,6 @@ from perception_platform.ros.make import make
 from perception_platform.ros.node import PlatformNode, run
 from perception_platform.ros.topics import TOPICS
 from perception_platform.runtime.mailbox import LatestMailbox
-
-IMAGE_MAX_AGE_NS = from_ms(150)
 
 
 @dataclass(frozen=True, slots=True)

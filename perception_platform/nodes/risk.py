@@ -37,8 +37,6 @@ class RiskNode(PlatformNode):
         self._tracks: Tracks | None = None
         self._tracks_came_s = 0.0
         self._obstacles: dict[str, PointCloud] = {}
-        tracks = TOPICS["tracks"]
-        self._longest_silence_s = tracks.deadline_periods / (tracks.rate_hz or 1.0)
         self._assessment = self.publisher("assessment")
         self.subscribe("odometry", self._keep_ego)
         for lidar in self.robot.lidars:
@@ -68,7 +66,7 @@ class RiskNode(PlatformNode):
         return on_scan
 
     def _tracks_are_fresh(self) -> bool:
-        return time.monotonic() - self._tracks_came_s <= self._longest_silence_s
+        return time.monotonic() - self._tracks_came_s <= TOPICS["tracks"].deadline_s
 
     def _on_tracks(self, message: Any) -> None:
         queued_ns = self.now_ns()

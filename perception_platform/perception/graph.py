@@ -14,12 +14,13 @@ from perception_platform.core.lineage import Lineage, SourceStamp, merge
 from perception_platform.core.model_status import ModelState, ModelStatus
 from perception_platform.core.objects import ModelRef, Percept
 from perception_platform.core.sensor_data import Image, PointCloud
-from perception_platform.core.time import to_s
+from perception_platform.core.time import from_ms, to_s
 from perception_platform.perception.fusion import ImageObjects, fuse
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Robot
 
+IMAGE_MAX_AGE_NS = from_ms(150)  # between an image and the sweep that it is looked at with
 _RUN_TIMES_KEPT = 100
 
 

@@ -21,7 +21,7 @@ from perception_platform.core.verdicts import Assessment, Reason
 from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
 from perception_platform.messages.sensors import cloud_from_msg
 from perception_platform.messages.verdicts import health_from_msg
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.graph import IMAGE_MAX_AGE_NS, PerceptionGraph
 from perception_platform.replay.records import FrameCounts, Records
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
@@ -34,9 +34,6 @@ from perception_platform.safety.config import GateConfig
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import Event, GateInputs, Seen
 from perception_platform.tracking.tracker import Tracker
-
-IMAGE_MAX_AGE_NS = from_ms(150)
-TRACKS_MAX_SILENCE_S = TOPICS["tracks"].deadline_periods / (TOPICS["tracks"].rate_hz or 1.0)
 
 
 @dataclass(order=True, slots=True)
@@ -196,7 +193,7 @@ class Lockstep:
         """Tracks that a scan may be assessed with: none that stayed away, and none at all without a lidar."""
         if not self._robot.lidars:
             return Tracks.empty(t_ns, self._robot.odom_frame)
-        if self._tracks is None or self._tracks.seen(now_ns).silence_s > TRACKS_MAX_SILENCE_S:
+        if self._tracks is None or self._tracks.seen(now_ns).silence_s > TOPICS["tracks"].deadline_s:
             return None
         tracks: Tracks = self._tracks.value
         return tracks

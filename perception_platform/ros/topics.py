@@ -50,6 +50,17 @@ class Topic:
         return self.name.format(sensor=sensor)
 
     @property
+    def deadline_s(self) -> float:
+        """Deadline of a topic at the table's own rate, s.
+
+        Raises:
+            ValueError: for a topic that has no rate of its own or no deadline.
+        """
+        if not self.rate_hz or not self.deadline_periods:
+            raise ValueError(f"{self.key} has no deadline of its own")
+        return self.deadline_periods / self.rate_hz
+
+    @property
     def watched_by_dds(self) -> bool:
         """Whether subscriptions may ask DDS for the deadline and the lease.
 

@@ -84,3 +84,10 @@ def test_the_command_shows_every_topic() -> None:
     result = CliRunner().invoke(app, ["topics", "--markdown"])
     assert result.exit_code == 0
     assert all(topic.name in result.output for topic in TABLE)
+
+
+def test_a_deadline_is_told_where_there_is_one_and_refused_elsewhere() -> None:
+    assert TOPICS["tracks"].deadline_s == pytest.approx(0.3)
+    for without in ("tf_static", "clock", "points"):
+        with pytest.raises(ValueError, match="no deadline"):
+            _ = TOPICS[without].deadline_s
