@@ -17,8 +17,9 @@ import pytest
 from perception_platform.replay.truth import STOPS, Truth, check_run, load_truth
 
 RECORDINGS = Path(__file__).parents[2] / "rosbags"
+RATE = "0.5"  # what is compared is what was decided, not whether this machine is quick enough for real time
 LONGEST_START_S = 1.5  # from the first message until all processes have said something
-MOST_BEATS_APART = 6
+MOST_APART_S = 0.3  # the first stop of a window may be two sweeps earlier or later
 DOMAIN = 1 + os.getpid() % 100
 NAMES = sorted(path.parent.name for path in RECORDINGS.glob("*/truth.yaml"))
 
@@ -60,10 +61,13 @@ def beats(out: Path, summary: dict[str, Any]) -> list[tuple[float, str]]:
     return [((line["t_ns"] - summary["start_ns"]) / 1e9, line["action"]) for line in lines]
 
 
-def stop_counts(truth: Truth, run: list[tuple[float, str]]) -> list[int]:
-    """Stops in each stop window."""
-    windows = [w for w in truth.windows if w.expect == "stop"]
-    return [sum(w.from_s <= t <= w.to_s and action in STOPS for t, action in run) for w in windows]
+def stopped_s(truth: Truth, run: list[tuple[float, str]]) -> list[float]:
+    """How long each stop window was stopped, s, by the share of its beats."""
+    found = []
+    for window in (w for w in truth.windows if w.expect == "stop"):
+        inside = [action in STOPS for t, action in run if window.from_s <= t <= window.to_s]
+        found.append((window.to_s - window.from_s) * sum(inside) / len(inside))
+    return found
 
 
 def test_there_are_recordings() -> None:
@@ -76,16 +80,15 @@ def test_live_and_lockstep_agree_on_every_window(name: str, tmp_path: Path) -> N
     truth = load_truth(RECORDINGS / name / "truth.yaml")
     outs = {"lockstep": tmp_path / "lockstep", "live": tmp_path / "live"}
     step = replay(name, truth.robot, outs["lockstep"], domain=DOMAIN)
-    live = replay(name, truth.robot, outs["live"], "--live", domain=DOMAIN)
+    live = replay(name, truth.robot, outs["live"], "--live", "--rate", RATE, domain=DOMAIN)
     assert nodes_in(DOMAIN) == []
     for mode, summary in (("lockstep", step), ("live", live)):
         results = check_run(outs[mode] / "decisions.jsonl", summary["start_ns"], truth)
         assert [r for r in results if not r.passed] == [], mode
     runs = {"lockstep": beats(outs["lockstep"], step), "live": beats(outs["live"], live)}
     assert next(t for t, action in runs["live"] if action not in STOPS) < LONGEST_START_S
-    counts = zip(stop_counts(truth, runs["lockstep"]), stop_counts(truth, runs["live"]), strict=True)
-    # Both beat at the gate's rate; the first stop of a window may be two sweeps earlier or later.
-    assert all(abs(expected - found) <= MOST_BEATS_APART for expected, found in counts)
+    pairs = zip(stopped_s(truth, runs["lockstep"]), stopped_s(truth, runs["live"]), strict=True)
+    assert all(abs(expected - found) <= MOST_APART_S for expected, found in pairs)
     assert set(live) == set(step)
     assert live["frames_in"] == step["frames_in"]
     assert live["latency_ms"]["p50"] > 0
