@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +17,37 @@ class SourceStamp:
 
 @dataclass(frozen=True, slots=True)
 class StageTiming:
-    """When one stage got its input, began and ended, in ns of the clock that stamps the sensors.
+    """When one stage got its input, worked on it and passed the result on, in ns of the clock that stamps the sensors.
+
+    Attributes:
+        stage: its name.
+        received_ns: the input reached the process.
+        queued_ns: it lay ready in the stage's mailbox.
+        started_ns: work began.
+        finished_ns: work ended.
+        published_ns: the result was handed to the middleware or to the next stage.
+        gc_ns: of the time from receiving to publishing, what the process spent collecting garbage.
+        no_core_ns: of it, what the stage's thread was ready to run and had no core.
 
     Raises:
-        ValueError: if the three times are not in order.
+        ValueError: if the five times are not in order.
     """
 
     stage: str
+    received_ns: int
     queued_ns: int
     started_ns: int
     finished_ns: int
+    published_ns: int
+    gc_ns: int = 0
+    no_core_ns: int = 0
 
     def __post_init__(self) -> None:
-        if not self.queued_ns <= self.started_ns <= self.finished_ns:
-            raise ValueError(f"stage {self.stage}: queued, started, finished are out of order")
+        times = (self.received_ns, self.queued_ns, self.started_ns, self.finished_ns, self.published_ns)
+        if any(later < earlier for earlier, later in pairwise(times)):
+            raise ValueError(
+                f"stage {self.stage}: received, queued, started, finished, published are out of order"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def _latency(moment: Moment) -> str:
     rows += [
         [
             _e(spoken(s["stage"])),
-            _n(to_ms(s["started_ns"] - s["queued_ns"]), 1),
+            _n(to_ms(s["started_ns"] - s["received_ns"]), 1),
             _n(to_ms(s["finished_ns"] - s["started_ns"]), 1),
             _n(to_ms(now_ns - s["finished_ns"]), 1),
         ]

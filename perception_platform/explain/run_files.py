@@ -18,7 +18,7 @@ _FINDING: Line = dict.fromkeys(
     ("reason", "action", "speed_limit_mps", "quantity", "value", "threshold", "margin", "unit", "track_ids",
      "points_m", "sensor", "text")
 )  # fmt: skip
-_STAGE: Line = dict.fromkeys(("stage", "queued_ns", "started_ns", "finished_ns"))
+_STAGE: Line = dict.fromkeys(("stage", "received_ns", "queued_ns", "started_ns", "finished_ns"))
 _TRACK: Line = dict.fromkeys(
     ("id", "class", "center_odom_m", "center_base_m", "velocity_mps", "size_m", "yaw_base_rad")
 )

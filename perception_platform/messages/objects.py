@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from perception_platform.messages.fields import Make, set_array, set_header, set
 
 _PACKAGE = "perception_platform_msgs/msg/"
 _CLASS_IDS = [int(c) for c in ObjectClass]
+_STAGE_TIMES = [f.name for f in fields(StageTiming) if f.name != "stage"]
 
 
 def lineage_from_msg(msg: Any, source: str) -> Lineage:
@@ -28,7 +30,7 @@ def lineage_from_msg(msg: Any, source: str) -> Lineage:
     stamps = [time_ns(stamp, source, "lineage.stamps") for stamp in msg.stamps]
     try:
         stages = tuple(
-            StageTiming(s.stage, int(s.queued_ns), int(s.started_ns), int(s.finished_ns)) for s in msg.stages
+            StageTiming(s.stage, *(int(getattr(s, name)) for name in _STAGE_TIMES)) for s in msg.stages
         )
     except ValueError as error:
         raise InputError(source, str(error), "lineage.stages") from error
@@ -136,7 +138,8 @@ def tracks_to_msg(tracks: Tracks, make: Make) -> Any:
 def _stage_to_msg(stage: StageTiming, make: Make) -> Any:
     msg = make(_PACKAGE + "StageTiming")
     msg.stage = stage.stage
-    msg.queued_ns, msg.started_ns, msg.finished_ns = stage.queued_ns, stage.started_ns, stage.finished_ns
+    for name in _STAGE_TIMES:
+        setattr(msg, name, getattr(stage, name))
     return msg
 
 

@@ -56,6 +56,11 @@ class _Received:
         return Seen(self.value, to_s(now_ns - self.t_ns))
 
 
+def declared_timing(stage: str, now_ns: int, done_ns: int) -> StageTiming:
+    """Of a stage that begins as soon as its input is there and hands its result on as soon as it is done."""
+    return StageTiming(stage, now_ns, now_ns, now_ns, done_ns, done_ns)
+
+
 class Lockstep:
     """One robot's chain, driven by the messages of a recording.
 
@@ -217,7 +222,7 @@ class Lockstep:
         self.frames.processed[sensor] += 1
         self._busy = True
         done_ns = now_ns + from_ms(self._robot.latency.perception_ms)
-        stage = StageTiming("perception", now_ns, now_ns, done_ns)
+        stage = declared_timing("perception", now_ns, done_ns)
         detections = replace(percept.detections, lineage=percept.detections.lineage.then(stage))
         self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, t_ns))
 
@@ -246,7 +251,7 @@ class Lockstep:
             return
         tracks = self._timed("tracker", lambda: self._tracker.step(detections.t_ns, detections, ego))
         done_ns = now_ns + from_ms(self._robot.latency.tracker_ms)
-        stage = StageTiming("tracker", now_ns, now_ns, done_ns)
+        stage = declared_timing("tracker", now_ns, done_ns)
         tracks = replace(tracks, lineage=tracks.lineage.then(stage))
         self._at(done_ns, lambda t_ns: self._tracked(tracks, t_ns))
 
@@ -268,7 +273,7 @@ class Lockstep:
             lambda: assess(tracks, obstacles, ego, self._risk_config, now_ns=now_ns),
         )
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
-        lineage = assessment.lineage.then(StageTiming("risk", now_ns, now_ns, done_ns))
+        lineage = assessment.lineage.then(declared_timing("risk", now_ns, done_ns))
         received = _Received(replace(assessment, lineage=lineage), done_ns)
         self._at(done_ns, lambda _: setattr(self, "_assessment", received))
         return assessment
@@ -284,7 +289,7 @@ class Lockstep:
         )
         self._events.clear()
         decision = self._timed("safety_gate", lambda: self._gate.step(now_ns, inputs))
-        stage = StageTiming("safety_gate", now_ns, now_ns, now_ns)
+        stage = declared_timing("safety_gate", now_ns, now_ns)
         decision = replace(decision, lineage=decision.lineage.then(stage))
         self._records.decision(decision, self._ego.value if self._ego else None)
         self._at(now_ns + self._gate_config.period_ns, self._beat)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -231,15 +232,7 @@ def lineage_line(lineage: Lineage) -> dict[str, Any]:
     """Sources and stages; times in ns."""
     return {
         "sources": [{"sensor": s.sensor, "t_ns": s.t_ns} for s in lineage.sources],
-        "stages": [
-            {
-                "stage": s.stage,
-                "queued_ns": s.queued_ns,
-                "started_ns": s.started_ns,
-                "finished_ns": s.finished_ns,
-            }
-            for s in lineage.stages
-        ],
+        "stages": [asdict(s) for s in lineage.stages],
     }
 
 

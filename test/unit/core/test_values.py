@@ -16,7 +16,7 @@ from perception_platform.core.verdicts import Action
 
 def test_merged_lineage_names_each_source_and_stage_once_in_time_order() -> None:
     lidar, scan = SourceStamp("lidar_top", 200), SourceStamp("scan_front", 100)
-    perceived = StageTiming("perception", 210, 210, 240)
+    perceived = StageTiming("perception", 205, 210, 210, 240, 241)
     merged = merge([Lineage((lidar,), (perceived,)), Lineage((scan, lidar)).then(perceived)])
     assert merged.sources == (scan, lidar)
     assert merged.stages == (perceived,)
@@ -30,8 +30,8 @@ def test_age_is_of_the_oldest_source_and_never_negative() -> None:
     assert Lineage().age_ns(50) is None
 
 
-@pytest.mark.parametrize("times", [(2, 1, 3), (1, 3, 2)])
-def test_a_stage_that_ends_before_it_begins_is_refused(times: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("times", [(2, 1, 3, 4, 5), (1, 2, 4, 3, 5), (1, 2, 3, 4, 3)])
+def test_a_stage_that_ends_before_it_begins_is_refused(times: tuple[int, int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="out of order"):
         StageTiming("risk", *times)
 

@@ -61,8 +61,9 @@ def decision(t_s: float, action: str = "proceed", evidence: Sequence[dict[str, A
         "lineage": {
             "sources": [{"sensor": "lidar_top", "t_ns": t_ns - 60_000_000}],
             "stages": [
-                {"stage": "perception", "queued_ns": t_ns - 60_000_000, "started_ns": t_ns - 50_000_000,
-                 "finished_ns": t_ns - 10_000_000},
+                {"stage": "perception", "received_ns": t_ns - 60_000_000, "queued_ns": t_ns - 60_000_000,
+                 "started_ns": t_ns - 50_000_000, "finished_ns": t_ns - 10_000_000,
+                 "published_ns": t_ns - 10_000_000},
             ],
         },
         "models": [{"id": "geometry@1", "digest": "0123456789abcdef" * 4}],

@@ -156,7 +156,7 @@ def test_a_run_that_saw_nothing_has_a_report_too(tmp_path: Path) -> None:
         (
             "decisions.jsonl",
             json.dumps(decision(0.1) | {"lineage": {"stages": [{"stage": "perception"}]}}),
-            "line 1: lineage: stages: lacks queued_ns",
+            "line 1: lineage: stages: lacks received_ns",
         ),
         ("decisions.jsonl", "", "no decision"),
         ("detections.jsonl", b"\xff\xfe", "detections.jsonl"),

@@ -18,6 +18,7 @@ from perception_platform.core.geometry import Transform
 from perception_platform.core.lineage import Lineage, SourceStamp, StageTiming
 from perception_platform.core.model_status import ModelState, ModelStatus
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, Tracks
+from perception_platform.core.runtime_status import EdgeCount, RuntimeStatus
 from perception_platform.core.sensor_data import (
     CameraModel,
     EgoState,
@@ -34,7 +35,7 @@ from perception_platform.core.verdicts import (
     ObjectRisks,
     Reason,
 )
-from perception_platform.messages import objects, sensors, verdicts
+from perception_platform.messages import objects, runtime, sensors, verdicts
 
 OURS = "perception_platform_msgs/msg/"
 T_NS = st.integers(0, (2**31 - 1) * 10**9)
@@ -45,8 +46,8 @@ SINGLE = st.floats(0, 1, width=32)
 COUNT = st.integers(0, 2**31)
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 MODELS = st.lists(st.builds(ModelRef, TEXT, TEXT), max_size=2).map(tuple)
-STAGE = st.tuples(TEXT, st.lists(T_NS, min_size=3, max_size=3).map(sorted)).map(
-    lambda a: StageTiming(a[0], *a[1])
+STAGE = st.tuples(TEXT, st.lists(T_NS, min_size=5, max_size=5).map(sorted), st.tuples(T_NS, T_NS)).map(
+    lambda a: StageTiming(a[0], *a[1], *a[2])
 )
 LINEAGE = st.builds(
     Lineage,
@@ -122,10 +123,15 @@ STATUS = st.builds(
     ModelStatus, T_NS, TEXT, st.one_of(st.none(), st.builds(ModelRef, st.just("people@3"), TEXT)),
     st.sampled_from(ModelState), TEXT, SINGLE, SINGLE, COUNT, COUNT, TEXT,
 )  # fmt: skip
+RUNTIME = st.builds(
+    RuntimeStatus, T_NS, TEXT, st.lists(st.builds(EdgeCount, TEXT, TEXT, *[COUNT] * 7), max_size=2).map(tuple),
+    COUNT, COUNT, st.integers(0, 5), TEXT, TEXT, NOT_NEGATIVE, SINGLE,
+)  # fmt: skip
 
 CASES = {
     "DetectionArray": (DETECTIONS, objects.detections_to_msg, objects.detections_from_msg),
     "TrackArray": (TRACKS, objects.tracks_to_msg, objects.tracks_from_msg),
+    "RuntimeStatus": (RUNTIME, runtime.runtime_status_to_msg, runtime.runtime_status_from_msg),
     "Lineage": (LINEAGE, objects.lineage_to_msg, lambda msg: objects.lineage_from_msg(msg, "test")),
     "RiskAssessment": (
         ASSESSMENT,
@@ -234,7 +240,7 @@ def set_to(path: str, value: Any) -> Callable[[Any], None]:
     return change
 
 
-ONE_LINEAGE = Lineage((SourceStamp("front", 1),), (StageTiming("perception", 1, 2, 3),))
+ONE_LINEAGE = Lineage((SourceStamp("front", 1),), (StageTiming("perception", 1, 2, 3, 4, 5, 6, 7),))
 ONE_DETECTION = dataclasses.replace(
     Detections.empty(1, "base_link", ONE_LINEAGE),
     centers_m=np.ones((1, 3)), sizes_m=np.ones((1, 3)), yaws_rad=np.zeros(1), class_ids=np.array([1]),

@@ -29,7 +29,9 @@ def records(tmp_path: Path) -> Iterator[Records]:
 
 
 def lineage(t_ns: int, sensor: str = "lidar_top") -> Lineage:
-    return Lineage((SourceStamp(sensor, t_ns),), (StageTiming("perception", t_ns, t_ns, t_ns + 20 * MS),))
+    return Lineage(
+        (SourceStamp(sensor, t_ns),), (StageTiming("perception", *[t_ns] * 3, *[t_ns + 20 * MS] * 2),)
+    )
 
 
 def detections(t_ns: int) -> Detections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ MS = 1_000_000
 
 
 def stage(name: str, queued_ms: int, started_ms: int, finished_ms: int) -> StageTiming:
-    return StageTiming(name, queued_ms * MS, started_ms * MS, finished_ms * MS)
+    queued_ns, started_ns, finished_ns = queued_ms * MS, started_ms * MS, finished_ms * MS
+    return StageTiming(name, queued_ns, queued_ns, started_ns, finished_ns, finished_ns)
 
 
 CHAIN = Lineage(
@@ -54,7 +56,7 @@ def test_a_decision_without_sensor_data_has_no_latency() -> None:
 
 times = st.integers(0, 1000).map(lambda ms: ms * MS)
 stages = st.lists(
-    st.tuples(st.sampled_from("abc"), st.lists(times, min_size=3, max_size=3).map(sorted)), max_size=5
+    st.tuples(st.sampled_from("abc"), st.lists(times, min_size=5, max_size=5).map(sorted)), max_size=5
 )
 
 
@@ -88,15 +90,7 @@ def run_folder(tmp_path: Path, *extra_lines: str) -> Path:
         "t_ns": 62 * MS,
         "lineage": {
             "sources": [{"sensor": s.sensor, "t_ns": s.t_ns} for s in CHAIN.sources],
-            "stages": [
-                {
-                    "stage": s.stage,
-                    "queued_ns": s.queued_ns,
-                    "started_ns": s.started_ns,
-                    "finished_ns": s.finished_ns,
-                }
-                for s in CHAIN.stages
-            ],
+            "stages": [asdict(s) for s in CHAIN.stages],
         },
     }
     (tmp_path / "decisions.jsonl").write_text("\n".join([json.dumps(line), *extra_lines]) + "\n")
