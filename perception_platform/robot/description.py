@@ -6,40 +6,28 @@ from ipaddress import IPv4Address
 from typing import Annotated, Literal, TypeVar, get_args
 
 import numpy as np
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import CameraModel
 from perception_platform.core.verdicts import Reason
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Point2 = tuple[Finite, Finite]
-Point3 = tuple[Finite, Finite, Finite]
-Polygon = Annotated[list[Point2], Field(min_length=3)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-FrameName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z0-9_]+)*$")]
+from perception_platform.robot.parts import (
+    Finite,
+    FrameName,
+    Name,
+    NonNegative,
+    Part,
+    Point3,
+    Polygon,
+    Positive,
+)
+from perception_platform.robot.resources import LoadShedding, Realtime
 
 RESERVED_NAMES = (
     "odometry",
     "assessment",
     "command",
 )  # the gate keeps these inputs by name, beside the sensors
-
-
-class Part(BaseModel):
-    """Base of all parts of the file: nothing unknown, nothing changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Mounting(Part):
@@ -125,7 +113,7 @@ class Intrinsics(Part):
     fy_px: Positive
     cx_px: Finite
     cy_px: Finite
-    distortion: Annotated[list[Finite], Field(min_length=5, max_length=5)] = [0.0, 0.0, 0.0, 0.0, 0.0]
+    distortion: Annotated[list[Finite], Field(min_length=5, max_length=5)] = Field(default=[0.0] * 5)
 
     def model(self) -> CameraModel:
         """As a camera model, with the distortion that raw images have."""
@@ -233,7 +221,7 @@ class Zone(Part):
     polygon_m: Polygon
     action: Literal["stop", "limit"]
     speed_limit_mps: Positive | None = None
-    classes: list[ClassName] = []
+    classes: list[ClassName] = Field(default=[])
     min_points: int = Field(4, gt=0)
 
     @model_validator(mode="after")
@@ -272,7 +260,7 @@ class Gate(Part):
     command_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.5
     future_tolerance_s: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     hold_s: Annotated[float, Field(ge=0, le=0.45)] = 0.2
-    latch_on: list[str] = []
+    latch_on: list[str] = Field(default=[])
 
     @field_validator("latch_on")
     @classmethod
@@ -296,10 +284,11 @@ NodeName = Literal["camera_driver", "lidar_driver", "perception", "tracker", "ri
 
 
 class Placement(Part):
-    """Which machine runs a node. Drivers run once for each sensor they serve."""
+    """Which machine runs a node, and what it asks of it. Drivers run once for each sensor they serve."""
 
     node: NodeName
     host: Name = "robot"
+    realtime: Realtime = Realtime()
 
 
 NamedT = TypeVar("NamedT", Lidar | Camera | Scan, Zone)
@@ -324,9 +313,10 @@ class Robot(Part):
     clearance: Clearance
     latency: Latency
     gate: Gate = Gate()
+    shedding: LoadShedding = LoadShedding()
     sensors: Annotated[list[AnySensor], Field(min_length=1)]
-    zones: list[Zone] = []
-    models: list[Model] = []
+    zones: list[Zone] = Field(default=[])
+    models: list[Model] = Field(default=[])
     nodes: Annotated[list[Placement], Field(min_length=1)]
 
     @field_validator("sensors", "zones")
@@ -388,6 +378,31 @@ class Robot(Part):
         if len(hosts) > 1 and self.discovery == "localhost":
             raise ValueError(f"discovery: nodes on {', '.join(hosts)} only find each other with 'subnet'")
         return self
+
+    @model_validator(mode="after")
+    def _bound_can_be_kept(self) -> Robot:
+        expected_ms = self.latency.perception_ms
+        if not self.percept_deadline_ms > expected_ms:
+            raise ValueError(
+                f"latency: bound_ms leaves perception {self.percept_deadline_ms:g} ms, which takes {expected_ms:g}: "
+                "the rest goes to tracker, risk and the wait for the next sweep"
+            )
+        return self
+
+    @property
+    def percept_deadline_ms(self) -> float:
+        """Age by which a percept has to be there, ms.
+
+        Tracker and risk come after it, and the gate relies on the result until that of the next sweep is there;
+        up to then it must not grow older than the bound.
+        """
+        latency = self.latency
+        return latency.bound_ms - latency.tracker_ms - latency.risk_ms - self.sweep_period_ms
+
+    @property
+    def sweep_period_ms(self) -> float:
+        """Time between two sweeps of the slowest lidar, ms; of the slowest 2D scanner where there is no lidar."""
+        return 1e3 / min(s.rate_hz for s in (self.lidars or self.scans))
 
     @property
     def footprint(self) -> Array:
