@@ -53,6 +53,66 @@ def tracking(
     _show(report)
 
 
+@_commands.command()
+def lidar(
+    frames: Annotated[
+        Path, typer.Option(help="Folder with velodyne/, label_2/ and calib/, as KITTI object.")
+    ],
+    robot: Annotated[
+        str, typer.Option(help="Robot file or name: mounting, range and own body.")
+    ] = "delivery_van",
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    range_m: Annotated[float, typer.Option(min=1, help="Objects up to this range count.")] = 40.0,
+    people_range_m: Annotated[
+        float, typer.Option(min=1, help="People and cyclists up to this range count.")
+    ] = 25.0,
+    min_points: Annotated[int, typer.Option(min=1, help="Objects with fewer points do not count.")] = 20,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Recall, near-side error and ground called obstacle of the geometric lidar path, with exact binomial bounds.
+
+    Frames that are in both velodyne/ and label_2/ count. docs/lidar.md says how each figure is measured.
+    """
+    from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, lidar_of
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    limits = Limits(range_m, people_range_m, min_points)
+    report = evaluate_lidar(frames, described, lidar_of(described, sensor), limits)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _show_lidar(report)
+
+
+def _show_lidar(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=max(Console().width, 100))
+    table = Table("what", "found", "labelled", "recall", "exact 95 % bounds")
+    parts = {"objects": report["objects"], "people and cyclists": report["people"]}
+    for name, part in (parts | report["by_type"] | report["by_range"]).items():
+        low, high = part["interval_95"]
+        recall = "" if part["recall"] is None else f"{part['recall']:.3f}"
+        table.add_row(name, str(part["found"]), str(part["labelled"]), recall, f"{low:.3f} to {high:.3f}")
+    console.print(table)
+    error, ground = report["near_side_error_m"], report["ground"]
+    if error["samples"]:
+        console.print(
+            f"near side: median error {error['median']:.3f} m, 95th percentile {error['p95']:.2f} m",
+            highlight=False,
+        )
+    if ground["points"]:
+        console.print(
+            f"ground called obstacle: {ground['called_obstacle']} of {ground['points']} points, "
+            f"{100 * ground['share']:.3f} % (at most {100 * ground['interval_95'][1]:.3f} %)",
+            highlight=False,
+        )
+    for o in report["missed"]:
+        console.print(f"missed: {o['type']} of {o['frame']} at {o['range_m']} m, {o['points']} points")
+
+
 def _read_report(path: Path) -> dict[str, Any]:
     """What ``--json`` wrote, as far as the plots use it.
 
