@@ -62,12 +62,12 @@ class Realtime(Part):
         cpus: cores that its threads may run on; None for all.
         fifo_priority: priority of its threads under ``SCHED_FIFO``, ahead of every ordinary thread of the machine;
             None for the usual scheduler.
-        lock_memory: keep its memory from being paged out, and new memory at hand before it is used.
-        gc: ``freeze`` sets apart what exists once the node is set up, so that collecting garbage never looks
-            through it again.
+        lock_memory: never page out memory that it has used.
+        gc: ``freeze`` sets apart what exists once the node is set up, so that no later collection of garbage looks
+            through it; ``automatic`` leaves Python's ways alone.
     """
 
-    cpus: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    cpus: Annotated[list[Annotated[int, Field(ge=0, lt=8192)]], Field(min_length=1)] | None = None
     fifo_priority: Annotated[int, Field(ge=1, le=99)] | None = None
     lock_memory: bool = False
-    gc: Literal["automatic", "freeze"] = "automatic"
+    gc: Literal["freeze", "automatic"] = "freeze"

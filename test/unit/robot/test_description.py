@@ -69,6 +69,9 @@ def test_the_three_robots_load() -> None:
             "sensors.2.camera",
             "nobody reports this camera's health",
         ),
+        ({"latency.bound_ms": 150}, "file", "latency: bound_ms leaves perception 40 ms, which takes 40"),
+        ({"shedding": {"window_s": 2}}, "shedding", "climb_after_s is less than window_s"),
+        ({"nodes.2.realtime": {"cpus": [-1]}}, "nodes.2.realtime.cpus", "got -1"),
         ({"turbo": True}, "turbo", "Extra inputs"),
     ],
 )
@@ -85,6 +88,13 @@ def test_a_bad_field_is_named_with_its_value(
 def test_a_camera_with_another_packages_driver_is_fine_while_nothing_depends_on_it(tmp_path: Path) -> None:
     robot = load_robot(str(write(tmp_path, {"sensors.2.driver": {"type": "external"}})))
     assert robot.cameras[0].driver.type == "external"
+
+
+def test_what_a_node_asks_of_the_system_is_said_where_it_is_placed(tmp_path: Path) -> None:
+    wanted = {"cpus": [1], "fifo_priority": 50, "lock_memory": True}
+    nodes = load_robot(str(write(tmp_path, {"nodes.2.realtime": wanted}))).nodes
+    assert nodes[2].realtime.model_dump() == wanted | {"gc": "freeze"}
+    assert nodes[3].realtime.fifo_priority is None
 
 
 def test_frames_may_have_a_namespace(tmp_path: Path) -> None:
