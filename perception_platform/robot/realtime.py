@@ -81,7 +81,7 @@ def as_diagnostics(applied: Iterable[Applied]) -> dict[str, str]:
 
 
 class GcClock:
-    """Adds up the time for which this process has collected garbage, all its threads standing still."""
+    """Adds up the time for which this process has collected garbage, all its threads standing still; one a process."""
 
     def __init__(self) -> None:
         self._total_ns = 0
@@ -91,10 +91,6 @@ class GcClock:
     def total_ns(self) -> int:
         """Time so far, ns."""
         return self._total_ns
-
-    def close(self) -> None:
-        """Stop counting."""
-        gc.callbacks.remove(self._on_phase)
 
     def _on_phase(self, phase: str, _info: dict[str, int]) -> None:
         if phase == "start":
