@@ -45,7 +45,9 @@ def cloud_from_msg(msg: Any, sensor: str) -> PointCloud:
     reach_m = np.abs(xyz_m[:, 0]) + np.abs(xyz_m[:, 1]) + np.abs(xyz_m[:, 2])
     good = (reach_m > 0) & (reach_m < np.inf)  # NaN compares false
     if not good.all():
-        records, xyz_m = records[good], xyz_m[good]
+        # As opaque values: numpy selects fields and rows of numbers one by one, fifteen times as slowly.
+        records = records.view(f"V{records.dtype.itemsize}")[good].view(records.dtype)
+        xyz_m = xyz_m.view("V12").reshape(-1)[good].view(np.float32).reshape(-1, 3)
     stamp_ns = time_ns(msg.header.stamp, sensor)
     t_ns, offset_s = _times(records, stamp_ns, sensor)
     ring = _first_of(records, _RING)
@@ -156,11 +158,24 @@ def _record_dtype(msg: Any, sensor: str) -> np.dtype[np.void]:
 
 def _xyz(records: npt.NDArray[np.void]) -> Points:
     """(N, 3) float32; what does not fit a float32 becomes infinite."""
+    if _xyz_together(records.dtype):
+        assert records.dtype.fields is not None
+        at, step = records.dtype.fields["x"][1], records.dtype.itemsize
+        point = np.dtype({"names": ["xyz"], "formats": ["V12"], "offsets": [at], "itemsize": step})
+        return records.view(point)["xyz"].copy().view(np.float32).reshape(-1, 3)
     xyz_m = np.empty((len(records), 3), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         for column, axis in enumerate("xyz"):
             xyz_m[:, column] = records[axis]
     return xyz_m
+
+
+def _xyz_together(dtype: np.dtype[np.void]) -> bool:
+    """Whether x, y and z are float32 and stand side by side, as nearly all drivers write them."""
+    assert dtype.fields is not None
+    kinds = {dtype.fields[axis][0] for axis in "xyz"}
+    x, y, z = (dtype.fields[axis][1] for axis in "xyz")
+    return kinds == {np.dtype("<f4")} and (y - x, z - y) == (4, 4)
 
 
 def _first_of(records: npt.NDArray[np.void], names: tuple[str, ...]) -> npt.NDArray[Any] | None:

@@ -263,3 +263,19 @@ def test_a_malformed_scan_is_refused_by_name(values: dict[str, Any], where: str)
     with pytest.raises(InputError) as caught:
         scan_to_cloud(scan_msg([1.0, 2.0, 3.0, 4.0], **values), "laser")
     assert (caught.value.source, caught.value.where) == ("laser", where)
+
+
+@pytest.mark.parametrize("gap", [0, 3], ids=["x, y and z side by side", "apart"])
+def test_what_is_left_out_takes_nothing_else_along_and_shares_no_memory(gap: int) -> None:
+    rng = np.random.default_rng(7)
+    xyz = rng.normal(size=(500, 3)).astype(np.float32)
+    xyz[::3, 1], xyz[1::50] = np.nan, 0.0
+    ring = np.arange(500) % 64
+    columns = {**{a: ("f4", xyz[:, i]) for i, a in enumerate("xyz")}, "ring": ("u2", ring)}
+    msg = driver_msg(columns, gap=gap)
+    cloud = cloud_from_msg(msg, "lidar")
+    good = np.isfinite(xyz).all(axis=1) & xyz.any(axis=1)
+    np.testing.assert_array_equal(cloud.xyz_m, xyz[good])
+    np.testing.assert_array_equal(cloud.ring, ring[good])
+    cloud.xyz_m[:] = 0.0
+    np.testing.assert_array_equal(cloud_from_msg(msg, "lidar").xyz_m, xyz[good])
