@@ -1,13 +1,16 @@
-"""``perception-platform track``: the tracker of the chain on public boxes."""
+"""``perception-platform track``: the tracker of the chain on public boxes, and what became of a run's tracks."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-_commands = typer.Typer(help="Track the boxes of a public benchmark.", no_args_is_help=True)
+_commands = typer.Typer(
+    help="Track a benchmark's boxes; list why tracks began and ended.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 @_commands.callback()
 def group() -> None:
-    """Track the boxes of a public benchmark."""
+    """Track the boxes of a public benchmark; list why the tracks of a run began and ended."""
 
 
 @_commands.command()
@@ -40,3 +43,44 @@ def kitti(
     for category, entry in timing.items():
         rate = entry["frames"] / entry["seconds"] if entry["seconds"] else 0.0
         print(f"{category}: {entry['frames']} frames in {entry['seconds']:.2f} s, {rate:.0f} frames/s")
+
+
+@_commands.command()
+def events(
+    run: Annotated[
+        Path, typer.Argument(help="Folder that `replay` or `demo` wrote: its tracks.jsonl is read.")
+    ],
+    track: Annotated[int | None, typer.Option("--id", min=1, help="Only of this track.")] = None,
+    change: Annotated[
+        str | None, typer.Option(help="Only born, confirmed, merged, hidden, found or ended.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list, times in ns.")] = False,
+) -> None:
+    """List why each track of a run was born, confirmed, merged, hidden, found and ended."""
+    from perception_platform.core.errors import InputError
+    from perception_platform.core.track_events import TrackChange
+    from perception_platform.replay.track_events import read_events
+
+    changes = [known.name.lower() for known in TrackChange]
+    if change is not None and change not in changes:
+        raise InputError("--change", f"{change!r} is none of {', '.join(changes)}")
+    chosen = [
+        event
+        for event in read_events(run)
+        if track in (None, event["id"], event["other_id"]) and change in (None, event["change"])
+    ]
+    if as_json:
+        print(json.dumps(chosen, indent=2))
+    else:
+        _show(chosen)
+
+
+def _show(events: list[dict[str, Any]]) -> None:
+    """A line an event: time since the first, track, what, why, existence."""
+    start_ns = min((event["t_ns"] for event in events), default=0)
+    for event in events:
+        other = f" (track {event['other_id']})" if event["other_id"] else ""
+        print(
+            f"{(event['t_ns'] - start_ns) * 1e-9:9.3f} s  track {event['id']:<5d} {event['change']:<9s} "
+            f"{event['reason'].replace('_', ' ')}{other}; existence {event['existence']:.2f}"
+        )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.sensor_data import PointCloud
+from perception_platform.core.track_events import TrackEvent
 
 Ints = npt.NDArray[np.int64]
 
@@ -125,6 +126,14 @@ class Tracks:
         sensors: (N,) flags of SensorKind that have seen it lately.
         lineage: where it came from.
         models: models that took part.
+        events: what happened to tracks, reported or not, since the moment before.
+        accelerations_mps2: (N, 2) over ground.
+        acceleration_cov: (N, 2, 2) their covariance, m²/s⁴.
+        yaw_var_rad2: (N,) variances of the headings.
+        region_radius_m: (N,) of what is hidden: it may be anywhere within so far of its centre; 0 for what is in
+            sight.
+
+    The last four are nought where nothing is said of them.
     """
 
     t_ns: int
@@ -143,9 +152,25 @@ class Tracks:
     sensors: Ints
     lineage: Lineage = field(default_factory=Lineage)
     models: tuple[ModelRef, ...] = ()
+    events: tuple[TrackEvent, ...] = ()
+    accelerations_mps2: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    acceleration_cov: Array = field(default_factory=lambda: np.zeros((0, 2, 2)))
+    yaw_var_rad2: Array = field(default_factory=lambda: np.zeros(0))
+    region_radius_m: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        for name in ("accelerations_mps2", "acceleration_cov", "yaw_var_rad2", "region_radius_m"):
+            said = getattr(self, name)
+            if len(said) == 0 and len(self.ids):
+                object.__setattr__(self, name, np.zeros((len(self.ids), *said.shape[1:])))
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def hidden(self) -> npt.NDArray[np.bool_]:
+        """(N,) which are out of sight: their centres and radii are regions of where they may be."""
+        return np.asarray(self.region_radius_m > 0)
 
     @classmethod
     def empty(cls, t_ns: int, frame_id: str, lineage: Lineage | None = None) -> Tracks:

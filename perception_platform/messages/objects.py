@@ -12,6 +12,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage, SourceStamp, StageTiming
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, Tracks
+from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
 from perception_platform.messages.fields import Make, set_array, set_header, set_xyz, time_ns, time_to_msg
 
 _PACKAGE = "perception_platform_msgs/msg/"
@@ -122,6 +123,15 @@ def tracks_from_msg(msg: Any, topic: str = "/tracks") -> Tracks:
         sensors=_ints([t.sensors for t in ts]),
         lineage=lineage_from_msg(msg.lineage, topic),
         models=models_from_msg(msg.models),
+        events=tuple(_event_from_msg(event, topic) for event in msg.events),
+        accelerations_mps2=_finite(
+            [(t.acceleration.x, t.acceleration.y) for t in ts], (n, 2), topic, "tracks.acceleration"
+        ),
+        acceleration_cov=_finite(
+            [t.acceleration_covariance for t in ts], (n, 2, 2), topic, "tracks.acceleration_covariance"
+        ),
+        yaw_var_rad2=_finite([t.yaw_variance for t in ts], (n,), topic, "tracks.yaw_variance"),
+        region_radius_m=_finite([t.region_radius for t in ts], (n,), topic, "tracks.region_radius"),
     )
 
 
@@ -132,6 +142,7 @@ def tracks_to_msg(tracks: Tracks, make: Make) -> Any:
     msg.lineage = lineage_to_msg(tracks.lineage, make)
     msg.models = [model_ref_to_msg(m, make) for m in tracks.models]
     msg.tracks = [_track_to_msg(tracks, i, make) for i in range(len(tracks))]
+    msg.events = [_event_to_msg(event, make) for event in tracks.events]
     return msg
 
 
@@ -164,8 +175,28 @@ def _track_to_msg(tracks: Tracks, i: int, make: Make) -> Any:
     msg.yaw = float(tracks.yaws_rad[i])
     msg.class_score, msg.existence = float(tracks.class_scores[i]), float(tracks.existence[i])
     set_array(msg, "state_covariance", tracks.state_cov[i].reshape(-1))
+    set_xyz(msg.acceleration, (*tracks.accelerations_mps2[i], 0.0))
+    set_array(msg, "acceleration_covariance", tracks.acceleration_cov[i].reshape(-1))
+    msg.yaw_variance, msg.region_radius = float(tracks.yaw_var_rad2[i]), float(tracks.region_radius_m[i])
     msg.last_seen = time_to_msg(int(tracks.last_seen_ns[i]), make)
     msg.first_seen = time_to_msg(int(tracks.first_seen_ns[i]), make)
+    return msg
+
+
+def _event_from_msg(msg: Any, topic: str) -> TrackEvent:
+    try:
+        change, reason = TrackChange(msg.change), TrackReason(msg.reason)
+    except ValueError as error:
+        raise InputError(topic, str(error), "events") from error
+    t_ns = time_ns(msg.stamp, topic, "events.stamp")
+    return TrackEvent(t_ns, int(msg.track_id), change, reason, float(msg.existence), int(msg.other_id))
+
+
+def _event_to_msg(event: TrackEvent, make: Make) -> Any:
+    msg = make(_PACKAGE + "TrackEvent")
+    msg.stamp = time_to_msg(event.t_ns, make)
+    msg.track_id, msg.other_id = event.track_id, event.other_id
+    msg.change, msg.reason, msg.existence = int(event.change), int(event.reason), event.existence
     return msg
 
 

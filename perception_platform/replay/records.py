@@ -20,6 +20,7 @@ from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, SensorKind, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_ms, to_s
+from perception_platform.core.track_events import TrackEvent
 from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks
 from perception_platform.runtime.latency import percentiles
 
@@ -184,7 +185,20 @@ def tracks_line(tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> dict[str, 
             "yaw_rate_radps": _number(ego.yaw_rate_radps, 4),
         },
         "tracks": _rows(columns),
+        "events": [event_line(event) for event in tracks.events],
         "models": models_line(tracks.models),
+    }
+
+
+def event_line(event: TrackEvent) -> dict[str, Any]:
+    """One change in the life of a track; ``other_id`` is 0 for none."""
+    return {
+        "t_ns": event.t_ns,
+        "id": event.track_id,
+        "change": event.change.name.lower(),
+        "reason": event.reason.name.lower(),
+        "existence": _number(event.existence),
+        "other_id": event.other_id,
     }
 
 

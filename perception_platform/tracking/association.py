@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
@@ -17,9 +19,29 @@ from perception_platform.tracking.table import TrackTable
 _FRAGMENT_MARGIN_M = 0.3
 
 
-def associate(
-    table: TrackTable, sightings: Sightings, sureness: Array, config: TrackerConfig
-) -> tuple[Ints, Ints]:
+@dataclass(frozen=True, slots=True)
+class Association:
+    """Which of M detections belong to which of N tracks.
+
+    Attributes:
+        rows: (K,) rows of the table, ascending.
+        columns: (K,) rows of the sightings, aligned.
+        costs: (N, M) of all pairs; zero where a pair is no better than none.
+    """
+
+    rows: Ints
+    columns: Ints
+    costs: Array
+
+    def rivals(self, columns: Ints) -> Ints:
+        """(L,) for detections that were left over, the row of the track that fits best, or -1 if none does."""
+        if not len(self.costs):
+            return np.full(len(columns), -1, dtype=np.int64)
+        costs = self.costs[:, columns]
+        return np.where(costs.min(axis=0) < 0, costs.argmin(axis=0), -1)
+
+
+def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: TrackerConfig) -> Association:
     """Assign detections to tracks, each at most once.
 
     The cost of a pair is minus twice the logarithm of how much better the track explains the detection than a new
@@ -33,20 +55,21 @@ def associate(
         sureness: (M,) how sure it is that each is there.
         config: gates and weights.
 
-    Returns:
-        Rows of the table, ascending, and rows of the sightings, aligned, (K,) each.
     """
     if not len(table) or not len(sightings):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        none = np.zeros(0, dtype=np.int64)
+        return Association(none, none, np.zeros((len(table), len(sightings))))
     costs = pair_costs(table, sightings, config)
     confident = sureness >= config.confident_from
     rows, columns = _assigned(np.where(confident, costs, 0.0))
     if confident.all():
-        return rows, columns
-    costs[rows] = 0.0
-    late_rows, late_columns = _assigned(np.where(confident, 0.0, costs))
-    order = np.argsort(np.concatenate([rows, late_rows]))
-    return np.concatenate([rows, late_rows])[order], np.concatenate([columns, late_columns])[order]
+        return Association(rows, columns, costs)
+    left = np.where(confident, 0.0, costs)
+    left[rows] = 0.0
+    late_rows, late_columns = _assigned(left)
+    rows, columns = np.concatenate([rows, late_rows]), np.concatenate([columns, late_columns])
+    order = np.argsort(rows)
+    return Association(rows[order], columns[order], costs)
 
 
 def _assigned(costs: Array) -> tuple[Ints, Ints]:
@@ -121,9 +144,13 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
 def _mahalanobis(view: View, known_m: Array, mean: Array, cov: Array) -> tuple[Array, Array]:
     """Squared distances (K,) of pairs, row by row, and the logarithm of the volume of each innovation's covariance."""
     measured_m, measured_cov = known_centers(view, known_m)
-    x, y = (measured_m - mean[:, :2]).T
-    innovation_cov = cov[:, :2, :2] + measured_cov
-    xx, xy, yy = innovation_cov[:, 0, 0], innovation_cov[:, 0, 1], innovation_cov[:, 1, 1]
+    return apart(measured_m - mean[:, :2], cov[:, :2, :2] + measured_cov)
+
+
+def apart(offset: Array, cov: Array) -> tuple[Array, Array]:
+    """(K,) squared Mahalanobis lengths of offsets (K, 2), and ln det 2πS of their covariances S (K, 2, 2)."""
+    x, y = offset.T
+    xx, xy, yy = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
     determinant = xx * yy - xy**2
     distance2 = (yy * x**2 - 2 * xy * x * y + xx * y**2) / determinant
     return distance2, np.log((2 * np.pi) ** 2 * determinant)

@@ -171,6 +171,10 @@ class TrackerConfig(Settings):
         birth_existence: existence of a new track, times the confidence of its detection.
         report_existence: existence from which on a track is reported.
         delete_existence: existence below which a track ends.
+        merge_overlap: generalised overlap from which on a track that was not seen and one that was, of the same class
+            and velocity, are taken for one object; 1 for never.
+        late_window_s: measurements that come late by no more than this are put in where they belong, and what came
+            after them is filtered again; later ones are left out.
         max_existence: no track is surer than this, so that each can still end.
         sensor_memory_s: how long a sensor counts as having seen an object lately.
         trust_s: how long a track has to be seen surely until it is trusted half as far as one seen for ever.
@@ -204,6 +208,8 @@ class TrackerConfig(Settings):
     birth_existence: Probability = 0.6
     report_existence: Probability = 0.5
     delete_existence: Probability = 0.05
+    merge_overlap: Annotated[float, Field(gt=-1, le=1)] = 0.5
+    late_window_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.3
     max_existence: Probability = 0.999
     sensor_memory_s: Positive = 0.5
     trust_s: Positive = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class TrackTable:
         yaw_var: (N,) their variances, rad^2.
         class_votes: (N, classes) class probabilities.
         existence: (N,) probability that there is an object.
+        confirmed: (N,) which have been sure enough to be reported.
         confidence_s: (N,) integral of the confidence of its detections over the time of its life, s.
         first_seen_ns: (N,) capture time of the first measurement.
         last_seen_ns: (N,) of the newest one.
@@ -41,6 +42,7 @@ class TrackTable:
     yaw_var: Array
     class_votes: Array
     existence: Array
+    confirmed: npt.NDArray[np.bool_]
     confidence_s: Array
     first_seen_ns: Ints
     last_seen_ns: Ints
@@ -65,6 +67,15 @@ class TrackTable:
     def joined(self, other: TrackTable) -> TrackTable:
         """These tracks, then those."""
         return _made(lambda a, b: np.concatenate([a, b]), self, other) if len(other) else self
+
+    def ascending(self) -> TrackTable:
+        """These tracks by id; mostly they are."""
+        return self if (np.diff(self.ids) > 0).all() else self.select(np.argsort(self.ids))
+
+    def renamed(self, old_id: int, new_id: int) -> TrackTable:
+        """These tracks, one of them under another id."""
+        ids = np.where(self.ids == old_id, new_id, self.ids)
+        return replace(self, ids=ids).ascending()
 
     def put(self, rows: Ints, changed: TrackTable) -> TrackTable:
         """These tracks, with the named rows, ascending, replaced."""

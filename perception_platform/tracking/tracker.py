@@ -2,73 +2,103 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from perception_platform.core.geometry import Array, Transform, wrap_angle
-from perception_platform.core.objects import Detections, Ints, SensorKind, Tracks
+from perception_platform.core.lineage import Lineage, merge
+from perception_platform.core.objects import Detections, Ints, ModelRef, Tracks
 from perception_platform.core.sensor_data import EgoState
 from perception_platform.core.time import NS_PER_S, from_s, to_s
-from perception_platform.tracking.association import associate, fragments
-from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
+from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
 from perception_platform.tracking.config import TrackerConfig
-from perception_platform.tracking.extent import (
-    faced_forward,
-    filtered_sizes,
-    filtered_yaws,
-    known_centers,
-    slides,
-    view_boxes,
-)
-from perception_platform.tracking.motion import MotionModel
+from perception_platform.tracking.events import ended_all, renamed
+from perception_platform.tracking.filter import SENSOR_KINDS, TrackFilter
 from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
 
-_KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
-_NEVER_NS = -(2**62)
-_FIRST_YAW_VAR = (np.pi / 8) ** 2
+
+@dataclass(slots=True)
+class _Look:
+    """What was seen at one moment, and the tracks before it, to go back to when something older comes late.
+
+    Attributes:
+        t_ns: when.
+        sensors: whose it is; two sensors may look at the same time.
+        sightings: M detections.
+        ids: (M,) of the tracks that began with them, 0 where none did.
+        before: the tracks that it was applied to.
+        before_ns: their time; None at the start.
+        lineage: where it came from.
+        models: models that took part in it.
+        events: what it changed.
+    """
+
+    t_ns: int
+    sensors: tuple[str, ...]
+    sightings: Sightings
+    ids: Ints
+    lineage: Lineage
+    models: tuple[ModelRef, ...]
+    before: TrackTable
+    before_ns: int | None
+    events: tuple[TrackEvent, ...] = ()
+
+    @property
+    def key(self) -> tuple[int, tuple[str, ...]]:
+        """What orders looks, whichever came first."""
+        return self.t_ns, self.sensors
 
 
 class Tracker:
     """Follows objects in the fixed frame ``frame_id``, which is the odometry's.
 
-    Bad input is never an error here, since the robot moves on: late frames, frames without a usable pose and
-    detections that are not finite are left out and counted in ``rejected``.
+    Bad input is never an error here, since the robot moves on: frames that come too late or twice, frames without a
+    usable pose and detections that are not finite are left out and counted in ``rejected``.
     """
 
     def __init__(self, config: TrackerConfig | None = None, frame_id: str = "odom") -> None:
         self._config = config or TrackerConfig()
-        self._model = MotionModel.from_config(self._config)
+        self._filter = TrackFilter(self._config)
         self._frame_id = frame_id
         self._next_id = 1
-        nothing = Detections.empty(0, frame_id)
-        self._table = self._born(sight(nothing, usable(nothing), Transform.identity(), 1.0), 0)
+        self._table = self._filter.nothing()
+        self._t_ns: int | None = None
         self._newest: Tracks | None = None
+        self._looks: list[_Look] = []
         self._behind_since_ns: int | None = None
-        self.rejected = {"late_frames": 0, "frames_without_pose": 0, "detections": 0}
+        self._lost: list[TrackEvent] = []
+        self.rejected = {"late_frames": 0, "repeated_frames": 0, "frames_without_pose": 0, "detections": 0}
 
     def step(self, t_ns: int, detections: Detections, ego: EgoState) -> Tracks:
         """Take in what was seen at one moment.
 
         Args:
-            t_ns: capture time, later than the one before. A late frame changes nothing, and the newest tracks
-                are returned again; stamps that stay behind for ``restart_s`` start the tracker afresh.
+            t_ns: capture time. A frame that is late by no more than ``late_window_s`` is put in where it belongs
+                and what came after it is filtered again: the tracks are those of frames in order, and no id is used
+                anew. An older one changes nothing; stamps that stay behind for ``restart_s`` start the tracker
+                afresh.
             detections: what was seen, in the base frame; may be empty.
             ego: odometry close to that time.
 
         Returns:
-            Tracks of sufficient existence in the fixed frame, ascending by id, valid for ``t_ns``.
+            Tracks of sufficient existence in the fixed frame, ascending by id, valid for the newest ``t_ns``.
         """
-        if not self._accepts(t_ns, ego):
+        sensors = tuple(source.sensor for source in detections.lineage.sources)
+        if not self._accepts((t_ns, sensors), ego):
             unseen = Tracks.empty(t_ns, self._frame_id, detections.lineage)
-            return self._newest if self._newest is not None else unseen
+            return unseen if self._newest is None else replace(self._newest, events=())
         good = usable(detections)
         self.rejected["detections"] += int(len(good) - good.sum())
-        pose = self._pose(t_ns, ego)
-        sightings = sight(detections, good, pose, self._config.position_sigma_m)
-        self._advance(t_ns, sightings)
-        self._newest = self._report(t_ns, detections)
+        sightings = sight(detections, good, self._pose(t_ns, ego), self._config.position_sigma_m)
+        none = np.zeros(len(sightings), dtype=np.int64)
+        lineage, models = detections.lineage, detections.models
+        look = _Look(t_ns, sensors, sightings, none, lineage, models, self._table, self._t_ns)
+        events, self._lost = (*self._lost, *self._take(look)), []
+        newest = self._looks[-1]
+        lineage = lineage if newest is look else merge([newest.lineage, lineage])
+        self._newest = self._report(newest.t_ns, lineage, newest.models, events)
         return self._newest
 
     def confidences(self, ids: Ints) -> Array:
@@ -80,10 +110,10 @@ class Tracker:
         Args:
             ids: (K,) of tracks that the newest step has returned.
         """
-        if self._newest is None or not len(ids):
+        if self._t_ns is None or not len(ids):
             return np.zeros(len(ids))
         table = self._table.select(np.searchsorted(self._table.ids, ids))
-        age_s = (self._newest.t_ns - table.first_seen_ns) / NS_PER_S
+        age_s = (self._t_ns - table.first_seen_ns) / NS_PER_S
         return np.asarray(table.confidence_s / (age_s + self._config.evidence_s + self._config.trust_s))
 
     def _pose(self, t_ns: int, ego: EgoState) -> Transform:
@@ -91,129 +121,112 @@ class Tracker:
         near = abs(to_s(t_ns - ego.t_ns)) <= self._config.max_extrapolation_s
         return (ego.at(t_ns) if near else ego).odom_from_base
 
-    def _accepts(self, t_ns: int, ego: EgoState) -> bool:
+    def _accepts(self, key: tuple[int, tuple[str, ...]], ego: EgoState) -> bool:
         """Whether the frame can be used; notices a clock that was set back."""
         pose = ego.odom_from_base
         numbers = (*pose.rotation.flat, *pose.translation_m, *ego.velocity_mps, ego.yaw_rate_radps)
         if not np.isfinite(numbers).all():
             self.rejected["frames_without_pose"] += 1
             return False
-        if self._newest is None or t_ns > self._newest.t_ns:
+        t_ns = key[0]
+        if self._t_ns is None or t_ns > self._t_ns:
             self._behind_since_ns = None
+            return True
+        if any(look.key == key for look in self._looks):
+            self.rejected["repeated_frames"] += 1
+            return False
+        if to_s(self._t_ns - t_ns) <= self._config.late_window_s and self._reaches(t_ns):
             return True
         if self._behind_since_ns is None or t_ns < self._behind_since_ns:
             self._behind_since_ns = t_ns
         if to_s(t_ns - self._behind_since_ns) >= self._config.restart_s:
-            self._table, self._newest, self._behind_since_ns = (
-                self._table.select(np.zeros(0, np.int64)),
-                None,
-                None,
-            )
+            self._restart()
             return True
         self.rejected["late_frames"] += 1
         return False
 
-    def _advance(self, t_ns: int, sightings: Sightings) -> None:
-        dt_s = 0.0 if self._newest is None else to_s(t_ns - self._newest.t_ns)
-        table = self._predicted(dt_s)
-        sure = confidence(sightings.scores, sightings.num_points, self._config)
-        rows, columns = associate(table, sightings, sure, self._config)
-        sureness, seen = np.zeros(len(table)), np.zeros(len(table), dtype=np.bool_)
-        sureness[rows], seen[rows] = sure[columns], True
-        existence = existence_after(table.existence, seen, sureness, dt_s, self._config)
-        table = replace(table, existence=existence, confidence_s=table.confidence_s + sureness * dt_s)
-        if len(rows):
-            known = table if len(rows) == len(table) else table.select(rows)
-            table = table.put(rows, self._seen(known, sightings.select(columns), t_ns, dt_s))
-        new = ~fragments(table, sightings)
-        new[columns] = False
-        kept = table.where(table.existence >= self._config.delete_existence)
-        born = self._born(sightings.select(np.flatnonzero(new)), t_ns) if new.any() else None
-        self._table = kept.joined(born) if born else kept
+    def _reaches(self, t_ns: int) -> bool:
+        """Whether the tracks before that time are still known."""
+        before_ns = self._looks[0].before_ns
+        return before_ns is None or t_ns > before_ns
 
-    def _predicted(self, dt_s: float) -> TrackTable:
-        table = self._table
-        return replace(
-            table,
-            motion=self._model.predict(table.motion, table.class_ids, dt_s),
-            yaw_var=np.minimum(table.yaw_var + self._config.yaw_change_rad**2 * dt_s, _FIRST_YAW_VAR),
-            existence=table.existence * np.exp(-dt_s / self._config.survival_s),
+    def _restart(self) -> None:
+        assert self._t_ns is not None  # nothing can be behind nothing
+        self._lost = ended_all(self._table, TrackReason.CLOCK_SET_BACK, self._t_ns)
+        self._table, self._t_ns, self._newest = self._filter.nothing(), None, None
+        self._looks, self._behind_since_ns = [], None
+
+    def _take(self, look: _Look) -> tuple[TrackEvent, ...]:
+        """Put one look in where it belongs and filter those after it again; what changed that was not said before."""
+        again = [one for one in self._looks if one.key > look.key]
+        if not again:
+            self._apply(look)
+            self._forget()
+            return look.events
+        said = {(e.track_id, e.change) for one in again for e in one.events}
+        ids, first_new = self._table.ids, self._next_id
+        del self._looks[-len(again) :]
+        self._table, self._t_ns = again[0].before, again[0].before_ns
+        for one in (look, *again):
+            self._keep_names(one, self._apply(one), look, first_new)
+        new = [e for one in (look, *again) for e in one.events if (e.track_id, e.change) not in said]
+        return (*new, *self._revised(ids, said | {(e.track_id, e.change) for e in new}))
+
+    def _apply(self, look: _Look) -> Ints:
+        """Filter one look, and say to which tracks (M,) its detections were given."""
+        look.before, look.before_ns = self._table, self._t_ns
+        dt_s = 0.0 if self._t_ns is None else to_s(look.t_ns - self._t_ns)
+        outcome = self._filter.advance(
+            self._table, look.sightings, look.t_ns, dt_s, lambda rows: self._number(look, rows)
+        )
+        self._table, look.events, self._t_ns = outcome.table, outcome.events, look.t_ns
+        self._looks.append(look)
+        return outcome.ids
+
+    def _keep_names(self, look: _Look, ids: Ints, late: _Look, first_new: int) -> None:
+        """An object that a late look has shown to be older goes on under the id that was told first.
+
+        Args:
+            look: one that is filtered again.
+            ids: (M,) of the tracks that its detections were given to this time.
+            late: the look that came late.
+            first_new: ids from here on were given this time.
+        """
+        for column in np.flatnonzero((ids >= first_new) & (look.ids > 0)).tolist():
+            new, told = int(ids[column]), int(look.ids[column])
+            self._table = self._table.renamed(new, told)
+            late.ids[late.ids == new] = told
+            for one in self._looks:
+                one.before = one.before.renamed(new, told)
+                one.events = tuple(renamed(event, new, told) for event in one.events)
+
+    def _number(self, look: _Look, rows: Ints) -> Ints:
+        """Ids of tracks that begin with detections of a look: those of the first time, if it is filtered again."""
+        fresh = rows[look.ids[rows] == 0]
+        look.ids[fresh] = np.arange(self._next_id, self._next_id + len(fresh))
+        self._next_id += len(fresh)
+        return look.ids[rows]
+
+    def _revised(self, ids: Ints, said: set[tuple[int, TrackChange]]) -> tuple[TrackEvent, ...]:
+        """Ends of tracks that were there before something came late, and of which nothing else was said."""
+        gone = np.setdiff1d(ids, self._table.ids).tolist()
+        over = (TrackChange.ENDED, TrackChange.MERGED)
+        assert self._t_ns is not None  # a look was just applied
+        return tuple(
+            TrackEvent(self._t_ns, track_id, TrackChange.ENDED, TrackReason.REVISED, 0.0)
+            for track_id in gone
+            if not any((track_id, change) in said for change in over)
         )
 
-    def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:
-        """Tracks after the detections that belong to them, row by row."""
-        config = self._config
-        table = self._measured(table, sightings, dt_s)
-        likelihoods = class_likelihoods(sightings.class_ids, sightings.scores)
-        votes = class_votes(table.class_votes, likelihoods, dt_s, config)
-        velocities_mps = table.motion.merged()[0][:, 2:]
-        moving = np.hypot(velocities_mps[:, 0], velocities_mps[:, 1]) > config.heading_speed_mps
-        class_ids = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
-        yaws_rad, sizes_m = faced_forward(
-            table.yaws_rad, table.sizes_m, velocities_mps, class_ids, moving, config.whole_boxes
-        )
-        return replace(
-            table,
-            yaws_rad=yaws_rad,
-            sizes_m=sizes_m,
-            class_votes=votes,
-            last_seen_ns=np.full(len(table), t_ns, dtype=np.int64),
-            sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, table.sensors_seen_ns),
-        )
+    def _forget(self) -> None:
+        """Drop looks that nothing may come before any more."""
+        oldest_ns = self._looks[-1].t_ns - from_s(self._config.late_window_s)
+        while self._looks[0].t_ns < oldest_ns:
+            del self._looks[0]
 
-    def _measured(self, table: TrackTable, sightings: Sightings, dt_s: float) -> TrackTable:
-        """Motion, extent and heading after the detections. What grows or shrinks is the unseen end, see extent.py."""
-        config = self._config
-        view = view_boxes(sightings, table.yaws_rad, config)
-        seen_m = np.column_stack([view.sizes_m, sightings.sizes_m[:, 2]])
-        sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
-        held = table.motion
-        if not view.whole:
-            grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
-            held = held.moved(np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes))
-        measured_m, cov_m2 = known_centers(view, sizes_m[:, :2])
-        if view.surface.any():
-            held = held.moved(slides(view, measured_m - held.merged()[0][:, :2]))
-        yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)
-        rise = -np.expm1(-dt_s / config.height_s)
-        class_ids = table.class_ids
-        motion = self._model.update(held, measured_m, cov_m2, class_ids)
-        if view.whole:
-            motion = self._model.rolled(motion, yaws_rad, yaw_var, class_ids)
-        return replace(
-            table,
-            motion=motion,
-            z_m=table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m),
-            sizes_m=sizes_m,
-            yaws_rad=yaws_rad,
-            yaw_var=yaw_var,
-        )
-
-    def _born(self, sightings: Sightings, t_ns: int) -> TrackTable:
-        """New tracks, one for each of the detections."""
-        n = len(sightings)
-        first_id = self._next_id
-        self._next_id += n
-        when = np.full(n, t_ns, dtype=np.int64)
-        votes = class_likelihoods(sightings.class_ids, sightings.scores)
-        sure = confidence(sightings.scores, sightings.num_points, self._config)
-        classes = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
-        return TrackTable(
-            ids=np.arange(first_id, first_id + n, dtype=np.int64),
-            motion=self._model.start(sightings.centers_m[:, :2], sightings.position_cov_m2, classes),
-            z_m=sightings.centers_m[:, 2],
-            sizes_m=sightings.sizes_m,
-            yaws_rad=wrap_angle(sightings.yaws_rad),
-            yaw_var=np.full(n, _FIRST_YAW_VAR),
-            class_votes=votes,
-            existence=self._config.birth_existence * sure,
-            confidence_s=sure * self._config.evidence_s,
-            first_seen_ns=when,
-            last_seen_ns=when,
-            sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, _NEVER_NS),
-        )
-
-    def _report(self, t_ns: int, detections: Detections) -> Tracks:
+    def _report(
+        self, t_ns: int, lineage: Lineage, models: tuple[ModelRef, ...], events: tuple[TrackEvent, ...]
+    ) -> Tracks:
         """The tracks that are sure enough, as the other layers take them."""
         table = self._table.where(self._table.existence >= self._config.report_existence)
         mean, cov = table.motion.merged()
@@ -232,12 +245,8 @@ class Tracker:
             state_cov=cov,
             last_seen_ns=table.last_seen_ns,
             first_seen_ns=table.first_seen_ns,
-            sensors=np.asarray((lately * _KINDS).sum(axis=1), dtype=np.int64),
-            lineage=detections.lineage,
-            models=detections.models,
+            sensors=np.asarray((lately * SENSOR_KINDS).sum(axis=1), dtype=np.int64),
+            lineage=lineage,
+            models=models,
+            events=events,
         )
-
-
-def _flagged(sensors: Ints) -> Array:
-    """(N, 3) which kinds of sensor the flags name."""
-    return np.asarray((sensors[:, None] & _KINDS) != 0)

@@ -11,6 +11,7 @@ from perception_platform.bags.types import message_dir
 from perception_platform.core.model_status import ModelState
 from perception_platform.core.objects import ObjectClass, SensorKind
 from perception_platform.core.sensor_data import SensorProblem, SensorStatus
+from perception_platform.core.track_events import TrackChange, TrackReason
 from perception_platform.core.verdicts import Action, GateState, Reason
 
 CONSTANT = re.compile(r"^u?int\d+\s+([A-Z][A-Z0-9_]*)\s*=\s*(\d+)", re.MULTILINE)
@@ -18,6 +19,8 @@ PAIRS = [
     ("Detection", "CLASS", ObjectClass),
     ("Detection", "SENSOR", SensorKind),
     ("Track", "CLASS", ObjectClass),
+    ("TrackEvent", "CHANGE", TrackChange),
+    ("TrackEvent", "REASON", TrackReason),
     ("Finding", "ACTION", Action),
     ("Finding", "REASON", Reason),
     ("SafetyDecision", "STATE", GateState),

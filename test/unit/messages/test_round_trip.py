@@ -26,6 +26,7 @@ from perception_platform.core.sensor_data import (
     SensorProblem,
     SensorStatus,
 )
+from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
 from perception_platform.core.verdicts import (
     Action,
     Assessment,
@@ -93,11 +94,16 @@ DETECTIONS = st.integers(0, 3).flatmap(
         floats(PIXEL, n, 4), LINEAGE, MODELS,
     )
 )  # fmt: skip
+EVENT = st.builds(
+    TrackEvent, T_NS, COUNT, st.sampled_from(TrackChange), st.sampled_from(TrackReason), SINGLE, COUNT
+)
 TRACKS = st.integers(0, 3).flatmap(
     lambda n: st.builds(
         Tracks, T_NS, TEXT, integers(COUNT, n), floats(FINITE, n, 3), floats(FINITE, n, 2),
         floats(NOT_NEGATIVE, n, 3), floats(FINITE, n), integers(CLASSES, n), floats(SINGLE, n), floats(SINGLE, n),
         floats(FINITE, n, 4, 4), integers(T_NS, n), integers(T_NS, n), integers(FLAGS, n), LINEAGE, MODELS,
+        st.lists(EVENT, max_size=2).map(tuple), floats(FINITE, n, 2), floats(FINITE, n, 2, 2), floats(NOT_NEGATIVE, n),
+        floats(NOT_NEGATIVE, n),
     )
 )  # fmt: skip
 RISKS = st.integers(0, 3).flatmap(

@@ -156,22 +156,6 @@ def test_ids_are_never_used_twice() -> None:
     assert len(seen) == 5
 
 
-def test_a_late_frame_after_nothing_was_seen_returns_that_nothing() -> None:
-    tracker = Tracker()
-    newest = tracker.step(FRAME_NS, detections(FRAME_NS, [], Transform.identity()), ego(FRAME_NS))
-    assert len(newest) == 0
-    assert tracker.step(0, detections(0, [], Transform.identity()), ego(0)) is newest
-
-
-def test_late_frames_are_counted_and_change_nothing() -> None:
-    tracker = Tracker()
-    newest = run(lambda t_s: [person(8, 0)], 10, tracker=tracker)[-1]
-    for t_ns in (newest.t_ns, newest.t_ns - from_s(0.3), 0):
-        again = tracker.step(t_ns, detections(t_ns, [person(5, 0)], Transform.identity()), ego(t_ns))
-        assert again is newest
-    assert tracker.rejected["late_frames"] == 3
-
-
 def test_one_stamp_from_the_future_does_not_silence_the_tracker() -> None:
     tracker = Tracker()
     first = run(lambda t_s: [person(8, 0)], 10, tracker=tracker)[-1]
