@@ -16,6 +16,6 @@ def generate_launch_description() -> LaunchDescription:
     here = Path(__file__).parent
     parts = [
         IncludeLaunchDescription(str(here / f"{name}.launch.py"), launch_arguments=values)
-        for name in ("drivers", "perception", "safety")
+        for name in ("drivers", "perception", "safety", "telemetry")
     ]
     return LaunchDescription([*handed_on, *parts])

@@ -30,7 +30,8 @@ def up(
     robot: Annotated[str, typer.Argument(help="Name of a robot file, or a path to one.")],
     host: Annotated[str | None, typer.Option(help="Only the nodes of this machine.")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Only this group: drivers, perception or safety; repeatable.")
+        list[str] | None,
+        typer.Option(help="Only this group: drivers, perception, safety or telemetry; repeatable."),
     ] = None,
     no_drivers: Annotated[bool, typer.Option("--no-drivers", help="Leave the drivers out.")] = False,
     sim_time: Annotated[bool, typer.Option("--sim-time", help="Follow /clock.")] = False,

@@ -22,6 +22,7 @@ from perception_platform.robot.parts import (
     Positive,
 )
 from perception_platform.robot.resources import LoadShedding, Realtime
+from perception_platform.robot.telemetry import Telemetry
 
 RESERVED_NAMES = (
     "odometry",
@@ -280,7 +281,11 @@ class Model(Part):
     path: str
 
 
-NodeName = Literal["camera_driver", "lidar_driver", "perception", "tracker", "risk", "safety_gate"]
+NodeName = Literal[
+    "camera_driver", "lidar_driver", "perception", "tracker", "risk", "safety_gate", "telemetry"
+]
+# Drivers may be another package's; telemetry only looks on.
+MAY_BE_LEFT_OUT: tuple[NodeName, ...] = ("camera_driver", "lidar_driver", "telemetry")
 
 
 class Placement(Part):
@@ -298,7 +303,7 @@ class Robot(Part):
     """A whole robot file.
 
     ``discovery`` says how far nodes look for each other: on this machine alone, or on its network. ``nodes`` places
-    each node of the stack once; drivers may be left out.
+    each node of the stack once; drivers and telemetry may be left out.
     """
 
     version: Literal[1]
@@ -314,6 +319,7 @@ class Robot(Part):
     latency: Latency
     gate: Gate = Gate()
     shedding: LoadShedding = LoadShedding()
+    telemetry: Telemetry = Telemetry()
     sensors: Annotated[list[AnySensor], Field(min_length=1)]
     zones: list[Zone] = Field(default=[])
     models: list[Model] = Field(default=[])
@@ -359,7 +365,7 @@ class Robot(Part):
         for name in get_args(NodeName):
             if placed.count(name) > 1:
                 raise ValueError(f"{name} is placed {placed.count(name)} times; once is all that runs")
-            if name not in placed and not name.endswith("_driver"):
+            if name not in placed and name not in MAY_BE_LEFT_OUT:
                 raise ValueError(f"{name} is not placed: without it nothing stops the robot")
         return nodes
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from perception_platform.core.errors import InputError
 from perception_platform.robot.description import NodeName, Placement, Robot
 
-Group = Literal["drivers", "perception", "safety"]
+Group = Literal["drivers", "perception", "safety", "telemetry"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 Parameter = str | bool | float
 
@@ -20,6 +20,7 @@ _GROUP_OF: dict[NodeName, Group] = {
     "tracker": "perception",
     "risk": "safety",
     "safety_gate": "safety",
+    "telemetry": "telemetry",
 }
 
 

@@ -133,6 +133,22 @@ def test_drivers_may_be_left_to_others(tmp_path: Path) -> None:
     assert [placement.node for placement in robot.nodes] == STACK
 
 
+def test_telemetry_is_served_to_this_machine_alone_unless_told_otherwise(tmp_path: Path) -> None:
+    assert load_robot("amr").telemetry.host.is_loopback
+    told = {"host": "::", "port": 9000, "otlp_endpoint": "http://collector:4318"}
+    telemetry = load_robot(str(write(tmp_path, {"telemetry": told}))).telemetry
+    assert (str(telemetry.host), telemetry.port, telemetry.otlp_endpoint) == tuple(told.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("host", "everywhere"), ("port", 0), ("port", 65536), ("otlp_endpoint", "collector:4318")],
+)
+def test_telemetry_that_cannot_be_is_refused(tmp_path: Path, field: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"robot\.yaml: telemetry\.{field}"):
+        load_robot(str(write(tmp_path, {"telemetry": {field: value}})))
+
+
 @pytest.mark.parametrize("text", ["{", "a: [1, 2", "\t- x", ""])
 def test_a_file_that_is_no_yaml_table_is_one_clear_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "robot.yaml"

@@ -35,7 +35,7 @@ def test_a_driver_runs_for_each_sensor_that_is_not_external(amr: Robot) -> None:
 def test_every_node_has_a_module_a_group_and_a_name_of_its_own(name: str) -> None:
     specs = describe_stack(load_robot(name), name)
     assert len({s.name for s in specs}) == len(specs)
-    assert {s.group for s in specs} == set(GROUPS)
+    assert {s.group for s in specs} | {"telemetry"} == set(GROUPS)
     assert all(importlib.util.find_spec(s.module) for s in specs)
     assert all(s.parameters["robot"] == name for s in specs)
 
@@ -48,6 +48,12 @@ def test_groups_and_hosts_select(amr: Robot) -> None:
     assert len(describe_stack(robot, "amr", host="robot")) + len(on_sensors) == len(
         describe_stack(robot, "amr")
     )
+
+
+def test_one_line_adds_telemetry(amr: Robot) -> None:
+    robot = amr.model_copy(update={"nodes": [*amr.nodes, Placement(node="telemetry")]})
+    (telemetry,) = describe_stack(robot, "amr", groups=["telemetry"])
+    assert telemetry.module == "perception_platform.nodes.telemetry"
 
 
 def test_an_unknown_host_is_an_error(amr: Robot) -> None:
