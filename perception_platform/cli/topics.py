@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from perception_platform.ros.topics import Topic
 
 HEADINGS = (
-    *("topic", "type", "rate", "deadline", "lease", "reliability", "depth"),
+    *("topic", "type", "rate", "deadline", "lease", "lifespan", "reliability", "depth"),
     *("from", "to", "when it stays away"),
 )
-ON_TERMINAL = (0, 2, 3, 7, 8, 9)  # what fits; the rest is in the JSON and the page
+ON_TERMINAL = (0, 2, 3, 8, 9, 10)  # what fits; the rest is in the JSON and the page
 MARKDOWN_HEAD = """\
 # Topics
 
 Printed by `perception-platform topics --markdown` from `perception_platform/ros/topics.py`, the one table that
-publishers and subscribers are made from. Every publisher offers the deadline and the lease. Subscriptions ask for
-them only where nobody outside publishes, because a publisher that does not offer them is then not heard at all.
+publishers and subscribers are made from. Every publisher offers the deadline, the lease and the lifespan, after which
+the middleware drops what nobody has taken. Subscriptions ask for them only where nobody outside publishes, because a
+publisher that does not offer a deadline or lease is then not heard at all, and the lifespan runs from its clock.
 `outside` is the robot's base, another package's driver, a bag or a viewer.
 """.splitlines()
 
@@ -96,6 +97,7 @@ def _cells(topic: Topic, name: str, rate_hz: float | None) -> list[str]:
         rate,
         f"{topic.deadline_periods:g} periods" if topic.deadline_periods else "",
         f"{topic.liveliness_s:g} s" if topic.liveliness_s else "",
+        f"{topic.lifespan_periods:g} periods" if topic.lifespan_periods else "",
         topic.reliability.replace("_", " ") + durable,
         str(topic.depth),
         ", ".join(topic.publishers).replace("_", " "),

@@ -16,7 +16,7 @@ def offered(topic: Topic, rate_hz: float) -> QoSProfile:
 
 
 def requested(topic: Topic, rate_hz: float) -> QoSProfile:
-    """What a subscription asks for: deadline and lease only of publishers that surely offer them."""
+    """What a subscription asks for: deadline, lease and lifespan only of publishers that surely offer them."""
     profile = _basis(topic)
     if topic.watched_by_dds:
         _add_watch(profile, topic, rate_hz)
@@ -38,3 +38,5 @@ def _add_watch(profile: QoSProfile, topic: Topic, rate_hz: float) -> None:
         profile.deadline = Duration(nanoseconds=round(topic.deadline_periods / rate_hz * 1e9))
     if topic.liveliness_s:
         profile.liveliness_lease_duration = Duration(nanoseconds=round(topic.liveliness_s * 1e9))
+    if topic.lifespan_periods:
+        profile.lifespan = Duration(nanoseconds=round(topic.lifespan_periods / rate_hz * 1e9))

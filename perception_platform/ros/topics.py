@@ -26,6 +26,7 @@ class Topic:
         durability: DDS durability.
         deadline_periods: DDS deadline in periods of the rate; 0 for none.
         liveliness_s: DDS liveliness lease, s; 0 for none.
+        lifespan_periods: age in periods of the rate at which DDS drops what nobody has taken; 0 for never.
         on_miss: what the system does when data stays away.
         publishers: nodes that publish it; ``OUTSIDE``: the robot's base, another package's driver or a bag.
         subscribers: nodes that subscribe to it; ``OUTSIDE``: viewers and the robot's base.
@@ -44,6 +45,7 @@ class Topic:
     durability: Durability = "volatile"
     deadline_periods: float = 0.0
     liveliness_s: float = 0.0
+    lifespan_periods: float = 0.0
 
     def of(self, sensor: str) -> str:
         """The ROS name for a sensor."""
@@ -62,10 +64,11 @@ class Topic:
 
     @property
     def watched_by_dds(self) -> bool:
-        """Whether subscriptions may ask DDS for the deadline and the lease.
+        """Whether subscriptions may ask DDS for the deadline, the lease and the lifespan.
 
-        A publisher that does not offer what is asked for is not matched at all, and nobody outside has to
-        offer it: there, silence is noticed by the subscriber's own clock alone.
+        A publisher that does not offer the first two is not matched at all, and nobody outside has to offer
+        them: there, silence is noticed by the subscriber's own clock alone. The lifespan runs from the
+        publisher's clock: data of one whose clock is behind would vanish without a word.
         """
         return OUTSIDE not in self.publishers
 
@@ -78,16 +81,19 @@ _MSGS = "perception_platform_msgs/msg/"
 TABLE: tuple[Topic, ...] = (
     Topic("image", "/{sensor}/image", "sensor_msgs/msg/Image", None, "best_effort", 1,
           "camera left out of fusion; gate limits or stops if the camera is required",
-          publishers=("camera_driver", OUTSIDE), subscribers=("perception",), kind="camera", deadline_periods=3),
+          publishers=("camera_driver", OUTSIDE), subscribers=("perception",), kind="camera", deadline_periods=3,
+          lifespan_periods=5),
     Topic("camera_info", "/{sensor}/camera_info", "sensor_msgs/msg/CameraInfo", None, "best_effort", 1,
           "for viewers only: intrinsics come from the robot file",
           publishers=("camera_driver", OUTSIDE), subscribers=(OUTSIDE,), kind="camera"),
     Topic("points", "/{sensor}/points", "sensor_msgs/msg/PointCloud2", None, "best_effort", 1,
           "no new obstacles: the gate stops when they are stale",
-          publishers=("lidar_driver", OUTSIDE), subscribers=("perception",), kind="lidar", deadline_periods=3),
+          publishers=("lidar_driver", OUTSIDE), subscribers=("perception",), kind="lidar", deadline_periods=3,
+          lifespan_periods=5),
     Topic("scan", "/{sensor}/scan", "sensor_msgs/msg/LaserScan", None, "best_effort", 1,
           "the gate stops when a required scan is stale",
-          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), kind="scan", deadline_periods=3),
+          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), kind="scan", deadline_periods=3,
+          lifespan_periods=5),
     Topic("odometry", "/odom", "nav_msgs/msg/Odometry", 10.0, "reliable", 10,
           "the gate stops: speed is unknown",
           publishers=(OUTSIDE,), subscribers=("tracker", "risk", "safety_gate"), deadline_periods=4),
@@ -104,7 +110,8 @@ TABLE: tuple[Topic, ...] = (
           publishers=(OUTSIDE,), subscribers=("safety_gate",)),
     Topic("command_safe", "/cmd_vel_safe", "geometry_msgs/msg/TwistStamped", 20.0, "reliable", 1,
           "the base has to stop by itself",
-          publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2),
+          publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2,
+          lifespan_periods=5),
     Topic("sensor_health", "/sensor_health", _MSGS + "SensorHealth", 1.0, "reliable", 10,
           "a required sensor counts as failed",
           publishers=("camera_driver", "lidar_driver", OUTSIDE), subscribers=("safety_gate",)),
@@ -112,16 +119,18 @@ TABLE: tuple[Topic, ...] = (
           publishers=("perception",), subscribers=(OUTSIDE,)),
     Topic("detections", "/perception/detections", _MSGS + "DetectionArray", 10.0, "reliable", 1,
           "tracks coast, then end",
-          publishers=("perception",), subscribers=("tracker",), deadline_periods=3),
+          publishers=("perception",), subscribers=("tracker",), deadline_periods=3, lifespan_periods=5),
     Topic("obstacles", "/perception/{sensor}/obstacles", "sensor_msgs/msg/PointCloud2", None, "reliable", 1,
           "the gate stops when they are stale",
-          publishers=("perception",), subscribers=("risk", "safety_gate"), kind="lidar", deadline_periods=3),
+          publishers=("perception",), subscribers=("risk", "safety_gate"), kind="lidar", deadline_periods=3,
+          lifespan_periods=5),
     Topic("tracks", "/tracks", _MSGS + "TrackArray", 10.0, "reliable", 1,
           "the assessment goes stale: the gate stops",
-          publishers=("tracker",), subscribers=("risk",), deadline_periods=3),
+          publishers=("tracker",), subscribers=("risk",), deadline_periods=3, lifespan_periods=5),
     Topic("assessment", "/risk/assessment", _MSGS + "RiskAssessment", 10.0, "reliable", 1,
           "the gate stops",
-          publishers=("risk",), subscribers=("safety_gate",), deadline_periods=3, liveliness_s=0.5),
+          publishers=("risk",), subscribers=("safety_gate",), deadline_periods=3, liveliness_s=0.5,
+          lifespan_periods=5),
     Topic("decision", "/safety/decision", _MSGS + "SafetyDecision", 20.0, "reliable", 1,
           "the base has to stop by itself",
           publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2),

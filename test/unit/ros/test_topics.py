@@ -25,7 +25,10 @@ def test_every_row_is_complete(topic: Topic) -> None:
     assert {*topic.publishers, *topic.subscribers} <= {*STACK, OUTSIDE, EVERY_NODE}
     assert topic.depth > 0
     assert bool(topic.kind) == ("{sensor}" in topic.name)
-    assert topic.rate_hz != 0 or not topic.deadline_periods  # a deadline needs a rate
+    assert topic.rate_hz != 0 or not (topic.deadline_periods or topic.lifespan_periods)  # both need a rate
+    if topic.lifespan_periods:
+        assert topic.lifespan_periods > topic.deadline_periods  # what is merely late is reported, not dropped
+        assert topic.durability == "volatile"
 
 
 def test_keys_and_names_are_used_once() -> None:
