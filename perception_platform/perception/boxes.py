@@ -50,32 +50,37 @@ class FlatBoxes:
         return FlatBoxes(self.angle_rad[which], self.low_m[which], self.high_m[which])
 
 
-@compiled("float64(float32[::1], float32[::1], int64, int64, float64, float64, float64[::1])")
-def _least_but_strays(x: Points, y: Points, begin: int, end: int, c: float, s: float, least: Array) -> float:
-    """Least of x * c + y * s but for the stray ones; ``least`` is scratch space."""
-    stray = min((end - begin) // _POINTS_PER_STRAY, _MOST_STRAYS)
-    least[: stray + 1] = np.inf
-    for i in range(begin, end):
-        along = x[i] * c + y[i] * s
-        if along < least[stray]:
-            k = stray
-            while k > 0 and least[k - 1] > along:
-                least[k] = least[k - 1]
-                k -= 1
-            least[k] = along
+@compiled("float64(float64[::1], int64, float64)")
+def _keep_least(least: Array, stray: int, value: float) -> float:
+    """Insert a value among the least so far, in order; returns the greatest of them."""
+    k = stray
+    while k > 0 and least[k - 1] > value:
+        least[k] = least[k - 1]
+        k -= 1
+    least[k] = value
     return float(least[stray])
 
 
-@compiled("void(float32[::1], float32[::1], int64[::1], float64[::1], float64[:,::1], float64[:,::1])")
-def _bounds(x: Points, y: Points, starts: Ints, angle_rad: Array, low_m: Array, high_m: Array) -> None:
+@compiled("void(float32[::1], float32[::1], int64[:,::1], float64[::1], float64[:,::1], float64[:,::1])")
+def _bounds(x: Points, y: Points, spans: Ints, angle_rad: Array, low_m: Array, high_m: Array) -> None:
     """Bounds of each cluster's points along axes turned by its angle, without the stray ones."""
-    least = np.empty(_MOST_STRAYS + 1)
-    for k in range(len(starts) - 1):
-        c, s, begin, end = np.cos(angle_rad[k]), np.sin(angle_rad[k]), starts[k], starts[k + 1]
-        low_m[k, 0] = _least_but_strays(x, y, begin, end, c, s, least)
-        low_m[k, 1] = _least_but_strays(x, y, begin, end, -s, c, least)
-        high_m[k, 0] = -_least_but_strays(x, y, begin, end, -c, -s, least)
-        high_m[k, 1] = -_least_but_strays(x, y, begin, end, s, -c, least)
+    least = np.empty((4, _MOST_STRAYS + 1))
+    for k in range(len(spans)):
+        c, s, begin, end = np.cos(angle_rad[k]), np.sin(angle_rad[k]), spans[k, 0], spans[k, 1]
+        stray = min((end - begin) // _POINTS_PER_STRAY, _MOST_STRAYS)
+        least[:, : stray + 1] = np.inf
+        u_low = v_low = u_high = v_high = np.inf  # of the upper bounds the negative
+        for i in range(begin, end):
+            u, v = x[i] * c + y[i] * s, y[i] * c - x[i] * s
+            if u < u_low:
+                u_low = _keep_least(least[0], stray, u)
+            if v < v_low:
+                v_low = _keep_least(least[1], stray, v)
+            if -u < u_high:
+                u_high = _keep_least(least[2], stray, -u)
+            if -v < v_high:
+                v_high = _keep_least(least[3], stray, -v)
+        low_m[k, 0], low_m[k, 1], high_m[k, 0], high_m[k, 1] = u_low, v_low, -u_high, -v_high
 
 
 @compiled(
@@ -115,13 +120,13 @@ def _seen_through(
 
 
 @compiled(
-    "void(float32[::1], float32[::1], int64[::1], float64[::1], float64[:,::1], float64[:,::1], float64, float64,"
+    "void(float32[::1], float32[::1], int64[:,::1], float64[::1], float64[:,::1], float64[:,::1], float64, float64,"
     " boolean[::1])"
 )
 def _all_seen_through(
     x: Points,
     y: Points,
-    starts: Ints,
+    spans: Ints,
     angle_rad: Array,
     low_m: Array,
     high_m: Array,
@@ -130,36 +135,36 @@ def _all_seen_through(
     through: Flags,
 ) -> None:
     """Whether beams passed through each cluster's box."""
-    for k in range(len(starts) - 1):
-        begin, end = starts[k], starts[k + 1]
+    for k in range(len(spans)):
+        begin, end = spans[k]
         through[k] = _seen_through(x, y, begin, end, angle_rad[k], low_m[k], high_m[k], x0_m, y0_m)
 
 
-def boxes_at(x: Points, y: Points, starts: Ints, angle_rad: Array) -> FlatBoxes:
+def boxes_at(x: Points, y: Points, spans: Ints, angle_rad: Array) -> FlatBoxes:
     """Boxes of K clusters at given angles; their faces lie where points are, but for a few strays.
 
     Args:
         x: x of the points in the base frame, cluster by cluster.
         y: their y.
-        starts: (K + 1,) where each cluster begins, and the end.
+        spans: (K, 2) where each cluster begins and ends.
         angle_rad: (K,) angles.
     """
     low_m, high_m = np.empty((len(angle_rad), 2)), np.empty((len(angle_rad), 2))
-    _bounds(x, y, starts, angle_rad, low_m, high_m)
+    _bounds(x, y, spans, angle_rad, low_m, high_m)
     return FlatBoxes(angle_rad, low_m, high_m)
 
 
-def seen_through(x: Points, y: Points, starts: Ints, boxes: FlatBoxes, origin_m: Array) -> Flags:
+def seen_through(x: Points, y: Points, spans: Ints, boxes: FlatBoxes, origin_m: Array) -> Flags:
     """(K,) whether beams passed through a box to points on its far side: a corner seen from inside.
 
     Args:
         x: x of the points in the base frame, cluster by cluster.
         y: their y.
-        starts: (K + 1,) where each cluster begins, and the end.
+        spans: (K, 2) where each cluster begins and ends.
         boxes: the clusters' boxes.
         origin_m: (3,) where the lidar is.
     """
     x0_m, y0_m = float(origin_m[0]), float(origin_m[1])
-    through = np.empty(len(starts) - 1, dtype=np.bool_)
-    _all_seen_through(x, y, starts, boxes.angle_rad, boxes.low_m, boxes.high_m, x0_m, y0_m, through)
+    through = np.empty(len(spans), dtype=np.bool_)
+    _all_seen_through(x, y, spans, boxes.angle_rad, boxes.low_m, boxes.high_m, x0_m, y0_m, through)
     return through

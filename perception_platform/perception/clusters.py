@@ -37,16 +37,6 @@ class Clusters:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def columns(self, xy_m: Points) -> tuple[Points, Points]:
-        """x and y of the points, cluster by cluster, contiguous."""
-        return xy_m[self.order, 0], xy_m[self.order, 1]
-
-    def chosen(self, which: npt.NDArray[np.bool_]) -> Clusters:
-        """Some of them."""
-        count = np.diff(self.starts)
-        starts = np.concatenate([[0], np.cumsum(count[which])]).astype(np.int64)
-        return Clusters(self.order[np.repeat(which, count)], starts)
-
 
 @compiled("int64(int64[::1], int64)")
 def _root(parent: Ints, i: int) -> int:
@@ -112,16 +102,18 @@ def _join_behind(
         y, x = occupied[i] // columns + 0.5, occupied[i] % columns + 0.5
         range_cells = max(np.sqrt(x_cells[i] ** 2 + y_cells[i] ** 2), 1e-9)
         stride_x, stride_y = _STRIDE * x_cells[i] / range_cells, _STRIDE * y_cells[i] / range_cells
+        steps = int(max(grazing_cells[i], behind_cells) / _STRIDE)
+        grazing_steps = int(grazing_cells[i] / _STRIDE)
         beside = int(reach_cells[i] / _STRIDE)
-        for step in range(1, int(max(grazing_cells[i], behind_cells) / _STRIDE) + 1):
-            grazing = step * _STRIDE <= grazing_cells[i]
-            # From one side of the line of sight to the other.
-            at_x, at_y = x + step * stride_x + beside * stride_y, y + step * stride_y - beside * stride_x
-            for _ in range(2 * beside + 1):
+        for column in range(-beside, beside + 1):
+            at_x, at_y = x - column * stride_y, y + column * stride_x
+            for step in range(1, steps + 1):
+                at_x, at_y = at_x + stride_x, at_y + stride_y
                 j = numbers[np.uint32(np.int32(at_y) * np.int32(columns) + np.int32(at_x))]
-                if j >= 0 and parent[j] != root and (grazing or floats[j]):
-                    root = _unite(parent, root, j)
-                at_x, at_y = at_x - stride_y, at_y + stride_x
+                if j >= 0 and j != i and (step <= grazing_steps or floats[j]):
+                    if parent[j] != root:
+                        root = _unite(parent, root, j)
+                    break  # what lies further behind is within that one's reach
 
 
 @compiled("void(float32[:,::1], float32, float32, int32[:,::1], int32[::1])")

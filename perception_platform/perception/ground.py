@@ -22,64 +22,78 @@ _NEIGHBOURS = 2
 _CONTINUED_M = 3.0
 
 
-@compiled("float64(float32[:,::1], float64, float64, int64, float32[::1], int32[::1])")
-def _polar(xyz_m: Points, x0_m: float, y0_m: float, sectors: int, radial: Points, sector: Cells) -> float:
-    """Radial coordinate, in cells, and sector of each point; returns the greatest radial coordinate."""
-    per_rad = sectors / (2 * np.pi)
-    farthest = 0.0
+@compiled("float32(float32, float32)")
+def _azimuth_rad(y: float, x: float) -> float:
+    """Angle of a direction within 0.0001 rad, in [-pi, pi].
+
+    A polynomial in the ratio of the smaller to the larger coordinate (Abramowitz and Stegun, 4.4.47): unlike the
+    library's function it is computed for several points at once.
+    """
+    across, along = abs(y), abs(x)
+    ratio = min(across, along) / max(max(across, along), np.float32(1e-20))
+    square = ratio * ratio
+    series = np.float32(0.180141) + square * (np.float32(-0.085133) + square * np.float32(0.0208351))
+    series = np.float32(0.9998660) + square * (np.float32(-0.3302995) + square * series)
+    angle = ratio * series
+    angle = np.float32(np.pi / 2) - angle if across > along else angle
+    angle = np.float32(np.pi) - angle if x < 0 else angle
+    return -angle if y < 0 else angle
+
+
+@compiled("float64(float32[:,::1], float32, float32, int64, float32[::1], int32[::1])")
+def _polar(xyz_m: Points, x0_m: float, y0_m: float, sectors: int, radial: Points, cell: Cells) -> float:
+    """Radial coordinate, in cells, and cell of each point, ring by ring; returns the greatest radial coordinate."""
+    per_rad, last = np.float32(sectors / (2 * np.pi)), np.int32(sectors - 1)
+    cells_per_sqrt_m = np.float32(_CELLS_PER_SQRT_M)
+    farthest = np.float32(0.0)
     for i in range(xyz_m.shape[0]):
         x, y = xyz_m[i, 0] - x0_m, xyz_m[i, 1] - y0_m
-        radial[i] = np.sqrt(np.sqrt(x * x + y * y)) * _CELLS_PER_SQRT_M
-        farthest = max(farthest, float(radial[i]))
-        sector[i] = min(max(int((np.arctan2(y, x) + np.pi) * per_rad), 0), sectors - 1)
-    return farthest
+        at = np.sqrt(np.sqrt(x * x + y * y)) * cells_per_sqrt_m
+        sector = np.int32((_azimuth_rad(y, x) + np.float32(np.pi)) * per_rad)
+        radial[i] = at
+        cell[i] = np.int32(at) * np.int32(sectors) + min(max(sector, np.int32(0)), last)
+        farthest = max(farthest, at)
+    return float(farthest)
 
 
-@compiled("void(float32[:,::1], float32[::1], int32[::1], float32[:,::1])")
-def _lowest(xyz_m: Points, radial: Points, sector: Cells, lowest_m: Points) -> None:
+@compiled("void(float32[:,::1], float32[::1], int32[::1], float32[::1])")
+def _lowest(xyz_m: Points, radial: Points, cell: Cells, lowest_m: Points) -> None:
     """Lowest z of each cell."""
     for i in range(xyz_m.shape[0]):
-        s, k, z = sector[i], int(radial[i]), xyz_m[i, 2]
-        range_m = (radial[i] / _CELLS_PER_SQRT_M) ** 2
-        # What lies further below than any ground could is a reflection.
-        if z < lowest_m[s, k] and z > -0.3 - 0.25 * range_m:
-            lowest_m[s, k] = z
+        z = xyz_m[i, 2]
+        if z < lowest_m[np.uint32(cell[i])]:
+            range_m = (radial[i] / _CELLS_PER_SQRT_M) ** 2
+            # What lies further below than any ground could is a reflection.
+            if z > -0.3 - 0.25 * range_m:
+                lowest_m[np.uint32(cell[i])] = z
 
 
-@compiled(
-    "void(float32[:,::1], float32[::1], int32[::1], float32[:,::1], float64, float64[:,::1], int64[:,::1])"
-)
+@compiled("void(float32[:,::1], int32[::1], float32[::1], float32, float64[::1], int64[::1])")
 def _ground_layer(
-    xyz_m: Points,
-    radial: Points,
-    sector: Cells,
-    lowest_m: Points,
-    thickness_m: float,
-    sum_m: Array,
-    count: Ints,
+    xyz_m: Points, cell: Cells, lowest_m: Points, thickness_m: float, sum_m: Array, count: Ints
 ) -> None:
     """Sum and number of the heights in each cell's lowest layer."""
     for i in range(xyz_m.shape[0]):
-        s, k = sector[i], int(radial[i])
-        rise_m = xyz_m[i, 2] - lowest_m[s, k]
-        if rise_m >= 0.0 and rise_m <= thickness_m:
-            sum_m[s, k] += xyz_m[i, 2]
-            count[s, k] += 1
+        c = np.uint32(cell[i])
+        rise_m = xyz_m[i, 2] - lowest_m[c]
+        if rise_m >= 0 and rise_m <= thickness_m:
+            sum_m[c] += xyz_m[i, 2]
+            count[c] += 1
 
 
 @compiled("void(float64[:,::1], int64[:,::1], float64[::1], float64[::1], float64[:,::1], boolean[:,::1])")
 def _grow(layer_m: Array, count: Ints, range_m: Array, limits: Array, profile_m: Array, seen: Flags) -> None:
     """Walk each sector outward; write the ground's height and whether it was seen there."""
     step_up, step_down, slope_up, slope_down, step_limit, slope_limit = limits
-    for s in range(layer_m.shape[0]):
+    for s in range(layer_m.shape[1]):
         last_range, last_z, slope, last_k = 0.0, 0.0, 0.0, -1
-        for k in range(layer_m.shape[1]):
+        for k in range(layer_m.shape[0]):
             run = range_m[k] - last_range
             expected = last_z + slope * min(run, _CONTINUED_M)
-            profile_m[s, k] = expected
-            if count[s, k] == 0:
+            profile_m[k, s] = expected
+            if count[k, s] == 0:
                 continue
-            z = layer_m[s, k]
+            z = layer_m[k, s]
             rise = z - expected
             too_steep = abs(z - last_z) > slope_limit * run + step_up
             if (
@@ -89,50 +103,56 @@ def _grow(layer_m: Array, count: Ints, range_m: Array, limits: Array, profile_m:
             ):
                 continue
             for j in range(last_k + 1, k):  # between two sightings the ground is straight
-                profile_m[s, j] = last_z + (z - last_z) * (range_m[j] - last_range) / run
+                profile_m[j, s] = last_z + (z - last_z) * (range_m[j] - last_range) / run
             # Slopes over short runs are noise: they are let in slowly.
             weight = run / (run + 2.0)
             slope = (1 - weight) * slope + weight * (z - last_z) / max(run, 0.3)
             slope = min(max(slope, -slope_limit), slope_limit)
-            profile_m[s, k] = z
-            seen[s, k] = True
+            profile_m[k, s] = z
+            seen[k, s] = True
             last_range, last_z, last_k = range_m[k], z, k
 
 
-@compiled("void(float64[:,::1], boolean[:,::1], float64[:,::1])")
-def _vote(profile_m: Array, seen: Flags, ground_m: Array) -> None:
+@compiled("int64(float64[::1], int64, float64)")
+def _insert(ordered: Array, count: int, value: float) -> int:
+    """Insert a value among so many in order; returns how many there are now."""
+    at = count
+    while at > 0 and ordered[at - 1] > value:
+        ordered[at] = ordered[at - 1]
+        at -= 1
+    ordered[at] = value
+    return count + 1
+
+
+@compiled("void(float64[:,::1], boolean[:,::1], float32[:,::1])")
+def _vote(profile_m: Array, seen: Flags, ground_m: Points) -> None:
     """Median over neighbouring sectors, of those that saw the ground if any did."""
-    sectors = profile_m.shape[0]
+    rings, sectors = profile_m.shape
     votes = np.empty(2 * _NEIGHBOURS + 1)
-    for s in range(sectors):
-        for k in range(profile_m.shape[1]):
+    for k in range(rings):
+        for s in range(sectors):
             sightings = 0
             for d in range(-_NEIGHBOURS, _NEIGHBOURS + 1):
-                if seen[(s + d) % sectors, k]:
-                    votes[sightings] = profile_m[(s + d) % sectors, k]
-                    sightings += 1
+                at = (s + d) % sectors
+                if seen[k, at]:
+                    sightings = _insert(votes, sightings, profile_m[k, at])
             if sightings == 0:
                 for d in range(-_NEIGHBOURS, _NEIGHBOURS + 1):
-                    votes[sightings] = profile_m[(s + d) % sectors, k]
-                    sightings += 1
-            for i in range(1, sightings):  # insertion sort: five values at most
-                j = i
-                while j > 0 and votes[j - 1] > votes[j]:
-                    votes[j - 1], votes[j] = votes[j], votes[j - 1]
-                    j -= 1
-            ground_m[s, k] = 0.5 * (votes[(sightings - 1) // 2] + votes[sightings // 2])
+                    sightings = _insert(votes, sightings, profile_m[k, (s + d) % sectors])
+            ground_m[k, s] = 0.5 * (votes[(sightings - 1) // 2] + votes[sightings // 2])
 
 
-@compiled("void(float32[:,::1], float32[::1], int32[::1], float64[:,::1], float32[::1])")
-def _heights(xyz_m: Points, radial: Points, sector: Cells, ground_m: Array, height_m: Points) -> None:
+@compiled("void(float32[:,::1], float32[::1], int32[::1], float32[:,::1], float32[::1])")
+def _heights(xyz_m: Points, radial: Points, cell: Cells, ground_m: Points, height_m: Points) -> None:
     """Height of each point above the profile, interpolated along the range."""
-    rings = ground_m.shape[1]
+    rings, sectors = ground_m.shape
+    half, one, last = np.float32(0.5), np.float32(1.0), np.float32(rings - 1)
     for i in range(xyz_m.shape[0]):
-        s = sector[i]
-        at = min(max(radial[i] - 0.5, 0.0), rings - 1.0)
-        k = min(int(at), rings - 2)
-        part = at - k
-        height_m[i] = xyz_m[i, 2] - (ground_m[s, k] * (1.0 - part) + ground_m[s, k + 1] * part)
+        s = np.uint32(cell[i]) % np.uint32(sectors)
+        at = min(max(radial[i] - half, np.float32(0.0)), last)
+        k = min(np.int32(at), np.int32(rings - 2))
+        part = at - np.float32(k)
+        height_m[i] = xyz_m[i, 2] - (ground_m[k, s] * (one - part) + ground_m[k + 1, s] * part)
 
 
 def height_above_ground(xyz_m: Points, origin_m: Array, params: GroundParams) -> Points:
@@ -146,21 +166,22 @@ def height_above_ground(xyz_m: Points, origin_m: Array, params: GroundParams) ->
     height_m = np.empty(len(xyz_m), dtype=np.float32)
     if len(xyz_m) == 0:
         return height_m
-    radial, sector = np.empty(len(xyz_m), dtype=np.float32), np.empty(len(xyz_m), dtype=np.int32)
-    farthest = _polar(xyz_m, float(origin_m[0]), float(origin_m[1]), params.sectors, radial, sector)
-    shape = (params.sectors, max(int(farthest) + 1, 2))
-    lowest_m = np.full(shape, np.inf, dtype=np.float32)
-    _lowest(xyz_m, radial, sector, lowest_m)
-    sum_m, count = np.zeros(shape), np.zeros(shape, dtype=np.int64)
-    _ground_layer(xyz_m, radial, sector, lowest_m, params.thickness_m, sum_m, count)
-    ground_m = _ground_profile(sum_m / np.maximum(count, 1.0), count, params)
-    _heights(xyz_m, radial, sector, ground_m, height_m)
+    radial, cell = np.empty(len(xyz_m), dtype=np.float32), np.empty(len(xyz_m), dtype=np.int32)
+    farthest = _polar(xyz_m, np.float32(origin_m[0]), np.float32(origin_m[1]), params.sectors, radial, cell)
+    rings = max(int(farthest) + 1, 2)
+    lowest_m = np.full(rings * params.sectors, np.inf, dtype=np.float32)
+    _lowest(xyz_m, radial, cell, lowest_m)
+    sum_m, count = np.zeros(len(lowest_m)), np.zeros(len(lowest_m), dtype=np.int64)
+    _ground_layer(xyz_m, cell, lowest_m, params.thickness_m, sum_m, count)
+    shape = rings, params.sectors
+    ground_m = _ground_profile((sum_m / np.maximum(count, 1)).reshape(shape), count.reshape(shape), params)
+    _heights(xyz_m, radial, cell, ground_m, height_m)
     return height_m
 
 
-def _ground_profile(layer_m: Array, count: Ints, params: GroundParams) -> Array:
-    """Height of the ground (sectors, rings), m, from each cell's lowest layer."""
-    range_m = np.square((np.arange(layer_m.shape[1], dtype=np.float64) + 0.5) / _CELLS_PER_SQRT_M)
+def _ground_profile(layer_m: Array, count: Ints, params: GroundParams) -> Points:
+    """Height of the ground (rings, sectors), m, from each cell's lowest layer."""
+    range_m = np.square((np.arange(layer_m.shape[0], dtype=np.float64) + 0.5) / _CELLS_PER_SQRT_M)
     limits = np.array(
         [
             params.step_up_m,
@@ -173,6 +194,6 @@ def _ground_profile(layer_m: Array, count: Ints, params: GroundParams) -> Array:
     )
     profile_m, seen = np.zeros_like(layer_m), np.zeros(layer_m.shape, dtype=np.bool_)
     _grow(layer_m, count, range_m, limits, profile_m, seen)
-    ground_m = np.empty_like(profile_m)
+    ground_m = np.empty(layer_m.shape, dtype=np.float32)
     _vote(profile_m, seen, ground_m)
     return ground_m

@@ -16,16 +16,20 @@ _EDGE_M = 0.1
 # Edges leave this share of the points outside on each side: mirrors, tow bars, stray returns.
 _TRIMMED = 0.04
 # Points are merged in cells of this size; a large thing gets larger cells, so that it fits the grid.
-_MERGED_M = 0.05
-_SIDE = 250
-_BINS = 128
+_MERGED_M = 0.1
+_SIDE = 150
+# Lengths are counted in these units: whole numbers. Edges are sought in bins of a power of two of them, 32 mm, or in so
+# many larger ones.
+_UNITS_PER_M, _BIN_SHIFT, _MOST_BINS = 1000.0, 5, 128
+# What a point on an edge scores. Scores are whole numbers: their sum does not depend on the order of the points.
+_ON_EDGE = 4096.0
 
 
 @compiled(
-    "int64(float32[::1], float32[::1], int64, int64, float64[:,::1], int64[::1], int32[::1], int64[::1])"
+    "int64(float32[::1], float32[::1], int64, int64, float32[:,::1], int32[::1], int32[::1], int64[::1])"
 )
 def _merge(
-    x: Points, y: Points, begin: int, end: int, mean_m: Array, count: Ints, slot: Cells, touched: Ints
+    x: Points, y: Points, begin: int, end: int, mean: Points, count: Cells, slot: Cells, touched: Ints
 ) -> int:
     """Merge the points of a cluster per cell; returns how many cells.
 
@@ -34,115 +38,159 @@ def _merge(
         y: their y.
         begin: where the cluster begins.
         end: where it ends.
-        mean_m: becomes mean x and mean y of each cell, in rows.
+        mean: becomes mean x and mean y of each cell, in rows, in units of length, from the cluster's least x and y.
         count: becomes the number of points of each cell.
         slot: scratch space, -1 before and after, one for each cell.
         touched: scratch space, as large.
     """
-    x_low = y_low = np.inf
-    x_high = y_high = -np.inf
+    x_low, x_high, y_low, y_high = x[begin], x[begin], y[begin], y[begin]
     for i in range(begin, end):
         x_low, x_high = min(x_low, x[i]), max(x_high, x[i])
         y_low, y_high = min(y_low, y[i]), max(y_high, y[i])
-    cell_m = max(_MERGED_M, max(x_high - x_low, y_high - y_low) / _SIDE)
-    width = int((x_high - x_low) / cell_m) + 1
+    cell_m = max(np.float32(_MERGED_M), max(x_high - x_low, y_high - y_low) / np.float32(_SIDE))
+    per_m = np.float32(1.0) / cell_m
+    width = np.int32((x_high - x_low) * per_m) + np.int32(1)
     total = 0
     for i in range(begin, end):
-        cell = int((y[i] - y_low) / cell_m) * width + int((x[i] - x_low) / cell_m)
+        at_x, at_y = x[i] - x_low, y[i] - y_low
+        cell = np.uint32(np.int32(at_y * per_m) * width + np.int32(at_x * per_m))
         if slot[cell] < 0:
             slot[cell], touched[total] = total, cell
-            mean_m[0, total], mean_m[1, total], count[total] = 0.0, 0.0, 0
+            mean[0, total], mean[1, total], count[total] = 0.0, 0.0, 0
             total += 1
-        j = slot[cell]
-        mean_m[0, j], mean_m[1, j], count[j] = mean_m[0, j] + x[i], mean_m[1, j] + y[i], count[j] + 1
+        j = np.uint32(slot[cell])
+        mean[0, j] += at_x
+        mean[1, j] += at_y
+        count[j] += 1
     for j in range(total):
-        mean_m[0, j] /= count[j]
-        mean_m[1, j] /= count[j]
+        mean[0, j] *= np.float32(_UNITS_PER_M) / np.float32(count[j])
+        mean[1, j] *= np.float32(_UNITS_PER_M) / np.float32(count[j])
         slot[touched[j]] = -1
     return total
 
 
-@compiled("UniTuple(float64, 2)(int64[::1], float64, float64, float64)")
-def _trimmed_edges(histogram: Ints, trimmed: float, low: float, step: float) -> tuple[float, float]:
+@compiled("UniTuple(int32, 2)(int32[::1], int64, float64, int32, int32)")
+def _trimmed_edges(histogram: Cells, shift: int, trimmed: float, low: int, high: int) -> tuple[int, int]:
     """Lower and upper edge of what a histogram counts, without the outermost on each side; clears the histogram."""
-    below, first = 0, 0
+    below, first, last_bin = 0, 0, (high - low) >> shift
     while below + histogram[first] <= trimmed:
         below += histogram[first]
         first += 1
-    above, last = 0, _BINS - 1
+    above, last = 0, last_bin
     while above + histogram[last] <= trimmed:
         above += histogram[last]
         last -= 1
-    histogram[:] = 0
-    return low + first * step, low + (last + 1) * step
+    histogram[: last_bin + 1] = 0
+    return np.int32(low + (first << shift)), np.int32(min(low + ((last + 1) << shift), np.int64(high)))
 
 
-@compiled("float64(float64[:,::1], int64[::1], int64, float64, float64, float64[:,::1], int64[:,::1])")
+@compiled("int64(int64)")
+def _shift_of(extent: int) -> int:
+    """Bins are so many units large, as a power of two, that an extent fits the histogram."""
+    shift = _BIN_SHIFT
+    while (extent >> shift) >= _MOST_BINS:
+        shift += 1
+    return shift
+
+
+@compiled("int64(float32[:,::1], int32[::1], int64, float64, float64, float64, int32[:,::1], int32[:,::1])")
 def _closeness(
-    mean_m: Array, count: Ints, cells: int, trimmed: float, angle_rad: float, uv: Array, histograms: Ints
-) -> float:
-    """How close points lie to the edges of their box at an angle, 1/m.
+    mean: Points,
+    count: Cells,
+    cells: int,
+    trimmed: float,
+    cosine: float,
+    sine: float,
+    uv: Cells,
+    histograms: Cells,
+) -> int:
+    """How close points lie to the edges of their box at an angle.
 
     Args:
-        mean_m: mean x and mean y of each cell, in rows.
+        mean: mean x and mean y of each cell, in rows, in units of length.
         count: points of each cell.
         cells: how many cells.
         trimmed: how many points may lie outside on each side.
-        angle_rad: the angle.
-        uv: scratch space, two rows as long.
+        cosine: of the angle.
+        sine: of the angle.
+        uv: scratch space, two rows as long. Whole numbers, as their least and greatest are found several at once.
         histograms: scratch space of two rows, zero before and after.
     """
-    c, s = np.cos(angle_rad), np.sin(angle_rad)
-    u_low = v_low = np.inf
-    u_high = v_high = -np.inf
+    c, s = np.float32(cosine), np.float32(sine)
+    x, y, u, v = mean[0], mean[1], uv[0], uv[1]
     for i in range(cells):
-        u, v = mean_m[0, i] * c + mean_m[1, i] * s, mean_m[1, i] * c - mean_m[0, i] * s
-        uv[0, i], uv[1, i] = u, v
-        u_low, u_high, v_low, v_high = min(u_low, u), max(u_high, u), min(v_low, v), max(v_high, v)
-    # All in one place makes one bin, of any size.
-    u_step, v_step = max((u_high - u_low) / _BINS, 1e-12), max((v_high - v_low) / _BINS, 1e-12)
-    u_per, v_per = 1.0 / u_step, 1.0 / v_step
+        u[i] = np.int32(x[i] * c + y[i] * s)
+        v[i] = np.int32(y[i] * c - x[i] * s)
+    u_low, u_high, v_low, v_high = u[0], u[0], v[0], v[0]
     for i in range(cells):
-        histograms[0, np.uint32(min((uv[0, i] - u_low) * u_per, _BINS - 1.0))] += count[i]
-        histograms[1, np.uint32(min((uv[1, i] - v_low) * v_per, _BINS - 1.0))] += count[i]
-    u_low, u_high = _trimmed_edges(histograms[0], trimmed, u_low, u_step)
-    v_low, v_high = _trimmed_edges(histograms[1], trimmed, v_low, v_step)
-    score = 0.0
+        u_low, u_high, v_low, v_high = (
+            min(u_low, u[i]),
+            max(u_high, u[i]),
+            min(v_low, v[i]),
+            max(v_high, v[i]),
+        )
+    if trimmed >= 1.0:
+        u_shift, v_shift = _shift_of(u_high - u_low), _shift_of(v_high - v_low)
+        for i in range(cells):
+            histograms[0, np.uint32(u[i] - u_low) >> u_shift] += count[i]
+            histograms[1, np.uint32(v[i] - v_low) >> v_shift] += count[i]
+        u_low, u_high = _trimmed_edges(histograms[0], u_shift, trimmed, u_low, u_high)
+        v_low, v_high = _trimmed_edges(histograms[1], v_shift, trimmed, v_low, v_high)
+    edge = np.int32(_EDGE_M * _UNITS_PER_M)
+    on_edge, score = np.float32(_EDGE_M * _UNITS_PER_M * _ON_EDGE), np.int64(0)
     for i in range(cells):
-        to_u = min(abs(uv[0, i] - u_low), abs(u_high - uv[0, i]))
-        to_v = min(abs(uv[1, i] - v_low), abs(v_high - uv[1, i]))
-        score += count[i] / max(min(to_u, to_v), _EDGE_M)
+        to_u = min(abs(np.int32(u[i] - u_low)), abs(np.int32(u_high - u[i])))
+        to_v = min(abs(np.int32(v[i] - v_low)), abs(np.int32(v_high - v[i])))
+        nearest = np.int32(max(min(to_u, to_v), edge))
+        score += np.int32(np.float32(count[i]) * on_edge / np.float32(nearest))
     return score
 
 
-@compiled("void(float32[::1], float32[::1], int64[::1], boolean[::1], float64[::1])")
-def _fit(x: Points, y: Points, starts: Ints, which: Flags, angle_rad: Array) -> None:
-    """Best angle of some clusters, coarse then fine; equal scores go to the smaller angle."""
-    largest = np.diff(starts).max()
-    mean_m, count, uv = np.empty((2, largest)), np.empty(largest, dtype=np.int64), np.empty((2, largest))
-    slot, touched = np.full((_SIDE + 2) ** 2, -1, dtype=np.int32), np.empty(largest, dtype=np.int64)
-    histograms = np.zeros((2, _BINS), dtype=np.int64)
-    coarse, fine = round(np.pi / 2 / _COARSE_STEP_RAD), round(_COARSE_STEP_RAD / _FINE_STEP_RAD)
-    for k in range(len(starts) - 1):
-        if not which[k]:
-            continue
-        cells = _merge(x, y, starts[k], starts[k + 1], mean_m, count, slot, touched)
-        trimmed = _TRIMMED * (starts[k + 1] - starts[k])
-        best = -1.0
-        for a in range(coarse):
-            angle = a * _COARSE_STEP_RAD
-            score = _closeness(mean_m, count, cells, trimmed, angle, uv, histograms)
-            if score > best * (1 + 1e-6):
-                best, angle_rad[k] = score, angle
-        middle = angle_rad[k]
-        for a in range(1 - fine, fine):
-            angle = middle + a * _FINE_STEP_RAD
-            score = _closeness(mean_m, count, cells, trimmed, angle, uv, histograms)
-            if score > best * (1 + 1e-6):
-                best, angle_rad[k] = score, angle
+@compiled("float64(float32[:,::1], int32[::1], int64, float64, float64[:,::1], int32[:,::1], int32[:,::1])")
+def _best_angle(
+    mean: Points,
+    count: Cells,
+    cells: int,
+    trimmed: float,
+    coarse: Array,
+    uv: Cells,
+    histograms: Cells,
+) -> float:
+    """Best angle of a merged cluster, coarse then fine; equal scores go to the smaller angle."""
+    best, best_rad = np.int64(-1), 0.0
+    for a in range(coarse.shape[1]):
+        score = _closeness(mean, count, cells, trimmed, coarse[0, a], coarse[1, a], uv, histograms)
+        if score > best:
+            best, best_rad = score, a * _COARSE_STEP_RAD
+    middle_rad, fine = best_rad, round(_COARSE_STEP_RAD / _FINE_STEP_RAD)
+    for a in range(1 - fine, fine):
+        angle_rad = middle_rad + a * _FINE_STEP_RAD
+        c, s = np.cos(angle_rad), np.sin(angle_rad)
+        score = _closeness(mean, count, cells, trimmed, c, s, uv, histograms)
+        if score > best:
+            best, best_rad = score, angle_rad
+    return best_rad
 
 
-def fit_angles(x: Points, y: Points, starts: Ints, which: Flags, angle_rad: Array) -> None:
+@compiled("void(float32[::1], float32[::1], int64[:,::1], boolean[::1], float64[:,::1], float64[::1])")
+def _fit(x: Points, y: Points, spans: Ints, which: Flags, coarse: Array, angle_rad: Array) -> None:
+    """Best angle of some clusters."""
+    largest = 0
+    for k in range(len(spans)):
+        largest = max(largest, spans[k, 1] - spans[k, 0])
+    mean, uv = np.empty((2, largest), dtype=np.float32), np.empty((2, largest), dtype=np.int32)
+    count, touched = np.empty(largest, dtype=np.int32), np.empty(largest, dtype=np.int64)
+    slot = np.full((_SIDE + 2) ** 2, -1, dtype=np.int32)
+    histograms = np.zeros((2, _MOST_BINS), dtype=np.int32)
+    for k in range(len(spans)):
+        if which[k]:
+            begin, end = spans[k]
+            cells = _merge(x, y, begin, end, mean, count, slot, touched)
+            trimmed = _TRIMMED * (end - begin)
+            angle_rad[k] = _best_angle(mean, count, cells, trimmed, coarse, uv, histograms)
+
+
+def fit_angles(x: Points, y: Points, spans: Ints, which: Flags, angle_rad: Array) -> None:
     """Write the angles in which points of clusters lie closest to the edges of their boxes: L-shape fit.
 
     Zhang, Xu, Dong, Dolan, "Efficient L-shape fitting for vehicle detection using laser scanners", IV 2017, with the
@@ -151,30 +199,32 @@ def fit_angles(x: Points, y: Points, starts: Ints, which: Flags, angle_rad: Arra
     Args:
         x: x of the points in the base frame, cluster by cluster.
         y: their y.
-        starts: (K + 1,) where each cluster begins, and the end.
+        spans: (K, 2) where each cluster begins and ends.
         which: (K,) the clusters to fit.
         angle_rad: (K,) angles; those of the others stay as they are.
     """
     if which.any():
-        _fit(x, y, starts, which, angle_rad)
+        coarse_rad = np.arange(round(np.pi / 2 / _COARSE_STEP_RAD)) * _COARSE_STEP_RAD
+        _fit(x, y, spans, which, np.stack([np.cos(coarse_rad), np.sin(coarse_rad)]), angle_rad)
 
 
-@compiled("void(float32[::1], float32[::1], int64[::1], float64[::1], float64[:,::1])")
-def _principal(x: Points, y: Points, starts: Ints, angle_rad: Array, extent_m: Array) -> None:
+@compiled("void(float32[::1], float32[::1], int64[:,::1], float64[::1], float64[:,::1])")
+def _principal(x: Points, y: Points, spans: Ints, angle_rad: Array, extent_m: Array) -> None:
     """Angle of the axis along which each cluster spreads most, and its extent along and across it."""
-    for k in range(len(starts) - 1):
-        begin, end = starts[k], starts[k + 1]
+    for k in range(len(spans)):
+        begin, end = spans[k]
+        x0, y0 = x[begin], y[begin]
         sum_x = sum_y = xx = yy = xy = 0.0
         for i in range(begin, end):
-            sum_x, sum_y = sum_x + x[i], sum_y + y[i]
-        x0, y0 = sum_x / (end - begin), sum_y / (end - begin)
-        for i in range(begin, end):
-            dx, dy = x[i] - x0, y[i] - y0
+            dx, dy = np.float64(x[i] - x0), np.float64(y[i] - y0)
+            sum_x, sum_y = sum_x + dx, sum_y + dy
             xx, yy, xy = xx + dx * dx, yy + dy * dy, xy + dx * dy
+        n = end - begin
+        xx, yy, xy = xx - sum_x * sum_x / n, yy - sum_y * sum_y / n, xy - sum_x * sum_y / n
         angle_rad[k] = 0.5 * np.arctan2(2 * xy, xx - yy)
-        c, s = np.cos(angle_rad[k]), np.sin(angle_rad[k])
-        u_low = v_low = np.inf
-        u_high = v_high = -np.inf
+        c, s = np.float32(np.cos(angle_rad[k])), np.float32(np.sin(angle_rad[k]))
+        u_low = v_low = np.float32(np.inf)
+        u_high = v_high = np.float32(-np.inf)
         for i in range(begin, end):
             dx, dy = x[i] - x0, y[i] - y0
             u, v = dx * c + dy * s, dy * c - dx * s
@@ -182,7 +232,7 @@ def _principal(x: Points, y: Points, starts: Ints, angle_rad: Array, extent_m: A
         extent_m[k, 0], extent_m[k, 1] = u_high - u_low, v_high - v_low
 
 
-def principal_angles(x: Points, y: Points, starts: Ints) -> tuple[Array, Array]:
+def principal_angles(x: Points, y: Points, spans: Ints) -> tuple[Array, Array]:
     """(K,) angles of the axis along which each cluster spreads most, and (K, 2) its extent along and across it.
 
     Cheap, for what is too large for an object.
@@ -190,8 +240,8 @@ def principal_angles(x: Points, y: Points, starts: Ints) -> tuple[Array, Array]:
     Args:
         x: x of the points in the base frame, cluster by cluster.
         y: their y.
-        starts: (K + 1,) where each cluster begins, and the end.
+        spans: (K, 2) where each cluster begins and ends.
     """
-    angle_rad, extent_m = np.empty(len(starts) - 1), np.empty((len(starts) - 1, 2))
-    _principal(x, y, starts, angle_rad, extent_m)
+    angle_rad, extent_m = np.empty(len(spans)), np.empty((len(spans), 2))
+    _principal(x, y, spans, angle_rad, extent_m)
     return angle_rad, extent_m
