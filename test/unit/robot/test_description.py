@@ -92,9 +92,10 @@ def test_a_camera_with_another_packages_driver_is_fine_while_nothing_depends_on_
 
 def test_what_a_node_asks_of_the_system_is_said_where_it_is_placed(tmp_path: Path) -> None:
     wanted = {"cpus": [1], "fifo_priority": 50, "lock_memory": True}
-    nodes = load_robot(str(write(tmp_path, {"nodes.2.realtime": wanted}))).nodes
-    assert nodes[2].realtime.model_dump() == wanted | {"gc": "freeze"}
-    assert nodes[3].realtime.fifo_priority is None
+    nodes = load_robot(str(write(tmp_path, {"nodes.5.realtime": wanted}))).nodes
+    assert nodes[5].node == "safety_gate"
+    assert nodes[5].realtime.model_dump() == wanted | {"gc": "freeze"}
+    assert nodes[2].realtime.fifo_priority is None
 
 
 def test_frames_may_have_a_namespace(tmp_path: Path) -> None:
