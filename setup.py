@@ -10,7 +10,10 @@ from setuptools import find_packages, setup
 
 PACKAGE = "perception_platform"
 SHARE = Path("share") / PACKAGE
-NODES = ("camera_driver", "lidar_driver", "perception", "tracker", "risk", "safety_gate", "bag_player")
+NODES = (
+    *("camera_driver", "lidar_driver", "perception", "tracker", "risk", "safety_gate"),
+    *("container", "telemetry", "bag_player"),
+)
 
 
 def shared_files(folder: str, pattern: str = "*") -> list[tuple[str, list[str]]]:

@@ -84,11 +84,11 @@ def _plan(
     from perception_platform.core.errors import InputError
     from perception_platform.robot.environment import process_environment
     from perception_platform.robot.load import load_robot
-    from perception_platform.robot.stack import describe_stack
+    from perception_platform.robot.stack import describe_stack, processes
     from perception_platform.robot.supervisor import node_command
 
     robot = load_robot(robot_file)
-    nodes = describe_stack(robot, robot_file, groups=groups, host=host, sim_time=sim_time)
+    nodes = processes(describe_stack(robot, robot_file, groups=groups, host=host, sim_time=sim_time))
     if not nodes:
         raise InputError(
             robot_file, f"nothing to run: no nodes in {', '.join(groups) or 'no group'}", "nodes"

@@ -47,6 +47,7 @@ class Reason(IntEnum):
     DEADLINE_MISSED = 34
     COMMAND_STALE = 35
     GATE_OVERRUN = 36
+    LOAD_SHED = 37
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,14 +107,17 @@ def assessment_from_msg(msg: Any, topic: str = "/risk/assessment") -> Assessment
     )
 
 
-def assessment_to_msg(assessment: Assessment, base_frame: str, make: Make) -> Any:
-    """A RiskAssessment."""
+def assessment_to_msg(
+    assessment: Assessment, base_frame: str, make: Make, *, with_objects: bool = True
+) -> Any:
+    """A RiskAssessment; without its objects it stays small however many there are."""
     msg = make(_PACKAGE + "RiskAssessment")
     set_header(msg, assessment.t_ns, base_frame)
     msg.lineage = lineage_to_msg(assessment.lineage, make)
     msg.models = [model_ref_to_msg(m, make) for m in assessment.models]
     msg.findings = [finding_to_msg(f, make) for f in assessment.findings]
-    msg.objects = [_risk_to_msg(assessment.objects, i, make) for i in range(len(assessment.objects))]
+    if with_objects:
+        msg.objects = [_risk_to_msg(assessment.objects, i, make) for i in range(len(assessment.objects))]
     return msg
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from perception_platform.core.sensor_data import Image
-from perception_platform.messages.images import camera_info_to_msg, image_to_msg
 from perception_platform.nodes.sensor_driver import SensorDriver
 from perception_platform.robot.description import Camera
-from perception_platform.ros.make import make
 from perception_platform.ros.node import run
 from perception_platform.sensing.clock import Clock
 from perception_platform.sensing.health import HealthMonitor
@@ -24,21 +23,21 @@ class CameraDriver(SensorDriver[Camera, Image]):
 
     kind = Camera
 
-    def __init__(self) -> None:
-        super().__init__("camera_driver")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("camera_driver", **options)
 
     def source(self, clock: Clock) -> Source[Image]:
         """The camera."""
-        self._images = self.publisher("image", self.sensor.name)
-        self._infos = self.publisher("camera_info", self.sensor.name)
+        self._images = self.output("image", self.sensor.name)
+        self._infos = self.output("camera_info", self.sensor.name)
         # The source takes the distortion out.
         self._model = replace(self.sensor.intrinsics.model(), distortion=np.zeros(5))
         return camera_source(self.sensor, clock)
 
     def publish(self, data: Image) -> None:
         """Publish an image."""
-        self._infos.publish(camera_info_to_msg(self._model, data.t_ns, data.frame_id, make))
-        self._images.publish(image_to_msg(data, make))
+        self._images.publish(data)
+        self._infos.publish((self._model, data.t_ns, data.frame_id))
 
     def observe(self, monitor: HealthMonitor, data: Image, now_ns: int) -> None:
         """Show an image to the monitor."""

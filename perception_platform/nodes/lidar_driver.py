@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from perception_platform.core.sensor_data import PointCloud
-from perception_platform.messages.clouds import cloud_to_msg
 from perception_platform.nodes.sensor_driver import SensorDriver
 from perception_platform.robot.description import Lidar
-from perception_platform.ros.make import make
 from perception_platform.ros.node import run
 from perception_platform.sensing.clock import Clock
 from perception_platform.sensing.health import HealthMonitor
@@ -21,17 +20,17 @@ class LidarDriver(SensorDriver[Lidar, PointCloud]):
 
     kind = Lidar
 
-    def __init__(self) -> None:
-        super().__init__("lidar_driver")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("lidar_driver", **options)
 
     def source(self, clock: Clock) -> Source[PointCloud]:
         """The lidar."""
-        self._points = self.publisher("points", self.sensor.name)
+        self._points = self.output("points", self.sensor.name)
         return lidar_source(self.sensor, clock)
 
     def publish(self, data: PointCloud) -> None:
         """Publish a sweep."""
-        self._points.publish(cloud_to_msg(data, make))
+        self._points.publish(data)
 
     def observe(self, monitor: HealthMonitor, data: PointCloud, now_ns: int) -> None:
         """Show a sweep to the monitor."""

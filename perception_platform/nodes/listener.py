@@ -8,19 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
 
 from rclpy.serialization import deserialize_message
 
 from perception_platform.core.errors import InputError
-from perception_platform.messages.objects import detections_from_msg, tracks_from_msg
-from perception_platform.messages.sensors import (
-    cloud_from_msg,
-    ego_from_odometry,
-    scan_to_cloud,
-)
-from perception_platform.messages.verdicts import assessment_from_msg, decision_from_msg, health_from_msg
-from perception_platform.ros.images import decode_image
+from perception_platform.ros.codecs import decoded
 from perception_platform.ros.make import message_class
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.topics import TOPICS, Topic
@@ -29,14 +21,7 @@ Hear = Callable[[object, str, int], None]
 FAR_BEHIND = 100  # messages
 LOW_PRIORITY = 10  # niceness
 
-_STACK_DECODERS: dict[str, Callable[[Any], object]] = {
-    "odometry": ego_from_odometry,
-    "detections": detections_from_msg,
-    "tracks": tracks_from_msg,
-    "assessment": assessment_from_msg,
-    "decision": decision_from_msg,
-    "sensor_health": health_from_msg,
-}
+_STACK = ("odometry", "detections", "tracks", "assessment_full", "decision", "sensor_health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +32,6 @@ class Heard:
     sensor: str
     data: bytes
     received_ns: int
-    decode: Callable[[Any], object]
 
 
 class Listener(PlatformNode):
@@ -69,39 +53,38 @@ class Listener(PlatformNode):
 
     def set_up(self) -> None:
         """Subscribe to all that a viewer or recorder wants."""
-        for key, decode in _STACK_DECODERS.items():
-            self._listen(key, "", decode)
+        for key in _STACK:
+            self._listen(key)
         for lidar in self.robot.lidars:
-            self._listen_to_sensor("obstacles", lidar.name, cloud_from_msg)
+            self._listen("obstacles", lidar.name)
         for scan in self.robot.scans:
-            self._listen_to_sensor("scan", scan.name, scan_to_cloud)
+            self._listen("scan", scan.name)
         for camera in self.robot.cameras if self._images else ():
-            self._listen_to_sensor("image", camera.name, decode_image)
+            self._listen("image", camera.name)
         self.work("listener", self._hand_on)
 
     def tear_down(self) -> None:
         """Let the thread end when it has handed on what is waiting."""
         self._waiting.put(None)
 
-    def _listen_to_sensor(self, key: str, sensor: str, decode: Callable[[Any, str], object]) -> None:
-        self._listen(key, sensor, lambda message: decode(message, sensor))
-
-    def _listen(self, key: str, sensor: str, decode: Callable[[Any], object]) -> None:
+    def _listen(self, key: str, sensor: str = "") -> None:
         topic = TOPICS[key]
 
         def receive(data: bytes) -> None:
             if sensor and self._waiting.qsize() > FAR_BEHIND:
                 self.tally.add(topic.of(sensor), "left out")
             else:
-                self._waiting.put(Heard(topic, sensor, data, time.monotonic_ns(), decode))
+                self._waiting.put(Heard(topic, sensor, data, time.monotonic_ns()))
 
-        self.subscribe(key, receive, sensor, raw=True)
+        self.subscribe_raw(key, receive, sensor)
 
     def _hand_on(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
         while (heard := self._waiting.get()) is not None:
             message = deserialize_message(heard.data, message_class(heard.topic.type))
             try:
-                self._hear(heard.decode(message), heard.sensor, heard.received_ns)
+                self._hear(
+                    decoded(heard.topic, message, heard.sensor, self.robot), heard.sensor, heard.received_ns
+                )
             except InputError as error:
                 self.trouble("malformed", heard.topic, heard.sensor, str(error))

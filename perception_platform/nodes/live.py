@@ -22,7 +22,7 @@ from perception_platform.core.verdicts import Decision
 from perception_platform.nodes.listener import Hear, Listener
 from perception_platform.robot.environment import process_environment
 from perception_platform.robot.load import load_robot
-from perception_platform.robot.stack import NodeSpec, Parameter, describe_stack
+from perception_platform.robot.stack import NodeSpec, Parameter, describe_stack, processes
 from perception_platform.robot.supervisor import Event, Supervisor, node_command
 
 MATCH_WITHIN_S = 30.0
@@ -119,7 +119,7 @@ def _specs(run: LiveRun) -> list[NodeSpec]:
         "rate": float(run.rate),
         "match_within_s": MATCH_WITHIN_S,
     }
-    return [*stack, NodeSpec(PLAYER, PLAYER, "drivers", "robot", parameters)]
+    return [*processes(stack), NodeSpec(PLAYER, PLAYER, "drivers", "robot", parameters)]
 
 
 def _environment() -> Mapping[str, str]:

@@ -4,112 +4,106 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, replace
-from threading import Lock
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from perception_platform.core.errors import InputError
+from perception_platform.core.runtime_status import RuntimeStatus
 from perception_platform.core.sensor_data import Image
-from perception_platform.messages.clouds import cloud_from_msg, cloud_to_msg
-from perception_platform.messages.fields import time_ns
-from perception_platform.messages.objects import detections_to_msg
-from perception_platform.messages.verdicts import model_status_to_msg
+from perception_platform.core.time import to_s
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS
 from perception_platform.perception.load import load_graph
-from perception_platform.ros.diagnostics import PROCESSED
-from perception_platform.ros.images import decode_image
-from perception_platform.ros.make import make
-from perception_platform.ros.node import PlatformNode, run
-from perception_platform.ros.topics import TOPICS
-from perception_platform.runtime.mailbox import LatestMailbox
+from perception_platform.ros.node import LeftOut, PlatformNode, run
+from perception_platform.ros.ports import Arrival, publish_all
+from perception_platform.runtime.shedding import Ladder, LadderConfig
 
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A message as it came, and when."""
-
-    message: Any
-    queued_ns: int
+SHED_EVERY_S = 0.1
 
 
 class PerceptionNode(PlatformNode):
-    """Works on one sweep at a time in a thread of its own; a newer sweep supersedes one that still waits."""
+    """Works on one sweep at a time in a thread of its own; sheds load by the robot's ladder when it runs late."""
 
-    def __init__(self) -> None:
-        super().__init__("perception")
-        self._mailbox: LatestMailbox[Arrived] | None = None
+    def __init__(self, **options: Any) -> None:
+        super().__init__("perception", **options)
 
     def set_up(self) -> None:
-        """Load the graph and its models, then listen to every lidar and camera."""
+        """Load the graph and its models, then listen to every lidar, and to the cameras that a model looks at."""
         self._graph = load_graph(self.robot, keep_going=True, clock_ns=time.perf_counter_ns)
-        self._images: dict[str, Any] = {}
-        self._images_lock = Lock()
-        self._detections = self.publisher("detections")
-        self._obstacles = {s.name: self.publisher("obstacles", s.name) for s in self.robot.lidars}
-        self._model_status = self.publisher("model_status")
-        self._mailbox = mailbox = LatestMailbox[Arrived]()
-        for camera in self.robot.cameras:
-            self.subscribe("image", self._keeper(camera.name), camera.name)
-        for lidar in self.robot.lidars:
-            self.subscribe("points", self._poster(lidar.name, mailbox), lidar.name)
+        self._ladder = Ladder(LadderConfig.from_robot(self.robot), time.monotonic_ns())
+        self._shedding = self._ladder.step(time.monotonic_ns())
+        self._lost = self._sweep_number = 0
+        self._detections = self.output("detections")
+        self._obstacles = {s.name: self.output("obstacles", s.name) for s in self.robot.lidars}
+        self._model_status = self.output("model_status")
+        self._images = self.mailbox([("image", name) for name in self._graph.cameras], to_s(IMAGE_MAX_AGE_NS))
+        self._sweeps = self.stage([("points", lidar.name) for lidar in self.robot.lidars], self._perceive)
         self.every(1.0, self._report_models)
-        self.work("perception", lambda: self._work(mailbox))
+        self.every(SHED_EVERY_S, self._shed)
 
-    def tear_down(self) -> None:
-        """Let the thread end."""
-        if self._mailbox is not None:
-            self._mailbox.close()
-            self._mailbox = None
+    def runtime_status(self) -> RuntimeStatus:
+        """How perception keeps up, and what it sheds."""
+        status = super().runtime_status()
+        if not self.is_set_up:
+            return status
+        shed = self._shedding
+        return replace(
+            status,
+            shed_level=shed.level,
+            shed_step=shed.name,
+            shed_reason=shed.reason,
+            deadline_risk=shed.risk,
+            speed_factor=shed.speed_factor,
+        )
 
-    def _keeper(self, sensor: str) -> Any:
-        def keep(message: Any) -> None:
-            with self._images_lock:
-                self._images[sensor] = message
-
-        return keep
-
-    def _poster(self, sensor: str, mailbox: LatestMailbox[Arrived]) -> Any:
-        def post(message: Any) -> None:
-            if mailbox.put(sensor, Arrived(message, self.now_ns())):
-                self.tally.add(TOPICS["points"].of(sensor), "superseded")
-
-        return post
-
-    def _work(self, mailbox: LatestMailbox[Arrived]) -> None:
-        while (taken := mailbox.take()) is not None:
-            sensor, sweep = taken
-            try:
-                self._perceive(sensor, sweep)
-                self.tally.add(TOPICS["points"].of(sensor), PROCESSED)
-            except InputError as error:
-                self.trouble("malformed", TOPICS["points"], sensor, str(error))
-
-    def _perceive(self, sensor: str, sweep: Arrived) -> None:
-        started_ns = self.now_ns()
-        cloud = cloud_from_msg(sweep.message, sensor)
+    def _perceive(self, arrival: Arrival) -> None:
+        if self._shedding.drops(self.now_ns() - arrival.t_ns):
+            self._ladder.lost(time.monotonic_ns())
+            raise LeftOut("time to be done before its deadline")
+        cloud = arrival.value()
         percept = self._graph.step(cloud, self._fresh_images(cloud.t_ns))
-        lineage = percept.detections.lineage.then(self.timing(sweep.queued_ns, started_ns))
-        self._obstacles[sensor].publish(cloud_to_msg(percept.obstacles, make))
-        self._detections.publish(detections_to_msg(replace(percept.detections, lineage=lineage), make))
+        timing = self.timing(arrival)
+        self._ladder.finished(time.monotonic_ns(), timing.finished_ns - cloud.t_ns)
+        publish_all(
+            (self._obstacles[arrival.sensor], percept.obstacles),
+            (
+                self._detections,
+                replace(percept.detections, lineage=percept.detections.lineage.then(timing)),
+            ),
+        )
 
     def _fresh_images(self, t_ns: int) -> list[Image]:
-        """The newest image of each camera, taken close to ``t_ns``; each is used once."""
-        with self._images_lock:
-            waiting, self._images = self._images, {}
-        images = []
-        for sensor, message in sorted(waiting.items()):
-            try:
-                if abs(t_ns - time_ns(message.header.stamp, sensor)) <= IMAGE_MAX_AGE_NS:
-                    images.append(decode_image(message, sensor))
-                else:
-                    self.tally.add(TOPICS["image"].of(sensor), "expired")
-            except InputError as error:
-                self.trouble("malformed", TOPICS["image"], sensor, str(error))
+        """The newest image of each camera that is to be looked at now, taken close to ``t_ns``; each is used once."""
+        images: list[Image] = []
+        for _, arrival in self._images.take_waiting(t_ns):
+            self.settle(self._images, arrival, partial(self._use_image, arrival, t_ns, images))
+        self._sweep_number += 1
         return images
+
+    def _use_image(self, arrival: Arrival, t_ns: int, images: list[Image]) -> None:
+        required = self.robot.sensor(arrival.sensor).required
+        if not self._shedding.allows_camera(self._sweep_number):
+            raise LeftOut("time for cameras")
+        if not required and not self._shedding.optional_heads:
+            raise LeftOut("time for optional heads")
+        if arrival.t_ns - t_ns > IMAGE_MAX_AGE_NS:
+            raise LeftOut("a sweep of its time")
+        images.append(arrival.value())
+
+    def _shed(self) -> None:
+        """Tell the ladder what was lost, and everybody when it moves."""
+        now_ns = time.monotonic_ns()
+        lost = sum(edge.superseded + edge.expired for edge in self._sweeps.counts())
+        for _ in range(lost - self._lost):
+            self._ladder.lost(now_ns)
+        self._lost = lost
+        before, self._shedding = self._shedding, self._ladder.step(now_ns)
+        if self._shedding.level != before.level:
+            self.get_logger().warning(f"sheds {self._shedding.name}: {self._shedding.reason}")
+            self.tell(self.runtime_status())
 
     def _report_models(self) -> None:
         for status in self._graph.model_status(self.now_ns()):
-            self._model_status.publish(model_status_to_msg(status, make))
+            self._model_status.publish(status)
 
 
 def main() -> None:

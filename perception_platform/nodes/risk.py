@@ -5,18 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
-from perception_platform.messages.motion import ego_from_odometry
-from perception_platform.messages.objects import tracks_from_msg
-from perception_platform.messages.verdicts import assessment_to_msg
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
-from perception_platform.ros.inputs import obstacles_in_base, scan_in_base
-from perception_platform.ros.make import make
-from perception_platform.ros.node import PlatformNode, run
+from perception_platform.ros.node import LeftOut, PlatformNode, run
+from perception_platform.ros.ports import Arrival, publish_all
 from perception_platform.ros.topics import TOPICS
 
 
@@ -27,8 +24,8 @@ class RiskNode(PlatformNode):
     nothing is published, so that the gate sees the silence and stops.
     """
 
-    def __init__(self) -> None:
-        super().__init__("risk")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("risk", **options)
 
     def set_up(self) -> None:
         """Begin knowing nothing."""
@@ -37,51 +34,36 @@ class RiskNode(PlatformNode):
         self._tracks: Tracks | None = None
         self._tracks_came_s = 0.0
         self._obstacles: dict[str, PointCloud] = {}
-        self._assessment = self.publisher("assessment")
-        self.subscribe("odometry", self._keep_ego)
+        self._assessment = self.output("assessment")
+        self._full = self.output("assessment_full")
+        self.subscribe("odometry", partial(setattr, self, "_ego"))
         for lidar in self.robot.lidars:
-            self.subscribe("obstacles", self._keeper_of_obstacles(lidar.name), lidar.name)
-        for scan in self.robot.scans:
-            self.subscribe("scan", self._scan_listener(scan.name), scan.name)
-        self.subscribe("tracks", self._on_tracks)
+            self.subscribe("obstacles", partial(self._obstacles.__setitem__, lidar.name), lidar.name)
+        scans = [("scan", scan.name) for scan in self.robot.scans]
+        self.stage([("tracks", ""), *scans], self._look)
 
-    def _keep_ego(self, message: Any) -> None:
-        self._ego = ego_from_odometry(message)
-
-    def _keeper_of_obstacles(self, sensor: str) -> Any:
-        def keep(message: Any) -> None:
-            self._obstacles[sensor] = obstacles_in_base(message, sensor, self.robot)
-
-        return keep
-
-    def _scan_listener(self, sensor: str) -> Any:
-        def on_scan(message: Any) -> None:
-            queued_ns = self.now_ns()
-            cloud = self._obstacles[sensor] = scan_in_base(message, sensor, self.robot)
-            if not self.robot.lidars:  # nothing makes tracks then: the scans have to do
-                self._assess(Tracks.empty(cloud.t_ns, self.robot.odom_frame), queued_ns)
-            elif self._tracks is not None and self._tracks_are_fresh():
-                self._assess(self._tracks, queued_ns)
-
-        return on_scan
+    def _look(self, arrival: Arrival) -> None:
+        if arrival.topic.key == "tracks":
+            self._tracks, self._tracks_came_s = arrival.value(), time.monotonic()
+            self._assess(self._tracks, arrival)
+            return
+        cloud = self._obstacles[arrival.sensor] = arrival.value()
+        if not self.robot.lidars:  # nothing makes tracks then: the scans have to do
+            self._assess(Tracks.empty(cloud.t_ns, self.robot.odom_frame), arrival)
+        elif self._tracks is not None and self._tracks_are_fresh():
+            self._assess(self._tracks, arrival)
 
     def _tracks_are_fresh(self) -> bool:
         return time.monotonic() - self._tracks_came_s <= TOPICS["tracks"].deadline_s
 
-    def _on_tracks(self, message: Any) -> None:
-        queued_ns = self.now_ns()
-        self._tracks, self._tracks_came_s = tracks_from_msg(message), time.monotonic()
-        self._assess(self._tracks, queued_ns)
-
-    def _assess(self, tracks: Tracks, queued_ns: int) -> None:
+    def _assess(self, tracks: Tracks, arrival: Arrival) -> None:
         if self._ego is None:
-            self.tally.add(TOPICS["assessment"].name, "left out without odometry")
-            return
-        obstacles = [self._obstacles[name] for name in sorted(self._obstacles)]
+            raise LeftOut("odometry")
+        seen = dict(self._obstacles)  # another thread may add to it
+        obstacles = [seen[name] for name in sorted(seen)]
         assessment = assess(tracks, obstacles, self._ego, self._config, now_ns=self.now_ns())
-        lineage = assessment.lineage.then(self.timing(queued_ns, queued_ns))
-        assessment = replace(assessment, lineage=lineage)
-        self._assessment.publish(assessment_to_msg(assessment, self.robot.base_frame, make))
+        assessment = replace(assessment, lineage=assessment.lineage.then(self.timing(arrival)))
+        publish_all((self._assessment, assessment), (self._full, assessment))
 
 
 def main() -> None:

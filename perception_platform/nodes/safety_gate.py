@@ -9,18 +9,17 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from std_srvs.srv import Trigger
 
+from perception_platform.core.lineage import StageTiming
+from perception_platform.core.runtime_status import RuntimeStatus
 from perception_platform.core.sensor_data import EgoState, PointCloud, SensorHealth
 from perception_platform.core.verdicts import Assessment, Reason
-from perception_platform.messages.motion import ego_from_odometry, twist_to_msg, velocity_from_twist
-from perception_platform.messages.verdicts import assessment_from_msg, decision_to_msg, health_from_msg
-from perception_platform.ros.inputs import obstacles_in_base, scan_in_base
-from perception_platform.ros.make import make
 from perception_platform.ros.node import PlatformNode, Trouble, run
-from perception_platform.ros.topics import TOPICS
+from perception_platform.ros.ports import publish_all
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import Event, GateInputs, Seen
@@ -49,8 +48,8 @@ class Received(Generic[T]):
 class SafetyGateNode(PlatformNode):
     """Beats by the steady clock, so that a replayed or stepped clock cannot stop it."""
 
-    def __init__(self) -> None:
-        super().__init__("safety_gate")
+    def __init__(self, **options: Any) -> None:
+        super().__init__("safety_gate", **options)
 
     def set_up(self) -> None:
         """Begin knowing nothing: stopped."""
@@ -62,8 +61,9 @@ class SafetyGateNode(PlatformNode):
         self._health: dict[str, Received[SensorHealth]] = {}
         self._events: list[Event] = []
         self._lost: dict[str, Event] = {}
-        self._decision = self.publisher("decision")
-        self._command_safe = self.publisher("command_safe")
+        self._factors: dict[str, Received[float]] = {}
+        self._decision = self.output("decision")
+        self._command_safe = self.output("command_safe")
         self._subscribe_to_inputs()
         reset = self.create_service(Trigger, "~/reset", self._reset)
         self.let_go_later(lambda: self.destroy_service(reset))
@@ -78,46 +78,38 @@ class SafetyGateNode(PlatformNode):
             self._events.append(Event(reason, trouble.detail, source))
 
     def _subscribe_to_inputs(self) -> None:
-        self._listen("assessment", assessment_from_msg, lambda got: setattr(self, "_assessment", got))
-        self._listen("odometry", ego_from_odometry, lambda got: setattr(self, "_ego", got))
-        command = TOPICS["command"].name
-        self._listen(
-            "command", lambda m: velocity_from_twist(m, command), lambda got: setattr(self, "_command", got)
-        )
-        self._listen(
-            "sensor_health", health_from_msg, lambda got: self._health.update({got.value.sensor: got})
-        )
-        for lidar in self.robot.lidars:
-            self._listen_to_points("obstacles", lidar.name, obstacles_in_base)
-        for scan in self.robot.scans:
-            self._listen_to_points("scan", scan.name, scan_in_base)
+        self._listen("assessment", self._judge)
+        self._listen("odometry", lambda got: setattr(self, "_ego", got))
+        self._listen("command", lambda got: setattr(self, "_command", got))
+        self._listen("sensor_health", lambda got: self._health.update({got.value.sensor: got}))
+        self._listen("runtime_status", self._keep_factor)
+        for key, sensors in (("obstacles", self.robot.lidars), ("scan", self.robot.scans)):
+            for sensor in sensors:
+                self._listen(key, partial(self._obstacles.__setitem__, sensor.name), sensor.name)
 
-    def _listen_to_points(self, key: str, sensor: str, decode: Callable[..., PointCloud]) -> None:
-        self._listen(
-            key,
-            lambda message: decode(message, sensor, self.robot),
-            lambda got: self._obstacles.update({sensor: got}),
-            sensor,
-        )
-
-    def _listen(
-        self, key: str, decode: Callable[[Any], T], keep: Callable[[Received[T]], None], sensor: str = ""
-    ) -> None:
-        def receive(message: Any) -> None:
-            keep(Received(decode(message), time.monotonic(), self.now_ns()))
+    def _listen(self, key: str, keep: Callable[[Received[Any]], None], sensor: str = "") -> None:
+        def receive(value: Any) -> None:
             self._lost.pop(sensor or key, None)
+            keep(Received(value, time.monotonic(), self.now_ns()))
 
         self.subscribe(key, receive, sensor)
+
+    def _judge(self, got: Received[Assessment]) -> None:
+        """Decide on news at once: what the robot sees must not wait for the next beat."""
+        self._assessment = got
+        self._beat()
+
+    def _keep_factor(self, got: Received[RuntimeStatus]) -> None:
+        self._factors[got.value.node] = replace(got, value=got.value.speed_factor)
 
     def _beat(self) -> None:
         now_ns = self.now_ns()
         decision = self._gate.step(now_ns, self._inputs(time.monotonic()))
-        came_ns = self._assessment.came_ns if self._assessment else now_ns
-        stage = self.timing(min(came_ns, now_ns), now_ns)
+        came_ns = min(self._assessment.came_ns, now_ns) if self._assessment else now_ns
+        done_ns = max(self.now_ns(), now_ns)
+        stage = StageTiming(self.get_name(), came_ns, came_ns, now_ns, done_ns, done_ns)
         decision = replace(decision, lineage=decision.lineage.then(stage))
-        frame = self.robot.base_frame
-        self._command_safe.publish(twist_to_msg(decision.t_ns, frame, decision.output_mps, make))
-        self._decision.publish(decision_to_msg(decision, frame, make))
+        publish_all((self._command_safe, decision), (self._decision, decision))
 
     def _inputs(self, now_s: float) -> GateInputs:
         events, self._events = tuple(self._events), []
@@ -128,6 +120,7 @@ class SafetyGateNode(PlatformNode):
             health={name: got.seen(now_s) for name, got in self._health.items()},
             command=self._command.seen(now_s) if self._command else None,
             events=(*events, *self._lost.values()),
+            speed_factor=min((got.value for got in self._factors.values()), default=1.0),
         )
 
     def _reset(self, _request: Any, response: Any) -> Any:

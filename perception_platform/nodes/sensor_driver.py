@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_s
 from perception_platform.messages.motion import transform_to_msg
-from perception_platform.messages.verdicts import health_to_msg
 from perception_platform.robot.description import Camera, Lidar
 from perception_platform.ros.diagnostics import RECEIVED
 from perception_platform.ros.make import make
@@ -36,8 +35,8 @@ class SensorDriver(PlatformNode, Generic[SensorT, DataT]):
     kind: type[SensorT]
     sensor: SensorT
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
         self.declare_parameter("sensor", "")
         self._clock = SystemClock()
 
@@ -65,11 +64,11 @@ class SensorDriver(PlatformNode, Generic[SensorT, DataT]):
         self._lock = Lock()
         self._monitor = HealthMonitor(self.sensor, self.robot.gate.future_tolerance_s)
         self._told: SensorHealth | None = None
-        self._health = self.publisher("sensor_health")
+        self._health = self.output("sensor_health")
         self._static = self.publisher_if_installed("tf_static")
         source = self.source(self._clock)
         self.every(LOOK_EVERY_S, self._tell_health)
-        self.work("reading", lambda: self._read(source))
+        self.work(self.sensor.name, lambda: self._read(source))
 
     def tear_down(self) -> None:
         """Make the thread come to its end."""
@@ -125,7 +124,7 @@ class SensorDriver(PlatformNode, Generic[SensorT, DataT]):
         if told is None and self._static is not None:
             self._tell_place(health.t_ns)
         self._told = health
-        self._health.publish(health_to_msg(health, make))
+        self._health.publish(health)
 
     def _tell_place(self, t_ns: int) -> None:
         place = make("tf2_msgs/msg/TFMessage")

@@ -115,6 +115,11 @@ class PerceptionGraph:
             Component("fusion", self._fusion),
         ]
 
+    @property
+    def cameras(self) -> list[str]:
+        """Cameras that a head looks at, by name."""
+        return sorted({h.sensor for h in self._heads if not isinstance(h, BrokenHead)})
+
     def step(self, cloud: PointCloud, images: Sequence[Image] = ()) -> Percept:
         """Objects and obstacle points around the robot, in its base frame.
 

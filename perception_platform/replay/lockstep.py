@@ -93,6 +93,7 @@ class Lockstep:
         self._images: dict[str, Image] = {}
         self._waiting: dict[str, PointCloud] = {}
         self._busy = False
+        self._beating = False
         self._events: list[Event] = []
 
     def topics(self) -> list[str]:
@@ -275,10 +276,21 @@ class Lockstep:
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
         lineage = assessment.lineage.then(declared_timing("risk", now_ns, done_ns))
         received = _Received(replace(assessment, lineage=lineage), done_ns)
-        self._at(done_ns, lambda _: setattr(self, "_assessment", received))
+        self._at(done_ns, lambda t_ns: self._assessed(received, t_ns))
         return assessment
 
+    def _assessed(self, received: _Received, now_ns: int) -> None:
+        """Decide on news at once, as the gate does between its beats."""
+        self._assessment = received
+        if self._beating:
+            self._decide(now_ns)
+
     def _beat(self, now_ns: int) -> None:
+        self._beating = True
+        self._decide(now_ns)
+        self._at(now_ns + self._gate_config.period_ns, self._beat)
+
+    def _decide(self, now_ns: int) -> None:
         inputs = GateInputs(
             assessment=self._assessment.seen(now_ns) if self._assessment else None,
             ego=self._ego.seen(now_ns) if self._ego else None,
@@ -292,7 +304,6 @@ class Lockstep:
         stage = declared_timing("safety_gate", now_ns, now_ns)
         decision = replace(decision, lineage=decision.lineage.then(stage))
         self._records.decision(decision, self._ego.value if self._ego else None)
-        self._at(now_ns + self._gate_config.period_ns, self._beat)
 
     def _timed(self, stage: str, step: Callable[[], Any]) -> Any:
         began = time.perf_counter()

@@ -289,10 +289,18 @@ MAY_BE_LEFT_OUT: tuple[NodeName, ...] = ("camera_driver", "lidar_driver", "telem
 
 
 class Placement(Part):
-    """Which machine runs a node, and what it asks of it. Drivers run once for each sensor they serve."""
+    """Where a node runs, and what it asks of the machine. Drivers run once for each sensor they serve.
+
+    Attributes:
+        host: the machine.
+        process: nodes that name the same one run in one process and hand values on by reference; the safety gate
+            is always alone.
+        realtime: of its process.
+    """
 
     node: NodeName
     host: Name = "robot"
+    process: Name | Literal[""] = ""
     realtime: Realtime = Realtime()
 
 
@@ -367,6 +375,17 @@ class Robot(Part):
                 raise ValueError(f"{name} is placed {placed.count(name)} times; once is all that runs")
             if name not in placed and name not in MAY_BE_LEFT_OUT:
                 raise ValueError(f"{name} is not placed: without it nothing stops the robot")
+        return nodes
+
+    @field_validator("nodes")
+    @classmethod
+    def _processes_can_be_shared(cls, nodes: list[Placement]) -> list[Placement]:
+        for placement in nodes:
+            others = [p for p in nodes if p.process and p.process == placement.process]
+            if placement.process and placement.node == "safety_gate":
+                raise ValueError("safety_gate needs a process of its own: it has to outlive what it checks")
+            if any((p.host, p.realtime) != (placement.host, placement.realtime) for p in others):
+                raise ValueError(f"nodes of process {placement.process!r} differ in host or realtime")
         return nodes
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -24,7 +24,7 @@ _GROUP_OF: dict[NodeName, Group] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NodeSpec:
     """One node to run.
 
@@ -34,6 +34,7 @@ class NodeSpec:
         group: part of the stack it belongs to.
         host: machine that runs it.
         parameters: ROS parameters.
+        process: name of the process that it shares with others, or an empty string.
     """
 
     executable: str
@@ -41,6 +42,7 @@ class NodeSpec:
     group: Group
     host: str
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    process: str = ""
 
     @property
     def module(self) -> str:
@@ -88,12 +90,32 @@ def describe_stack(
     ]
 
 
+def processes(nodes: Sequence[NodeSpec]) -> list[NodeSpec]:
+    """What to start for these nodes: each by itself, or one ``container`` for all that share a process.
+
+    A container belongs to the group ``perception`` if one of its nodes does, else to that of its first node.
+    """
+    shared = {node.process: [n for n in nodes if n.process == node.process] for node in nodes if node.process}
+    together = {name: _container(name, members) for name, members in shared.items() if len(members) > 1}
+    return list(dict.fromkeys(together.get(node.process, node) for node in nodes))
+
+
+def _container(name: str, members: list[NodeSpec]) -> NodeSpec:
+    groups = [member.group for member in members]
+    first = members[0]
+    parameters = {key: first.parameters[key] for key in ("robot", "use_sim_time")}
+    parameters["nodes"] = ",".join(member.name for member in members)
+    group: Group = "perception" if "perception" in groups else groups[0]
+    return NodeSpec("container", name, group, first.host, parameters)
+
+
 def _nodes_of(placement: Placement, robot: Robot, common: dict[str, Parameter]) -> Iterator[NodeSpec]:
     group = _GROUP_OF[placement.node]
     if group != "drivers":
-        yield NodeSpec(placement.node, placement.node, group, placement.host, common)
+        yield NodeSpec(placement.node, placement.node, group, placement.host, common, placement.process)
         return
     for sensor in robot.cameras if placement.node == "camera_driver" else robot.lidars:
         if sensor.driver.type != "external":
             parameters = common | {"sensor": sensor.name}
-            yield NodeSpec(placement.node, f"{sensor.name}_driver", group, placement.host, parameters)
+            name = f"{sensor.name}_driver"
+            yield NodeSpec(placement.node, name, group, placement.host, parameters, placement.process)

@@ -6,8 +6,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 from typing import Any, Literal
 
@@ -15,21 +16,40 @@ import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
+from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_policy_name_from_kind
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import StageTiming
+from perception_platform.core.runtime_status import EdgeCount, RuntimeStatus
+from perception_platform.messages.runtime import runtime_status_to_msg
 from perception_platform.robot.description import Robot
 from perception_platform.robot.environment import process_environment
 from perception_platform.robot.load import load_robot
+from perception_platform.robot.realtime import (
+    Applied,
+    GcClock,
+    apply,
+    as_diagnostics,
+    name_thread,
+    run_delay_ns,
+)
 from perception_platform.ros import qos
-from perception_platform.ros.diagnostics import RECEIVED, Tally, report
-from perception_platform.ros.make import installed, message_class
+from perception_platform.ros.codecs import decoded, encoded
+from perception_platform.ros.diagnostics import Reporter, Tally
+from perception_platform.ros.make import installed, make, message_class
+from perception_platform.ros.ports import Arrival, Output
 from perception_platform.ros.sim_clock import SimClock
 from perception_platform.ros.topics import TOPICS, Topic, rate_hz
+from perception_platform.runtime.exchange import Exchange
+from perception_platform.runtime.mailbox import Edge, Fate, Ledger, Mailbox
 
+GC = GcClock()  # of this process
+# A stage that becomes ready waits at most this long for a thread that computes in Python, instead of 5 ms.
+SWITCH_INTERVAL_S = 0.0005
+LISTEN_S = 0.2
 LOG_EVERY_S = 1.0
 REPORT_EVERY_S = 1.0
 EXIT_CRASH = 1
@@ -47,22 +67,41 @@ class Trouble:
     detail: str
 
 
+class LeftOut(Exception):  # noqa: N818, nothing is wrong
+    """Raised by a stage's work: there is nothing to use this message with. The text says what is lacking."""
+
+
 class PlatformNode(LifecycleNode):
     """A node of the platform; a subclass gives ``set_up`` and, where it holds anything, ``tear_down``.
 
+    Nodes of one process share an ``Exchange``: what one of them publishes reaches the others by reference, and other
+    processes over DDS if they listen. Every message that comes in is accounted for in the ledger.
+
     Parameters: ``robot`` (name or path of a robot file), ``use_sim_time``, ``autostart`` (false: wait for the
     life-cycle services). Subscriptions call back only while the node is active.
+
+    Args:
+        name: of the node.
+        exchange: of its process; None for one of its own.
+        options: for rclpy's node.
     """
 
     robot: Robot
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, exchange: Exchange | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.executable = name
+        self.realtime: list[Applied] = []
         self.declare_parameter("robot", "")
         self.declare_parameter("autostart", True)
         self.tally = Tally()
+        self._reporter = Reporter()
+        self._exchange = exchange or Exchange()
+        self._direct = Ledger()
+        self._mailboxes: list[Mailbox[Arrival]] = []
         self.failure: Exception | None = None
         self.crash: Exception | None = None
+        self.is_set_up = False
         self._active = False
         self._made: list[Callable[[], object]] = []
         self._ros_clock = self.get_clock()  # rclpy's own attribute is easily overwritten by a subclass
@@ -73,6 +112,10 @@ class PlatformNode(LifecycleNode):
         diagnostics = TOPICS["diagnostics"]
         self._diagnostics = self.create_publisher(
             message_class(diagnostics.type), diagnostics.name, qos.offered(diagnostics, REPORT_EVERY_S)
+        )
+        status = TOPICS["runtime_status"]
+        self._status = self.create_publisher(
+            message_class(status.type), status.name, qos.offered(status, REPORT_EVERY_S)
         )
         self.create_timer(REPORT_EVERY_S, self._report, clock=self._steady_clock)
 
@@ -96,10 +139,28 @@ class PlatformNode(LifecycleNode):
         """More lines for ``/diagnostics``."""
         return {}
 
+    def runtime_status(self) -> RuntimeStatus:
+        """How the node keeps up; a subclass adds what it sheds."""
+        return RuntimeStatus(
+            self.now_ns(),
+            self.get_name(),
+            self.ledger(),
+            deadline_misses=self.tally.total("deadline missed"),
+            publishers_lost=self.tally.total("publisher lost"),
+        )
+
     # --- what a subclass uses -------------------------------------------------------------------------------
 
+    def output(self, key: str, sensor: str = "") -> Output:
+        """Where values of a row of the table are published; silent while the node is not active."""
+        topic, name = TOPICS[key], TOPICS[key].of(sensor)
+        publisher = self.publisher(key, sensor)
+        self._made.append(self._exchange.offer(name))
+        encode = lambda value: encoded(topic, value, self.robot)  # noqa: E731
+        return Output(name, self._exchange, publisher, encode, self.now_ns)
+
     def publisher(self, key: str, sensor: str = "") -> Any:
-        """A publisher of a row of the table; it is silent while the node is not active.
+        """A publisher of ready messages of a row of the table; it is silent while the node is not active.
 
         Raises:
             ModuleNotFoundError: if the message's package is not installed.
@@ -117,24 +178,71 @@ class PlatformNode(LifecycleNode):
         self.get_logger().info(f"{TOPICS[key].of(sensor)} left out: {TOPICS[key].type} is not installed here")
         return None
 
-    def subscribe(
-        self, key: str, callback: Callable[[Any], None], sensor: str = "", *, raw: bool = False
-    ) -> None:
-        """Subscribe to a row of the table; ``raw`` hands over the serialised bytes.
+    def subscribe(self, key: str, callback: Callable[[Any], None], sensor: str = "") -> None:
+        """Have ``callback`` called with each value of a row of the table while the node is active.
 
-        ``callback`` gets each message while the node is active; an InputError that it raises is counted and
-        reported, and the node goes on.
+        It runs in the thread that brings the value: the executor's, or that of a stage of the same process. An
+        InputError from decoding or from the callback is counted and reported, and the node goes on.
         """
+        topic, name = TOPICS[key], TOPICS[key].of(sensor)
+
+        def use(arrival: Arrival) -> None:
+            self._direct.receive(name)
+            self._settle(arrival, self._direct, lambda: callback(arrival.value()))
+
+        self._hear_row(topic, sensor, use)
+
+    def subscribe_raw(self, key: str, callback: Callable[[bytes], None], sensor: str = "") -> None:
+        """Have ``callback`` called with each serialised message that comes from other processes."""
         topic = TOPICS[key]
-        made = self.create_subscription(
-            message_class(topic.type),
-            topic.of(sensor),
-            lambda message: self._receive(topic, sensor, callback, message),
-            qos.requested(topic, rate_hz(topic, self.robot, sensor)),
-            event_callbacks=self._event_callbacks(topic, sensor),
-            raw=raw,
-        )
-        self._made.append(lambda: self.destroy_subscription(made))
+
+        def use(data: bytes) -> None:
+            self._direct.receive(topic.of(sensor))
+            callback(data)
+            self._direct.settle(topic.of(sensor), Fate.PROCESSED)
+
+        self._subscribe_dds(topic, sensor, use, raw=True)
+
+    def mailbox(self, inputs: Sequence[tuple[str, str]], deadline_s: float | None = None) -> Mailbox[Arrival]:
+        """A mailbox that holds what comes on rows of the table until it is taken.
+
+        Args:
+            inputs: (key, sensor or an empty string).
+            deadline_s: older messages are not looked at any more, s; None for the robot's bound on the age of data.
+        """
+        deadline_s = self.robot.latency.bound_ms / 1e3 if deadline_s is None else deadline_s
+        rows = [(TOPICS[key], sensor) for key, sensor in inputs]
+        box = Mailbox[Arrival]([Edge(t.of(sensor), t.mailbox, deadline_s) for t, sensor in rows])
+        for topic, sensor in rows:
+            self._hear_row(topic, sensor, partial(self._post, box))
+        self._mailboxes.append(box)
+        self._made.append(lambda: self._mailboxes.remove(box))
+        return box
+
+    def stage(self, inputs: Sequence[tuple[str, str]], work: Callable[[Arrival], None]) -> Mailbox[Arrival]:
+        """Run ``work`` on one message after the other, in a thread that has the node's name; the stage's mailbox.
+
+        Args:
+            inputs: (key, sensor or an empty string) of each edge of the mailbox.
+            work: gets each message in its turn; it may raise InputError (malformed) or LeftOut.
+        """
+        box = self.mailbox(inputs)
+
+        def loop() -> None:
+            while (taken := box.take(self.now_ns)) is not None:
+                self._work_on(box, taken[1], work)
+
+        self.work(self.get_name(), loop)
+        self._made.append(box.close)
+        return box
+
+    def settle(self, box: Mailbox[Arrival], arrival: Arrival, use: Callable[[], None]) -> None:
+        """Use a message taken from a mailbox, and say in the ledger what became of it."""
+        self._settle(arrival, box, use)
+
+    def ledger(self) -> tuple[EdgeCount, ...]:
+        """What became of everything that came in, topic by topic."""
+        return tuple(count for source in (*self._mailboxes, self._direct) for count in source.counts())
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back at a fixed rate of the steady clock while active, whatever replayed time does."""
@@ -157,6 +265,7 @@ class PlatformNode(LifecycleNode):
         """
 
         def guarded() -> None:
+            name_thread(name)
             try:
                 loop()
             except Exception as error:
@@ -178,10 +287,14 @@ class PlatformNode(LifecycleNode):
             return self._sim_clock.now_ns(time.monotonic_ns())
         return int(clock.now().nanoseconds)
 
-    def timing(self, queued_ns: int, started_ns: int) -> StageTiming:
-        """This stage's timing, finished now. A clock that was set back in between cannot make it negative."""
-        started_ns = max(queued_ns, started_ns)
-        return StageTiming(self.get_name(), queued_ns, started_ns, max(started_ns, self.now_ns()))
+    def timing(self, arrival: Arrival) -> StageTiming:
+        """This stage's timing of a message, finished now."""
+        return arrival.timing(self.get_name(), self.now_ns(), GC.total_ns(), run_delay_ns())
+
+    def tell(self, status: RuntimeStatus) -> None:
+        """Publish how the node keeps up; it also does so by itself once a second."""
+        if self._status.get_subscription_count():
+            self._status.publish(runtime_status_to_msg(status, make))
 
     def trouble(self, kind: TroubleKind, topic: Topic, sensor: str, detail: str) -> None:
         """Count, log and report a fault of an input."""
@@ -220,6 +333,7 @@ class PlatformNode(LifecycleNode):
             self.get_logger().error(str(error) if known else "".join(traceback.format_exception(error)))
             self._let_go()
             return TransitionCallbackReturn.FAILURE
+        self.is_set_up = True
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -251,20 +365,69 @@ class PlatformNode(LifecycleNode):
         self.destroy_node()
 
     def _let_go(self) -> None:
+        self.is_set_up = False
         self.tear_down()
         while self._made:
             self._made.pop()()
 
     # --- inputs ---------------------------------------------------------------------------------------------
 
-    def _receive(self, topic: Topic, sensor: str, callback: Callable[[Any], None], message: Any) -> None:
-        if not self._active:
+    def _hear_row(self, topic: Topic, sensor: str, use: Callable[[Arrival], None]) -> None:
+        """Have ``use`` called with each arrival: from a node of this process if one publishes, else over DDS."""
+
+        def arrive(value: Any, decode: Callable[[Any], Any] | None) -> None:
+            if not self._active:
+                return
+            try:
+                arrival = Arrival(topic, sensor, value, decode, self.now_ns())
+            except InputError as error:
+                self._direct.receive(topic.of(sensor))
+                self._direct.settle(topic.of(sensor), Fate.MALFORMED)
+                self.trouble("malformed", topic, sensor, str(error))
+                return
+            arrival.gc_ns = GC.total_ns()
+            use(arrival)
+
+        name = topic.of(sensor)
+        if self._exchange.offers(name):
+            self._made.append(self._exchange.listen(name, lambda value: arrive(value, None)))
             return
-        self.tally.add(topic.of(sensor), RECEIVED)
+        decode = lambda message: decoded(topic, message, sensor, self.robot)  # noqa: E731
+        self._subscribe_dds(topic, sensor, lambda message: arrive(message, decode))
+
+    def _subscribe_dds(
+        self, topic: Topic, sensor: str, use: Callable[[Any], None], *, raw: bool = False
+    ) -> None:
+        made = self.create_subscription(
+            message_class(topic.type),
+            topic.of(sensor),
+            lambda message: use(message) if self._active else None,
+            qos.requested(topic, rate_hz(topic, self.robot, sensor)),
+            event_callbacks=self._event_callbacks(topic, sensor),
+            raw=raw,
+        )
+        self._made.append(lambda: self.destroy_subscription(made))
+
+    def _post(self, box: Mailbox[Arrival], arrival: Arrival) -> None:
+        arrival.queued_ns = self.now_ns()
+        box.put(arrival.topic.of(arrival.sensor), arrival)
+
+    def _work_on(self, box: Mailbox[Arrival], arrival: Arrival, work: Callable[[Arrival], None]) -> None:
+        arrival.started_ns, arrival.no_core_ns = self.now_ns(), run_delay_ns()
+        self._settle(arrival, box, lambda: work(arrival))
+
+    def _settle(self, arrival: Arrival, ledger: Mailbox[Arrival] | Ledger, use: Callable[[], None]) -> None:
+        fate = Fate.MALFORMED
         try:
-            callback(message)
+            use()
+            fate = Fate.PROCESSED
+        except LeftOut as lacking:
+            fate = Fate.LEFT_OUT
+            self.tally.add(arrival.topic.of(arrival.sensor), f"left out without {lacking}")
         except InputError as error:
-            self.trouble("malformed", topic, sensor, str(error))
+            self.trouble("malformed", arrival.topic, arrival.sensor, str(error))
+        finally:
+            ledger.settle(arrival.topic.of(arrival.sensor), fate)
 
     def _event_callbacks(self, topic: Topic, sensor: str) -> SubscriptionEventCallbacks:
         def deadline(info: Any) -> None:
@@ -306,24 +469,34 @@ class PlatformNode(LifecycleNode):
         since_s, self._reported_at = now_s - self._reported_at, now_s
         state = self._state_machine.current_state[1]
         robot = self.robot.name if hasattr(self, "robot") else ""
-        extra = self.diagnostics() if self._active else {}
-        self._diagnostics.publish(
-            report(self.now_ns(), self.get_name(), robot, state, self.tally, since_s, extra)
-        )
+        extra = {**as_diagnostics(self.realtime), **(self.diagnostics() if self._active else {})}
+        status = self.runtime_status()
+        self._diagnostics.publish(self._reporter.report(status, robot, state, self.tally, since_s, extra))
+        self.tell(status)
 
 
-def run(make_node: Callable[[], PlatformNode]) -> int:
-    """Run one node until it is told to end; its exit code: 0, 1 after a crash, 2 after bad input."""
+def run(make_nodes: Callable[[], PlatformNode | list[PlatformNode]]) -> int:
+    """Run one node, or several in this process, until told to end.
+
+    Returns:
+        The exit code: 0, 1 after a crash, 2 after bad input.
+    """
     for name, value in process_environment().items():
         os.environ.setdefault(name, value)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     rclpy.init()
-    node = make_node()
-    executor = SingleThreadedExecutor()
+    nodes: list[PlatformNode] = []
+    executor = EventsExecutor()
     try:
-        if node.get_parameter("autostart").value:
-            node.start()
-        executor.add_node(node)
-        executor.spin()
+        made = make_nodes()
+        nodes += made if isinstance(made, list) else [made]
+        for node in nodes:
+            if node.get_parameter("autostart").value:
+                node.start()
+            executor.add_node(node)
+        _apply_realtime(nodes)
+        while rclpy.ok():  # its own spin() does not hear of a shutdown
+            executor.spin_once(timeout_sec=LISTEN_S)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BAD_INPUT
@@ -331,6 +504,21 @@ def run(make_node: Callable[[], PlatformNode]) -> int:
         pass  # told to end
     finally:
         executor.shutdown()
-        node.close()
+        for node in reversed(nodes):
+            node.close()
         rclpy.try_shutdown()
-    return EXIT_CRASH if node.crash else 0
+    return EXIT_CRASH if any(node.crash for node in nodes) else 0
+
+
+def _apply_realtime(nodes: list[PlatformNode]) -> None:
+    """Ask the system for what the robot file wants of this process; nodes of one process want the same."""
+    for node in nodes:
+        settings = (
+            [p.realtime for p in node.robot.nodes if p.node == node.executable] if node.is_set_up else []
+        )
+        if settings:
+            for one in apply(settings[0]):
+                level = node.get_logger().info if one.ok else node.get_logger().warning
+                level(f"realtime {one.setting} {one.wanted}: {one.detail}")
+                nodes[0].realtime.append(one)
+            return

@@ -28,6 +28,7 @@ class Topic:
         liveliness_s: DDS liveliness lease, s; 0 for none.
         lifespan_periods: age in periods of the rate at which DDS drops what nobody has taken; 0 for never.
         on_miss: what the system does when data stays away.
+        mailbox: how many messages wait for a stage that works in a thread of its own; 1: the newest alone.
         publishers: nodes that publish it; ``OUTSIDE``: the robot's base, another package's driver or a bag.
         subscribers: nodes that subscribe to it; ``OUTSIDE``: viewers and the robot's base.
     """
@@ -46,6 +47,7 @@ class Topic:
     deadline_periods: float = 0.0
     liveliness_s: float = 0.0
     lifespan_periods: float = 0.0
+    mailbox: int = 1
 
     def of(self, sensor: str) -> str:
         """The ROS name for a sensor."""
@@ -119,7 +121,8 @@ TABLE: tuple[Topic, ...] = (
           publishers=("perception",), subscribers=(OUTSIDE,)),
     Topic("detections", "/perception/detections", _MSGS + "DetectionArray", 10.0, "reliable", 1,
           "tracks coast, then end",
-          publishers=("perception",), subscribers=("tracker",), deadline_periods=3, lifespan_periods=5),
+          publishers=("perception",), subscribers=("tracker",), deadline_periods=3, mailbox=3,
+          lifespan_periods=5),
     Topic("obstacles", "/perception/{sensor}/obstacles", "sensor_msgs/msg/PointCloud2", None, "reliable", 1,
           "the gate stops when they are stale",
           publishers=("perception",), subscribers=("risk", "safety_gate"), kind="lidar", deadline_periods=3,
@@ -131,6 +134,9 @@ TABLE: tuple[Topic, ...] = (
           "the gate stops",
           publishers=("risk",), subscribers=("safety_gate",), deadline_periods=3, liveliness_s=0.5,
           lifespan_periods=5),
+    Topic("assessment_full", "/risk/assessment_full", _MSGS + "RiskAssessment", 10.0, "reliable", 1,
+          "for viewers and recorders only: the same with the measures of each object",
+          publishers=("risk",), subscribers=(OUTSIDE,)),
     Topic("decision", "/safety/decision", _MSGS + "SafetyDecision", 20.0, "reliable", 1,
           "the base has to stop by itself",
           publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2),

@@ -61,6 +61,7 @@ def check_inputs(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterato
     yield from _check_latency(now_ns, inputs, config)
     yield from _check_health(inputs, config)
     yield from _check_command(inputs, config)
+    yield from _check_load(inputs, config)
     for event in inputs.events:
         yield fault_finding(event.reason, config, sensor=event.sensor, detail=event.detail)
 
@@ -197,6 +198,16 @@ def _check_command(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
             unit="s",
             sensor="command",
         )
+
+
+def _check_load(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    if not inputs.speed_factor >= 1:
+        factor = inputs.speed_factor if inputs.speed_factor > 0 else 0.0
+        finding = fault_finding(
+            Reason.LOAD_SHED, config, quantity="speed factor", value=factor, threshold=1.0, unit="1", upper=False
+        )
+        asked_mps = factor * config.max_speed_mps
+        yield replace(finding, speed_limit_mps=min(finding.speed_limit_mps, asked_mps))
 
 
 def usable_findings(findings: tuple[Finding, ...]) -> Iterator[Finding]:

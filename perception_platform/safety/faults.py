@@ -48,6 +48,7 @@ FAULTS: dict[Reason, FaultRow] = {
     Reason.DEADLINE_MISSED: _half("an input missed its deadline"),
     Reason.COMMAND_STALE: FaultRow(Action.PROCEED, 1.0, "no fresh velocity command: velocity out is zero"),
     Reason.GATE_OVERRUN: _half("the gate's beat came late"),
+    Reason.LOAD_SHED: _half("perception runs late: the stopping distance grows"),
 }
 
 SURROUNDINGS = frozenset(

@@ -46,6 +46,7 @@ class GateInputs:
         health: newest report of each sensor, by sensor name.
         command: commanded (vx, vy, yaw rate), m/s and rad/s.
         events: faults noticed by whoever received the inputs.
+        speed_factor: share of the highest speed that stages ask for because they run late, 0 to 1.
     """
 
     assessment: Seen[Assessment] | None = None
@@ -54,3 +55,4 @@ class GateInputs:
     health: Mapping[str, Seen[SensorHealth]] = field(default_factory=dict)
     command: Seen[tuple[float, float, float]] | None = None
     events: tuple[Event, ...] = ()
+    speed_factor: float = 1.0

@@ -172,6 +172,16 @@ def test_a_late_beat_limits() -> None:
     assert decision.speed_limit_mps == pytest.approx(0.5 * CONFIG.max_speed_mps)
 
 
+@pytest.mark.parametrize(("factor", "share"), [(0.9, 0.5), (0.25, 0.25), (0.0, 0.0), (float("nan"), 0.0), (-1.0, 0.0)])
+def test_stages_that_run_late_slow_the_robot_down(factor: float, share: float) -> None:
+    gate, now_ns = running_gate()
+    next_ns = now_ns + PERIOD_NS
+    decision = gate.step(next_ns, replace(healthy(next_ns), speed_factor=factor))
+    assert decision.reasons == (Reason.LOAD_SHED,)
+    assert decision.speed_limit_mps == pytest.approx(share * CONFIG.max_speed_mps)
+    assert decision.action is Action.LIMIT
+
+
 def test_old_data_behind_a_fresh_assessment_limits() -> None:
     now_ns = from_s(10.0) + PERIOD_NS
     old = replace(
