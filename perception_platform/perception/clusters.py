@@ -15,11 +15,18 @@ from perception_platform.runtime.compiled import compiled
 Ints = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Eights = npt.NDArray[np.uint64]
 
 # Beyond this range the reach along the line of sight grows no more.
 _GRAZING_TO_M = 40.0
 # A lattice of this spacing, in cells, has a point in every cell however it is turned.
 _STRIDE = 0.7
+# Places on it have so many bits behind the point.
+_FIXED_BITS = 16
+_FIXED = float(1 << _FIXED_BITS)
+# What is in a cell: points above what something in front may hide only, or lower ones too.
+_FLOATS, _STANDS = np.uint8(1), np.uint8(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +62,77 @@ def _unite(parent: Ints, i: int, j: int) -> int:
     return min(a, i)
 
 
-@compiled("void(int32[::1], int32[::1], int64, float64[::1], int64[::1], int64[::1], int64[::1])")
+@compiled("void(float32[:,::1], float32, int32[:,::1], int32[::1])")
+def _cells(xyz_m: Points, per_m: float, column_row: Cells, limits: Cells) -> None:
+    """Column and row of each point, and the least and the greatest of both."""
+    for i in range(xyz_m.shape[0]):
+        column_row[0, i] = np.int32(np.floor(xyz_m[i, 0] * per_m))
+        column_row[1, i] = np.int32(np.floor(xyz_m[i, 1] * per_m))
+    for axis in range(2):
+        of = column_row[axis]
+        low, high = of[0], of[0]
+        for i in range(len(of)):
+            low, high = min(low, of[i]), max(high, of[i])
+        limits[axis], limits[2 + axis] = low, high
+
+
+@compiled("void(int32[:,::1], int32, int32, int32, float32[::1], float32, int32[::1], uint8[::1])")
+def _occupy(
+    column_row: Cells,
+    corner_x: int,
+    corner_y: int,
+    columns: int,
+    height_m: Points,
+    floating_m: float,
+    cell: Cells,
+    state: Bytes,
+) -> None:
+    """Write the cell of each point, in row-major order, and what is in each cell."""
+    for i in range(len(cell)):
+        cell[i] = (column_row[1, i] - corner_y) * columns + column_row[0, i] - corner_x
+    for i in range(len(cell)):
+        state[np.uint32(cell[i])] |= _STANDS if height_m[i] < floating_m else _FLOATS
+
+
+@compiled("int64(int32[::1], uint64[::1], uint8[::1], int32[::1], int32[::1])")
+def _number(cell: Cells, eights: Eights, state: Bytes, numbers: Cells, occupied: Cells) -> int:
+    """Number the cells that have points, in row-major order; make a number of each point's cell; returns how many.
+
+    ``eights`` is ``state``, eight cells at once.
+    """
+    count = 0
+    for e in range(len(eights)):
+        if eights[e] != 0:
+            for c in range(8 * e, 8 * e + 8):
+                if state[c] != 0:
+                    numbers[c], occupied[count] = count, c
+                    count += 1
+    for i in range(len(cell)):
+        cell[i] = numbers[np.uint32(cell[i])]
+    return count
+
+
+@compiled("UniTuple(float64, 2)(float64, float64[::1])")
+def _reach(range_cells: float, reach: Array) -> tuple[float, float]:
+    """How far a cell at a range reaches all around, and along the line of sight, in cells."""
+    around = max(
+        reach[0] + reach[1] * range_cells, np.sqrt(2.0) + 1e-9
+    )  # at least to the neighbours at the corners
+    return around, around + reach[2] * min(range_cells, reach[3])
+
+
+@compiled(
+    "void(int32[::1], int32[::1], uint8[::1], int64, float64, float64, float64[::1], int64[::1], int64[::1],"
+    " int64[::1])"
+)
 def _join_around(
     occupied: Cells,
     numbers: Cells,
+    state: Bytes,
     columns: int,
-    reach_cells: Array,
+    x0: float,
+    y0: float,
+    reach: Array,
     offset_y: Ints,
     offset_x: Ints,
     parent: Ints,
@@ -68,87 +140,56 @@ def _join_around(
     """Unite each cell with those within its reach, which is inside the grid; the offsets are ordered by distance."""
     for i in range(len(occupied)):
         root = _root(parent, i)
+        x, y = occupied[i] % columns + 0.5 - x0, occupied[i] // columns + 0.5 - y0
+        around, _ = _reach(np.sqrt(x * x + y * y), reach)
         for k in range(len(offset_y)):
             dy, dx = offset_y[k], offset_x[k]
-            if dx * dx + dy * dy > reach_cells[i] ** 2:
+            if dx * dx + dy * dy > around * around:
                 break
-            j = numbers[occupied[i] + dy * columns + dx]
-            if j >= 0 and parent[j] != root:
-                root = _unite(parent, root, j)
+            at = np.uint32(occupied[i] + dy * columns + dx)
+            if state[at] != 0 and parent[numbers[at]] != root:
+                root = _unite(parent, root, numbers[at])
 
 
-@compiled(
-    "void(int32[::1], int32[::1], int64, float64[::1], float64[::1], float64[::1], float64[::1], float64, boolean[::1],"
-    " int64[::1])"
-)
+@compiled("void(int32[::1], int32[::1], uint8[::1], int64, float64, float64, float64[::1], int64[::1])")
 def _join_behind(
     occupied: Cells,
     numbers: Cells,
+    state: Bytes,
     columns: int,
-    x_cells: Array,
-    y_cells: Array,
-    reach_cells: Array,
-    grazing_cells: Array,
-    behind_cells: float,
-    floats: Flags,
+    x0: float,
+    y0: float,
+    reach: Array,
     parent: Ints,
 ) -> None:
-    """Unite each cell with those behind it, as seen from the lidar at the origin of ``x_cells`` and ``y_cells``.
+    """Unite each cell with the first behind it in each column of a lattice along its line of sight.
 
-    As around it, no cell reaches out of the grid.
+    The lidar is at x0 and y0, in cells. As around it, no cell reaches out of the grid.
     """
+    width = np.int32(columns)
     for i in range(len(occupied)):
-        root = _root(parent, i)
-        y, x = occupied[i] // columns + 0.5, occupied[i] % columns + 0.5
-        range_cells = max(np.sqrt(x_cells[i] ** 2 + y_cells[i] ** 2), 1e-9)
-        stride_x, stride_y = _STRIDE * x_cells[i] / range_cells, _STRIDE * y_cells[i] / range_cells
-        steps = int(max(grazing_cells[i], behind_cells) / _STRIDE)
-        grazing_steps = int(grazing_cells[i] / _STRIDE)
-        beside = int(reach_cells[i] / _STRIDE)
+        root, own = _root(parent, i), occupied[i]
+        x, y = own % columns + 0.5, own // columns + 0.5
+        range_cells = max(np.sqrt((x - x0) ** 2 + (y - y0) ** 2), 1e-9)
+        around, grazing = _reach(range_cells, reach)
+        stride_x, stride_y = _STRIDE * (x - x0) / range_cells, _STRIDE * (y - y0) / range_cells
+        step_x, step_y = np.int32(stride_x * _FIXED), np.int32(stride_y * _FIXED)
+        grazing_steps, beside = int(grazing / _STRIDE), int(around / _STRIDE)
+        steps = int(max(grazing, reach[4]) / _STRIDE)
         for column in range(-beside, beside + 1):
-            at_x, at_y = x - column * stride_y, y + column * stride_x
+            at_x, at_y = (
+                np.int32((x - column * stride_y) * _FIXED),
+                np.int32((y + column * stride_x) * _FIXED),
+            )
             for step in range(1, steps + 1):
-                at_x, at_y = at_x + stride_x, at_y + stride_y
-                j = numbers[np.uint32(np.int32(at_y) * np.int32(columns) + np.int32(at_x))]
-                if j >= 0 and j != i and (step <= grazing_steps or floats[j]):
+                at_x, at_y = np.int32(at_x + step_x), np.int32(at_y + step_y)
+                at = np.int32((at_y >> _FIXED_BITS) * width + (at_x >> _FIXED_BITS))
+                found = state[np.uint32(at)]
+                if found != 0 and at != own and (step <= grazing_steps or found == _FLOATS):
+                    j = numbers[np.uint32(at)]
                     if parent[j] != root:
                         root = _unite(parent, root, j)
                     break  # what lies further behind is within that one's reach
-
-
-@compiled("void(float32[:,::1], float32, float32, int32[:,::1], int32[::1])")
-def _cells(xy_m: Points, half_m: float, per_m: float, column_row: Cells, limits: Cells) -> None:
-    """Column and row of each point, and the least and the greatest of both."""
-    x_low = y_low = np.int32(2**31 - 1)
-    x_high = y_high = np.int32(0)
-    for i in range(xy_m.shape[0]):
-        x, y = np.int32((xy_m[i, 0] + half_m) * per_m), np.int32((xy_m[i, 1] + half_m) * per_m)
-        column_row[i, 0], column_row[i, 1] = x, y
-        x_low, x_high, y_low, y_high = min(x_low, x), max(x_high, x), min(y_low, y), max(y_high, y)
-    limits[0], limits[1], limits[2], limits[3] = x_low, y_low, x_high, y_high
-
-
-@compiled("int64(int32[::1], int32[::1], int32[::1])")
-def _number(cell: Cells, numbers: Cells, occupied: Cells) -> int:
-    """Number the cells that have points, in row-major order; make a number of each point's cell; returns how many."""
-    for i in range(len(cell)):
-        numbers[cell[i]] = 0
-    count = 0
-    for c in range(len(numbers)):
-        if numbers[c] == 0:
-            numbers[c], occupied[count] = count, c
-            count += 1
-    for i in range(len(cell)):
-        cell[i] = numbers[cell[i]]
-    return count
-
-
-@compiled("void(int32[::1], float32[::1], float64, boolean[::1])")
-def _floating(number: Cells, height_m: Points, floating_m: float, floats: Flags) -> None:
-    """Clear the flag of each cell whose lowest point is not so high that something in front hides the rest."""
-    for i in range(len(number)):
-        if height_m[i] < floating_m:
-            floats[number[i]] = False
 
 
 @compiled("int64(int64[::1], int32[::1], int64, int64[::1], int64[::1])")
@@ -173,66 +214,66 @@ def _group(parent: Ints, number: Cells, min_points: int, order: Ints, starts: In
     return sets
 
 
-def cluster(xy_m: Points, height_m: Points, origin_m: Array, params: ClusterParams) -> Clusters:
-    """Group points whose cells lie within reach of each other.
+def cluster(xyz_m: Points, height_m: Points, origin_m: Array, params: ClusterParams) -> Clusters:
+    """Group points in the ground plane.
+
+    Cells within reach of each other are one cluster; the reach is longer along the line of sight, where a side that is
+    seen at a small angle shows points far behind each other, and where things above hide what is below.
 
     Args:
-        xy_m: (N, 2) points in the base frame, contiguous.
+        xyz_m: (N, 3) contiguous points in the base frame.
         height_m: (N,) their heights above the ground.
         origin_m: (3,) where the lidar is, for ranges and lines of sight.
         params: grid and reach.
     """
-    if len(xy_m) == 0:
+    if len(xyz_m) == 0:
         return Clusters(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
-    half_m = max(float(xy_m.max()), -float(xy_m.min())) + params.cell_m
-    cell, columns, rows, corner = _gridded(xy_m, half_m, origin_m, params)
-    numbers, occupied = np.full(rows * columns, -1, dtype=np.int32), np.empty(len(xy_m), dtype=np.int32)
-    occupied = occupied[: _number(cell, numbers, occupied)]
-    x_cells = occupied % columns + corner[0] + 0.5 - (half_m + origin_m[0]) / params.cell_m
-    y_cells = occupied // columns + corner[1] + 0.5 - (half_m + origin_m[1]) / params.cell_m
-    reach_cells, grazing_cells = _reaches(np.hypot(x_cells, y_cells), params)
-    floats, parent = np.ones(len(occupied), dtype=np.bool_), np.arange(len(occupied))
-    _floating(cell, height_m, params.floating_m, floats)
-    dy, dx = _forward_offsets(float(reach_cells.max()))
-    _join_around(occupied, numbers, columns, reach_cells, dy, dx, parent)
-    _join_behind(
-        *(occupied, numbers, columns, x_cells, y_cells, reach_cells, grazing_cells),
-        *(params.behind_m / params.cell_m, floats, parent),
+    column_row, limits = np.empty((2, len(xyz_m)), dtype=np.int32), np.empty(4, dtype=np.int32)
+    _cells(xyz_m, np.float32(1 / params.cell_m), column_row, limits)
+    reach, around, margin = _reaches(limits, origin_m, params)
+    corner_x, corner_y = limits[:2] - np.int32(margin)
+    columns, rows = (limits[2:] - limits[:2] + 1 + 2 * margin).tolist()
+    eights = np.zeros(rows * columns // 8 + 1, dtype=np.uint64)
+    state, numbers = eights.view(np.uint8), np.empty(8 * len(eights), dtype=np.int32)
+    cell, occupied = np.empty(len(xyz_m), dtype=np.int32), np.empty(len(xyz_m), dtype=np.int32)
+    _occupy(
+        *(column_row, corner_x, corner_y, np.int32(columns), height_m, np.float32(params.floating_m)),
+        *(cell, state),
     )
-    order, starts = np.empty(len(xy_m), dtype=np.int64), np.zeros(len(occupied) + 1, dtype=np.int64)
+    occupied = occupied[: _number(cell, eights, state, numbers, occupied)]
+    x0, y0 = origin_m[0] / params.cell_m - corner_x, origin_m[1] / params.cell_m - corner_y
+    parent = np.arange(len(occupied), dtype=np.int64)
+    _join_around(occupied, numbers, state, columns, x0, y0, reach, *_forward_offsets(around), parent)
+    _join_behind(occupied, numbers, state, columns, x0, y0, reach, parent)
+    order, starts = np.empty(len(xyz_m), dtype=np.int64), np.zeros(len(occupied) + 1, dtype=np.int64)
     starts = starts[: _group(parent, cell, params.min_points, order, starts) + 1]
     return Clusters(order[: starts[-1]], starts)
 
 
-def _gridded(
-    xy_m: Points, half_m: float, origin_m: Array, params: ClusterParams
-) -> tuple[Cells, int, int, tuple[int, int]]:
-    """Cell of each point in a grid just large enough for what any cell reaches, so that no step leaves it.
+def _reaches(limits: Cells, origin_m: Array, params: ClusterParams) -> tuple[Array, float, int]:
+    """What reaches follow from, in cells, and how far any cell inside the limits reaches: around, and in all.
+
+    Args:
+        limits: least column and row, greatest column and row.
+        origin_m: (3,) where the lidar is.
+        params: grid and reach.
 
     Returns:
-        (N,) cells in row-major order, the numbers of columns and of rows, and where the grid's corner lies in a grid
-        that begins at minus ``half_m``.
+        (5,) reach at no range; growth with range; growth along the line of sight; range up to which that grows; how
+        far something is joined to what floats behind it. And the two reaches.
     """
-    column_row, limits = np.empty((len(xy_m), 2), dtype=np.int32), np.empty(4, dtype=np.int32)
-    _cells(xy_m, half_m, 1 / params.cell_m, column_row, limits)
-    x_low, y_low, x_high, y_high = map(int, limits)
-    farthest_m = np.linalg.norm(half_m + np.abs(origin_m[:2]))
-    reach_cells, grazing_cells = _reaches(np.array([farthest_m / params.cell_m]), params)
-    margin = int(max(grazing_cells[0], params.behind_m / params.cell_m) + reach_cells[0]) + 2
-    columns, rows = x_high - x_low + 1 + 2 * margin, y_high - y_low + 1 + 2 * margin
-    corner = x_low - margin, y_low - margin
-    cell = (column_row[:, 1] - np.int32(corner[1])) * np.int32(columns)
-    cell += column_row[:, 0] - np.int32(corner[0])
-    return cell, columns, rows, corner
-
-
-def _reaches(range_cells: Array, params: ClusterParams) -> tuple[Array, Array]:
-    """How far cells at a range reach all around, and along the line of sight, in cells."""
-    reach_cells = params.reach_m / params.cell_m + params.reach_per_m * range_cells
-    # At least to the neighbours at the corners.
-    reach_cells = np.maximum(reach_cells, np.sqrt(2.0) + 1e-9)
-    farthest_cells = _GRAZING_TO_M / params.cell_m
-    return reach_cells, reach_cells + params.grazing_per_m * np.minimum(range_cells, farthest_cells)
+    reach = np.array(
+        [
+            params.reach_m / params.cell_m,
+            params.reach_per_m,
+            params.grazing_per_m,
+            _GRAZING_TO_M / params.cell_m,
+            params.behind_m / params.cell_m,
+        ]
+    )
+    corner_cells = np.abs(limits.reshape(2, 2) - origin_m[:2] / params.cell_m).max(axis=0) + 1
+    around, grazing = _reach(float(np.hypot(*corner_cells)), reach)
+    return reach, around, int(max(grazing, reach[4]) + around) + 2
 
 
 def _forward_offsets(reach_cells: float) -> Ints:

@@ -18,6 +18,8 @@ from perception_platform.runtime.compiled import compiled
 # Cells grow with the square root of the range: 0.3 m deep at 4 m, 1.3 m at 64 m, as the beams' rings do.
 _CELLS_PER_SQRT_M = 12.0
 _NEIGHBOURS = 2
+# Loops over coordinates that lie side by side take several points at once: blocks that stay in the processor's cache.
+_BLOCK = 1024
 # A profile is continued with its own slope only this far beyond the last ground seen.
 _CONTINUED_M = 3.0
 
@@ -40,32 +42,42 @@ def _azimuth_rad(y: float, x: float) -> float:
     return -angle if y < 0 else angle
 
 
-@compiled("float64(float32[:,::1], float32, float32, int64, float32[::1], int32[::1])")
-def _polar(xyz_m: Points, x0_m: float, y0_m: float, sectors: int, radial: Points, cell: Cells) -> float:
-    """Radial coordinate, in cells, and cell of each point, ring by ring; returns the greatest radial coordinate."""
+@compiled("int64(float32[:,::1], float32, float32, int64, float32[::1], int32[::1])")
+def _polar(xyz_m: Points, x0_m: float, y0_m: float, sectors: int, radial: Points, cell: Cells) -> int:
+    """Radial coordinate, in cells, and cell of each point, ring by ring; returns how many rings."""
     per_rad, last = np.float32(sectors / (2 * np.pi)), np.int32(sectors - 1)
-    cells_per_sqrt_m = np.float32(_CELLS_PER_SQRT_M)
-    farthest = np.float32(0.0)
-    for i in range(xyz_m.shape[0]):
-        x, y = xyz_m[i, 0] - x0_m, xyz_m[i, 1] - y0_m
-        at = np.sqrt(np.sqrt(x * x + y * y)) * cells_per_sqrt_m
-        sector = np.int32((_azimuth_rad(y, x) + np.float32(np.pi)) * per_rad)
-        radial[i] = at
-        cell[i] = np.int32(at) * np.int32(sectors) + min(max(sector, np.int32(0)), last)
-        farthest = max(farthest, at)
-    return float(farthest)
+    cells_per_sqrt_m, half_turn = np.float32(_CELLS_PER_SQRT_M), np.float32(np.pi)
+    x, y, highest = np.empty(_BLOCK, dtype=np.float32), np.empty(_BLOCK, dtype=np.float32), np.int32(0)
+    for begin in range(0, len(cell), _BLOCK):
+        block_m, size = xyz_m[begin : begin + _BLOCK], min(_BLOCK, len(cell) - begin)
+        at, of = radial[begin : begin + size], cell[begin : begin + size]
+        for i in range(size):
+            x[i], y[i] = block_m[i, 0] - x0_m, block_m[i, 1] - y0_m
+        for i in range(size):
+            at[i] = np.sqrt(np.sqrt(x[i] * x[i] + y[i] * y[i])) * cells_per_sqrt_m
+        for i in range(size):
+            sector = np.int32((_azimuth_rad(y[i], x[i]) + half_turn) * per_rad)
+            of[i] = np.int32(at[i]) * np.int32(sectors) + min(max(sector, np.int32(0)), last)
+        for i in range(size):
+            highest = max(highest, of[i])
+    return highest // sectors + 1
 
 
 @compiled("void(float32[:,::1], float32[::1], int32[::1], float32[::1])")
 def _lowest(xyz_m: Points, radial: Points, cell: Cells, lowest_m: Points) -> None:
     """Lowest z of each cell."""
+    per_cell = np.float32(1.0 / _CELLS_PER_SQRT_M)
+    before, low_m = np.int32(-1), np.float32(np.inf)
     for i in range(xyz_m.shape[0]):
-        z = xyz_m[i, 2]
-        if z < lowest_m[np.uint32(cell[i])]:
-            range_m = (radial[i] / _CELLS_PER_SQRT_M) ** 2
-            # What lies further below than any ground could is a reflection.
-            if z > -0.3 - 0.25 * range_m:
-                lowest_m[np.uint32(cell[i])] = z
+        if cell[i] != before:  # a beam's points come side by side: they share a cell for a while
+            if before >= 0:
+                lowest_m[before] = min(lowest_m[before], low_m)
+            before, low_m = cell[i], np.float32(np.inf)
+        z, range_m = xyz_m[i, 2], (radial[i] * per_cell) ** 2
+        # What lies further below than any ground could is a reflection.
+        low_m = min(low_m, z if z > np.float32(-0.3) - np.float32(0.25) * range_m else np.float32(np.inf))
+    if before >= 0:
+        lowest_m[before] = min(lowest_m[before], low_m)
 
 
 @compiled("void(float32[:,::1], int32[::1], float32[::1], float32, float64[::1], int64[::1])")
@@ -133,7 +145,8 @@ def _vote(profile_m: Array, seen: Flags, ground_m: Points) -> None:
         for s in range(sectors):
             sightings = 0
             for d in range(-_NEIGHBOURS, _NEIGHBOURS + 1):
-                at = (s + d) % sectors
+                at = s + d
+                at = at + sectors if at < 0 else at - sectors if at >= sectors else at
                 if seen[k, at]:
                     sightings = _insert(votes, sightings, profile_m[k, at])
             if sightings == 0:

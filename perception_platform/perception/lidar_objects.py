@@ -59,9 +59,8 @@ class GeometricPath:
 
     def _pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:
         """Obstacle points grouped into what a box each can describe."""
-        xy_m = np.ascontiguousarray(obstacles_m[:, :2])
         params = self._params.clusters
-        return cut_to_boxes(xy_m, cluster(xy_m, height_m, origin_m, params), origin_m, params)
+        return cut_to_boxes(obstacles_m, cluster(obstacles_m, height_m, origin_m, params), origin_m, params)
 
     def _detections(
         self, t_ns: int, origin_m: Array, pieces: Pieces, vertical: Array, lineage: Lineage

@@ -174,7 +174,8 @@ def test_things_are_kept_apart_and_whole_wherever_the_lidar_is(origin_m: tuple[f
     corners_m = np.float32([[0, 0], [6, 0], [0, 6], [6, 6]])
     blob_m = np.random.default_rng(0).uniform(0, 0.4, (4, 50, 2)).astype(np.float32)
     xy_m = (corners_m[:, None] + blob_m).reshape(-1, 2)
-    found = cluster(xy_m, np.ones(len(xy_m), dtype=np.float32), np.array(origin_m), ClusterParams())
+    xyz_m = np.pad(xy_m, ((0, 0), (0, 1)))
+    found = cluster(xyz_m, np.ones(len(xyz_m), dtype=np.float32), np.array(origin_m), ClusterParams())
     assert sorted(found.order // 50) == sorted(np.repeat(range(4), 50))
     assert [set(part // 50) for part in np.split(found.order, found.starts[1:-1])] == [{0}, {1}, {2}, {3}]
 
