@@ -11,6 +11,7 @@ from perception_platform.explain.look import ACTIONS, spoken
 from perception_platform.explain.run_files import Line, Run
 from perception_platform.explain.story import STOPS, Moment, Window, stops
 from perception_platform.robot.description import Robot
+from perception_platform.runtime.latency import Kind, Part
 
 Row = Sequence[Any]
 
@@ -44,6 +45,13 @@ _CHIPS = {
     "stop": "background:#b34700;color:#fff",
     "emergency_stop": f"background:{ACTIONS['emergency_stop']};color:#fff",
 }
+# Columns of the latency table, and the parts that each holds.
+_WAYS = {
+    "on the way": (Kind.TRANSPORT, Kind.HAND_OVER),
+    "waited": (Kind.QUEUE, Kind.BEAT),
+    "worked": (Kind.COMPUTE,),
+    "sent": (Kind.PUBLISH,),
+}
 
 
 def page(
@@ -73,7 +81,7 @@ def page(
         else "<section><h2>What bound the robot?</h2>",
         _evidence(moment),
         f'<div class="two">{_picture(moment_svg, "Bird’s-eye view of the most telling moment")}',
-        f"<div>{_latency(moment)}{_models(moment)}</div></div></section>",
+        f"<div>{_latency(run, moment)}{_models(moment)}</div></div></section>",
         f"<section><h2>Over time</h2>{_picture(timeline_svg, 'Speed, gap, actions and reasons over time', 'wide')}",
         _windows(run, windows),
         _episodes(run),
@@ -153,23 +161,23 @@ def _evidence(moment: Moment) -> str:
     )
 
 
-def _latency(moment: Moment) -> str:
-    lineage, now_ns = moment.decision.get("lineage") or {}, int(moment.decision["t_ns"])
-    rows: list[Row] = [
-        [f"capture by {_e(s['sensor'])}", "–", "–", _n(to_ms(now_ns - s["t_ns"]), 1)]
-        for s in lineage.get("sources", [])
-    ]
-    rows += [
-        [
-            _e(spoken(s["stage"])),
-            _n(to_ms(s["started_ns"] - s["received_ns"]), 1),
-            _n(to_ms(s["finished_ns"] - s["started_ns"]), 1),
-            _n(to_ms(now_ns - s["finished_ns"]), 1),
-        ]
-        for s in lineage.get("stages", [])
-    ]
-    head = ("stage", "waited, ms", "took, ms", "before the decision, ms")
-    return _table("Latency of this decision, in parts", head, rows, numbers=(1, 2, 3)) if rows else ""
+def _latency(run: Run, moment: Moment) -> str:
+    t_ns = int(moment.decision["t_ns"])
+    latency = next((d for d in run.latencies.decisions if d.t_ns == t_ns), None)
+    if latency is None:
+        return ""
+    lineage = moment.decision["lineage"]
+    ages = [[_e(s["sensor"]), _n(to_ms(t_ns - int(s["t_ns"])), 1)] for s in lineage["sources"]]
+    stages = dict.fromkeys(part.stage for part in latency.parts_ms)
+    rows = [
+        [_e(spoken(stage)), *(_n(sum(latency.parts_ms.get(Part(stage, k), 0.0) for k in kinds), 1)
+                              for kinds in _WAYS.values())]
+        for stage in stages
+    ]  # fmt: skip
+    caption = f"Latency of this decision, in parts: {latency.total_ms:.1f} ms from the oldest capture"
+    return _table("Sensor data that it rests on", ("sensor", "age, ms"), ages, numbers=(1,)) + _table(
+        caption, ("stage", *(f"{way}, ms" for way in _WAYS)), rows, numbers=(1, 2, 3, 4)
+    )
 
 
 def _models(moment: Moment) -> str:

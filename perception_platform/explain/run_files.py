@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from perception_platform.core.errors import InputError
+from perception_platform.core.lineage import Lineage, SourceStamp, StageTiming
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action
+from perception_platform.runtime.latency import Decided, Latencies, measure
 
 Line = dict[str, Any]
 # The keys that a report uses, of lines and of the objects within. None is any value; what is in _MAYBE may be absent.
@@ -18,7 +20,9 @@ _FINDING: Line = dict.fromkeys(
     ("reason", "action", "speed_limit_mps", "quantity", "value", "threshold", "margin", "unit", "track_ids",
      "points_m", "sensor", "text")
 )  # fmt: skip
-_STAGE: Line = dict.fromkeys(("stage", "received_ns", "queued_ns", "started_ns", "finished_ns"))
+_STAGE: Line = dict.fromkeys(
+    ("stage", "received_ns", "queued_ns", "started_ns", "finished_ns", "published_ns")
+)
 _TRACK: Line = dict.fromkeys(
     ("id", "class", "center_odom_m", "center_base_m", "velocity_mps", "size_m", "yaw_base_rad")
 )
@@ -49,6 +53,7 @@ class Run:
         tracks: the tracks of each sweep, with the robot's pose.
         detections: the detections of each sweep, with some of its obstacle points.
         start_ns: time of the first message.
+        latencies: the decisions' latency in parts.
     """
 
     summary: Line
@@ -56,6 +61,7 @@ class Run:
     tracks: Sequence[Line]
     detections: Sequence[Line]
     start_ns: int
+    latencies: Latencies
 
     def t_s(self, line: Line) -> float:
         """Time of a line since the first message, s."""
@@ -73,9 +79,40 @@ def read_run(run_dir: Path) -> Run:
     if not decisions:
         raise InputError(run_dir / "decisions.jsonl", "has no decision: there is nothing to explain")
     start_ns = summary.get("start_ns")
-    return Run(
-        summary, decisions, tracks, detections, int(decisions[0]["t_ns"] if start_ns is None else start_ns)
-    )
+    latencies = measure(decided(decisions, run_dir / "decisions.jsonl"))
+    start_ns = int(decisions[0]["t_ns"] if start_ns is None else start_ns)
+    return Run(summary, decisions, tracks, detections, start_ns, latencies)
+
+
+def read_decisions(path: Path) -> list[Line]:
+    """Read a ``decisions.jsonl`` alone, checked as for a report.
+
+    Raises:
+        InputError: if it is missing or malformed (names file and line).
+    """
+    return _lines(path, _USED["decisions.jsonl"])
+
+
+def decided(decisions: Sequence[Line], path: Path) -> list[Decided]:
+    """When the decisions of a run were made and where they came from.
+
+    Raises:
+        InputError: if a time is no number or the times of a stage are not in order (names file and line).
+    """
+    found = []
+    for number, line in enumerate(decisions, start=1):
+        lineage = line.get("lineage") or {}
+        try:
+            sources = tuple(SourceStamp(s["sensor"], int(s["t_ns"])) for s in lineage.get("sources") or ())
+            stages = tuple(StageTiming(**_whole(s)) for s in lineage.get("stages") or ())
+            found.append(Decided(int(line["t_ns"]), Lineage(sources, stages)))
+        except (TypeError, ValueError) as error:
+            raise InputError(path, f"lineage: {error}", f"line {number}") from error
+    return found
+
+
+def _whole(stage: Line) -> Line:
+    return {name: value if name == "stage" else int(value) for name, value in stage.items()}
 
 
 def _lines(path: Path, used: Line) -> list[Line]:

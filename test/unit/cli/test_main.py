@@ -8,8 +8,6 @@ import pytest
 from typer.testing import CliRunner
 
 from perception_platform.cli import main
-from perception_platform.cli.latency import read_parts
-from perception_platform.core.errors import InputError
 
 
 def last_words(
@@ -49,13 +47,6 @@ def test_what_the_system_refuses_is_one_line(
 
     monkeypatch.setattr(main, "app", refuse)
     assert last_words([], monkeypatch, capsys) == line
-
-
-def test_decisions_in_another_encoding_are_bad_input(tmp_path: Path) -> None:
-    file = tmp_path / "decisions.jsonl"
-    file.write_bytes(b'{"t_ns": "\xff\xfe"}\n')
-    with pytest.raises(InputError, match=r"decisions\.jsonl: cannot be read: .*utf-8"):
-        read_parts(file)
 
 
 @pytest.mark.parametrize("command", ["demo", "replay"])
