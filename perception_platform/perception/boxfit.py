@@ -20,6 +20,8 @@ _COARSE_STEP_RAD = np.deg2rad(3.0)
 _FINE_STEP_RAD = np.deg2rad(0.5)
 _COARSE_RAD = np.arange(round(np.pi / 2 / _COARSE_STEP_RAD)) * _COARSE_STEP_RAD
 COARSE_COS_SIN = np.stack([np.cos(_COARSE_RAD), np.sin(_COARSE_RAD)])
+# Of what is smaller than this, angles are tried at twice these steps: its edges turn away less.
+_SMALL = 25_000
 # Points closer to an edge than this count alike: range noise of spinning lidars, and bumpers that are not straight.
 _EDGE = 1000
 # Edges leave this share of the points outside on each side: mirrors, tow bars, stray returns.
@@ -150,11 +152,12 @@ def _closeness(
     v_low, v_high = _extremes(v)
     if trimmed >= 1.0:
         u_shift, v_shift = _shift_of(u_high - u_low), _shift_of(v_high - v_low)
+        of_u, of_v = histograms[0], histograms[1]
         for i in range(cells):
-            histograms[0, np.uint32(u[i] - u_low) >> u_shift] += count[i]
-            histograms[1, np.uint32(v[i] - v_low) >> v_shift] += count[i]
-        u_low, u_high = _trimmed_edges(histograms[0], u_shift, trimmed, u_low, u_high)
-        v_low, v_high = _trimmed_edges(histograms[1], v_shift, trimmed, v_low, v_high)
+            of_u[np.uint32(u[i] - u_low) >> np.uint32(u_shift)] += count[i]
+            of_v[np.uint32(v[i] - v_low) >> np.uint32(v_shift)] += count[i]
+        u_low, u_high = _trimmed_edges(of_u, u_shift, trimmed, u_low, u_high)
+        v_low, v_high = _trimmed_edges(of_v, v_shift, trimmed, v_low, v_high)
     on_edge, score = np.float32(_EDGE * _ON_EDGE), np.int64(0)
     for i in range(cells):
         to_u = min(abs(np.int32(u[i] - u_low)), abs(np.int32(u_high - u[i])))
@@ -165,10 +168,17 @@ def _closeness(
 
 
 @compiled(
-    "float64(int32[::1], int32[::1], float64[:,::1], int32[:,::1], int32[::1], int64[:,::1], int32[:,::1])"
+    "float64(int32[::1], int32[::1], float64[:,::1], int64, int32[:,::1], int32[::1], int64[:,::1], int32[:,::1])"
 )
 def _best_angle(
-    x: Cells, y: Cells, coarse: Array, merged: Cells, slot: Cells, sums: Ints, histograms: Cells
+    x: Cells,
+    y: Cells,
+    coarse: Array,
+    stride: int,
+    merged: Cells,
+    slot: Cells,
+    sums: Ints,
+    histograms: Cells,
 ) -> float:
     """Angle at which points lie closest to the edges of their box: L-shape fit.
 
@@ -177,13 +187,15 @@ def _best_angle(
     """
     cells, trimmed = _merge(x, y, merged, slot, sums), _TRIMMED * len(x)
     best, best_rad = np.int64(-1), 0.0
-    for a in range(coarse.shape[1]):
+    for a in range(0, coarse.shape[1], stride):
         score = _closeness(merged, cells, trimmed, coarse[0, a], coarse[1, a], histograms)
         if score > best:
             best, best_rad = score, a * _COARSE_STEP_RAD
     middle_rad, fine = best_rad, round(_COARSE_STEP_RAD / _FINE_STEP_RAD)
     for a in range(1 - fine, fine):
-        angle_rad = middle_rad + a * _FINE_STEP_RAD
+        if a == 0:
+            continue
+        angle_rad = middle_rad + a * stride * _FINE_STEP_RAD
         score = _closeness(merged, cells, trimmed, np.cos(angle_rad), np.sin(angle_rad), histograms)
         if score > best:
             best, best_rad = score, angle_rad
@@ -335,7 +347,8 @@ def cut(
             _turn(px, py, np.cos(angle), np.sin(angle), u, v)
             (u_low, u_high), (v_low, v_high) = _extremes(u), _extremes(v)
             if not _too_large(u_high - u_low, v_high - v_low, cuts > 0, limits):
-                angle = _best_angle(px, py, coarse, scratch, slot, sums, histograms)
+                stride = 2 if max(u_high - u_low, v_high - v_low) < _SMALL else 1
+                angle = _best_angle(px, py, coarse, stride, scratch, slot, sums, histograms)
             _bounds(px, py, angle, scratch, least, box)
             c, s, extent_u, extent_v = np.cos(angle), np.sin(angle), box[2] - box[0], box[3] - box[1]
             hollow = cuts < max_cuts and _too_large(extent_u, extent_v, True, limits)
