@@ -80,6 +80,8 @@ def latency(
 
     if live == (source is not None):
         raise InputError("latency", "give either a run or a bag, or --live")
+    if robot and not live:
+        raise InputError("--robot", "says how far to look for a running stack: it goes with --live")
     console = Console()
     name = "the running stack" if source is None else str(source)
     decided = _listen(robot, seconds, console) if source is None else _read(source, console)
@@ -133,8 +135,10 @@ def _read_bag(bag: Path, console: Console) -> list[Decided]:
             bar.update(task, completed=(record.log_ns - start_ns) / span_ns)
             try:
                 decisions.append(decision_from_msg(record.message))
-            except (InputError, AttributeError) as error:  # a field that another version lacks
+            except InputError as error:
                 skipped[str(error)] += 1
+            except AttributeError as error:
+                skipped[f"recorded with messages of another version: {error}"] += 1
     return _decided(str(bag), decisions, skipped, console)
 
 

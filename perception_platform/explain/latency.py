@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from perception_platform.core.geometry import Array
 from perception_platform.core.time import to_s
 from perception_platform.explain.look import INK, PALE, RC, figure, spoken
-from perception_platform.runtime.latency import DecisionLatency, Kind, Latencies, Part, histogram
+from perception_platform.runtime.latency import DecisionLatency, Kind, Latencies, Part
 
 # A colour a stage, a pattern a kind of part: told apart without colour, too.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#b3307a", "#56b4e9")
@@ -25,6 +25,7 @@ _HATCHES = {
 }
 _LEAST_SHARE = 0.01  # of the worst total; smaller parts are drawn as one
 _WORST = "#8c1d04"
+_BINS = 60
 
 
 def draw_latency(latencies: Latencies, slowest: Sequence[DecisionLatency], path: Path) -> None:
@@ -42,7 +43,7 @@ def draw_latency(latencies: Latencies, slowest: Sequence[DecisionLatency], path:
         _draw_over_time(over_time, latencies, slowest)
         _draw_worst(bars, slowest)
         _draw_spread(spread, [decision.total_ms for decision in latencies.new])
-        made.savefig(path, dpi=130, metadata={"Software": None})
+        made.savefig(path, format="png", dpi=130, metadata={"Software": None})
 
 
 def _draw_over_time(axes: Axes, latencies: Latencies, slowest: Sequence[DecisionLatency]) -> None:
@@ -98,9 +99,7 @@ def _draw_part(axes: Axes, ranks: Array, width_ms: Array, left_ms: Array, part: 
 
 def _draw_spread(axes: Axes, totals_ms: Sequence[float]) -> None:
     """Histogram, and the share of decisions that are quicker."""
-    bins = histogram(totals_ms, most_bins=40)
-    lows, highs, counts = (np.array(column) for column in zip(*bins, strict=True))
-    axes.bar(lows, counts, width=highs - lows, align="edge", color="#b9c3cd")
+    axes.hist(totals_ms, bins=_BINS, color="#b9c3cd")
     for share in (50, 90, 99):
         at_ms = float(np.percentile(totals_ms, share))
         axes.axvline(at_ms, color=INK, linestyle=":", lw=0.9)

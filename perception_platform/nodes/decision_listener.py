@@ -57,26 +57,36 @@ def hear_decisions(
 def _hear(name: str, kind: type, seconds: float, each: Callable[[float, int], None]) -> list[bytes]:
     context = Context()
     rclpy.init(context=context)
+    node = rclpy.create_node("latency", context=context, start_parameter_services=False, enable_rosout=False)
+    executor = SingleThreadedExecutor(context=context)
+    heard: list[bytes] = []
     try:
-        node = rclpy.create_node(
-            "latency", context=context, start_parameter_services=False, enable_rosout=False
-        )
-        heard: list[bytes] = []
         node.create_subscription(kind, name, heard.append, _profile(), raw=True)
-        executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        began_s, first_s = time.monotonic(), None
-        while first_s is None or time.monotonic() - first_s < seconds:
-            executor.spin_once(timeout_sec=POLL_S)
-            now_s = time.monotonic()
-            if first_s is None and heard:
-                first_s = now_s
-            if first_s is None and now_s - began_s > HEAR_WITHIN_S:
-                raise InputError(name, _nothing_heard())
-            each(0.0 if first_s is None else now_s - first_s, len(heard))
+        _spin(executor, lambda: len(heard), seconds, each, name)
         return heard
     finally:
+        executor.shutdown()
+        node.destroy_node()
         rclpy.shutdown(context=context)
+
+
+def _spin(
+    executor: SingleThreadedExecutor,
+    count: Callable[[], int],
+    seconds: float,
+    each: Callable[[float, int], None],
+    name: str,
+) -> None:
+    began_s, first_s = time.monotonic(), None
+    while first_s is None or time.monotonic() - first_s < seconds:
+        executor.spin_once(timeout_sec=POLL_S)
+        now_s = time.monotonic()
+        if first_s is None and count():
+            first_s = now_s
+        if first_s is None and now_s - began_s > HEAR_WITHIN_S:
+            raise InputError(name, _nothing_heard())
+        each(0.0 if first_s is None else now_s - first_s, count())
 
 
 def _profile() -> QoSProfile:

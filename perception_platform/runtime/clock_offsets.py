@@ -59,8 +59,7 @@ def _longest_in_order(values: Sequence[int]) -> set[int]:
     """Indices of a longest subsequence that begins with the first value and does not decrease."""
     best: list[list[int]] = [[0]]  # by its last index; empty where the first value is too large
     for i, value in enumerate(values[1:], start=1):
-        longest: list[int] = max(
-            (chain for k, chain in enumerate(best) if values[k] <= value), key=len, default=[]
-        )
-        best.append([*longest, i] if longest else [])
-    return set(max(reversed(best), key=len))
+        before = [chain for k, chain in enumerate(best) if chain and values[k] <= value]
+        best.append([*max(before, key=len), i] if before else [])
+    longest: list[int] = max(reversed(best), key=len)
+    return set(longest)

@@ -16,6 +16,7 @@ from perception_platform.runtime.clock_offsets import least_shifts_ns, out_of_or
 
 GATE = "safety_gate"  # the stage that looks at its input at its own beat
 DECISION = "decision"  # the end of a chain that does not end with the gate
+MOST_BINS = 16  # of a histogram
 WITHOUT_SENSOR_DATA = "without sensor data"
 OUT_OF_ORDER = "on data stamped later than it was used"
 
@@ -139,17 +140,16 @@ def worst(decisions: Iterable[DecisionLatency], count: int) -> list[DecisionLate
     return sorted(decisions, key=lambda d: (-d.total_ms, d.t_ns))[:count]
 
 
-def histogram(values_ms: Sequence[float], most_bins: int = 16) -> list[tuple[float, float, int]]:
+def histogram(values_ms: Sequence[float]) -> list[tuple[float, float, int]]:
     """Numbers of values in bins of equal, round width: (from, to, count), ms.
 
     The bins go up to the 99th percentile; what is beyond is in one more, which ends at the largest value.
 
     Args:
         values_ms: at least one value, none negative.
-        most_bins: the width is chosen so that there are at most that many.
     """
     low_ms, p99_ms, largest_ms = np.percentile(values_ms, [0, 99, 100])
-    width_ms = _round_width((p99_ms - low_ms) / (most_bins - 3))
+    width_ms = _round_width((p99_ms - low_ms) / (MOST_BINS - 4))
     edges = width_ms * np.arange(np.floor(low_ms / width_ms), np.floor(p99_ms / width_ms) + 2)
     counts, _ = np.histogram(values_ms, np.append(edges, np.inf))
     bins = [*zip(edges[:-1], edges[1:], counts[:-1], strict=True), (edges[-1], largest_ms, counts[-1])]

@@ -151,6 +151,10 @@ def test_either_a_source_or_live(arguments: list[str]) -> None:
     assert "give either a run or a bag, or --live" in str(refused(*arguments))
 
 
+def test_a_robot_goes_with_live(tmp_path: Path) -> None:
+    assert "it goes with --live" in str(refused(tmp_path, "--robot", "amr"))
+
+
 def test_what_is_no_run_and_no_bag_is_said(tmp_path: Path) -> None:
     assert "no such run or bag" in str(refused(tmp_path / "nowhere"))
     assert "no .mcap or .db3 in it" in str(refused(tmp_path))
