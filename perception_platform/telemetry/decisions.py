@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from perception_platform.core.lineage import Lineage, SourceStamp, StageTiming
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Decision
+from perception_platform.runtime.latency import Decided, DecisionLatency, measure
 from perception_platform.telemetry.totals import Recent
 
 # From what a queue costs to what no chain should ever take; finest where robots' bounds lie.
@@ -18,6 +17,7 @@ BUCKETS_S = (
 )
 REMEMBERED = 1024  # timings and stamps: minutes of a stack's work
 PREFIX = "perception_platform_"
+MS_PER_S = 1000.0
 
 
 class DecisionMetrics:
@@ -25,7 +25,7 @@ class DecisionMetrics:
 
     The gate decides at its own rate and repeats the lineage of the newest assessment until another one comes. Times
     are taken from a lineage when it is first seen; of those, a stage's timing and a sensor message that an earlier
-    lineage had as well are left out.
+    lineage had as well are left out. The parts of a stage are those of ``runtime/latency.py``.
 
     Args:
         registry: takes the metrics.
@@ -38,7 +38,7 @@ class DecisionMetrics:
         self._sources: Recent[SourceStamp] = Recent(REMEMBERED)
         self._to_decision = Histogram(
             PREFIX + "sensor_to_decision_seconds",
-            "From the capture of a sensor message to the first decision that rests on it.",
+            "From the capture of a sensor message until the first decision that rests on it was sent.",
             ["sensor"],
             buckets=BUCKETS_S,
             registry=registry,
@@ -80,32 +80,22 @@ class DecisionMetrics:
         if data == self._data:
             return False
         self._data = data
-        for source in filter(self._sources.is_new, lineage.sources):
-            age_s = to_s(max(decision.t_ns - source.t_ns, 0))
-            self._to_decision.labels(source.sensor).observe(age_s)
-        for stage, before_ns in _with_predecessors(lineage):
-            if self._stages.is_new(stage):
-                self._count_stage(stage, before_ns)
+        for latency in measure([Decided(decision.t_ns, lineage)]).decisions:  # none without sensor data
+            self._count_parts(lineage, latency)
+            self._count_sources(lineage, latency)
         return True
 
-    def _count_stage(self, stage: StageTiming, before_ns: int) -> None:
-        name = stage.stage
-        parts_ns = {
-            "transport": max(stage.received_ns - before_ns, 0),
-            "receive": stage.queued_ns - stage.received_ns,
-            "queue": stage.started_ns - stage.queued_ns,
-            "work": stage.finished_ns - stage.started_ns,
-            "publish": stage.published_ns - stage.finished_ns,
-        }
-        for part, duration_ns in parts_ns.items():
-            self._stage.labels(name, part).observe(to_s(duration_ns))
-        self._gc.labels(name).inc(to_s(stage.gc_ns))
-        self._no_core.labels(name).inc(to_s(stage.no_core_ns))
+    def _count_parts(self, lineage: Lineage, latency: DecisionLatency) -> None:
+        new = {stage.stage for stage in lineage.stages if self._stages.is_new(stage)}
+        for part, spent_ms in latency.parts_ms.items():
+            if part.stage in new:
+                self._stage.labels(part.stage, part.kind).observe(spent_ms / MS_PER_S)
+        for name in new:
+            self._gc.labels(name).inc(latency.gc_ms[name] / MS_PER_S)
+            self._no_core.labels(name).inc(latency.no_core_ms[name] / MS_PER_S)
 
-
-def _with_predecessors(lineage: Lineage) -> Iterator[tuple[StageTiming, int]]:
-    """Each stage and when its input set out: the stage before it published, or the oldest sensor captured, ns."""
-    before_ns = lineage.oldest_ns
-    for stage in lineage.stages:
-        yield stage, stage.received_ns if before_ns is None else before_ns
-        before_ns = stage.published_ns
+    def _count_sources(self, lineage: Lineage, latency: DecisionLatency) -> None:
+        oldest_ns = min(source.t_ns for source in lineage.sources)
+        for source in filter(self._sources.is_new, lineage.sources):
+            age_s = latency.total_ms / MS_PER_S - to_s(source.t_ns - oldest_ns)
+            self._to_decision.labels(source.sensor).observe(max(age_s, 0.0))

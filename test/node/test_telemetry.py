@@ -153,7 +153,7 @@ def test_repeated_lineages_count_once(peer: Peer, address: str) -> None:
         return after(name, **labels) - before(name, **labels)
 
     beats = more("decisions_total", action="proceed") + more("decisions_unheard_total")
-    sweeps = more("stage_seconds_count", stage="perception", part="work")
+    sweeps = more("stage_seconds_count", stage="perception", part="compute")
     assert beats > 6
     assert sweeps == pytest.approx(beats / 3, abs=1)
     assert more("sensor_to_decision_seconds_count", sensor="lidar_top") == sweeps
@@ -242,7 +242,7 @@ def test_decisions_on_new_data_are_sent_as_traces(
     endpoint, sent = collector
     node = start("telemetry", f"robot:={robot_that_sends_to(endpoint, tmp_path)}", "port:=0")
     address = serves(peer, node)
-    work = {"stage": "perception", "part": "work"}
+    work = {"stage": "perception", "part": "compute"}
     peer.until(lambda: Scraped(address)("stage_seconds_count", **work) >= 3, what="three sweeps")
     counted = Scraped(address)("stage_seconds_count", **work)
     assert node.end() == 0, node.said()

@@ -32,7 +32,8 @@ def decision(
     stages: tuple[StageTiming, ...] = (PERCEPTION, TRACKER),
 ) -> Decision:
     """A decision; its own stage comes last, as the gate puts it."""
-    beat = stage("safety_gate", 46, 46, t_ms, t_ms, t_ms + 0.1)
+    sent_ms = max((s.published_ns - START for s in stages), default=0) / MS
+    beat = stage("safety_gate", sent_ms + 1, sent_ms + 1, t_ms, t_ms, t_ms + 0.1)
     findings = () if action is Action.PROCEED else (finding(action),)
     return Decision(
         t_ns=START + round(t_ms * MS),
