@@ -31,7 +31,7 @@ def player(context: LaunchContext) -> list[object]:
 
 def generate_launch_description() -> LaunchDescription:
     """Called by ``ros2 launch``."""
-    values = {"robot": LaunchConfiguration("robot"), "use_sim_time": "true"}
+    values = {"robot": LaunchConfiguration("robot"), "use_sim_time": "true", "together": "perception,safety"}
     here = Path(__file__).parent
     parts = [
         IncludeLaunchDescription(str(here / f"{name}.launch.py"), launch_arguments=values.items())

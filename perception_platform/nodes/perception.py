@@ -29,6 +29,7 @@ class PerceptionNode(PlatformNode):
     def set_up(self) -> None:
         """Load the graph and its models, then listen to every lidar, and to the cameras that a model looks at."""
         self._graph = load_graph(self.robot, keep_going=True, clock_ns=time.perf_counter_ns)
+        self._graph.warm_up()
         self._ladder = Ladder(LadderConfig.from_robot(self.robot), time.monotonic_ns())
         self._shedding = self._ladder.step(time.monotonic_ns())
         self._lost = self._sweep_number = 0

@@ -11,7 +11,6 @@ from perception_platform.core.sensor_data import Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_s
 from perception_platform.messages.motion import transform_to_msg
 from perception_platform.robot.description import Camera, Lidar
-from perception_platform.ros.diagnostics import RECEIVED
 from perception_platform.ros.make import make
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.topics import TOPICS, rate_hz, sensor_topic
@@ -94,7 +93,7 @@ class SensorDriver(PlatformNode, Generic[SensorT, DataT]):
 
     def _take(self, reading: Reading[DataT]) -> None:
         if reading.data is not None:
-            self.tally.add(self._topic.of(self.sensor.name), RECEIVED)
+            self.read_one(self._topic.of(self.sensor.name))
             self.publish(reading.data)
         if reading.malformed:
             self.trouble("malformed", self._topic, self.sensor.name, reading.note)

@@ -18,7 +18,7 @@ from perception_platform.core.time import from_ms, to_s
 from perception_platform.perception.fusion import ImageObjects, fuse
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Robot
+from perception_platform.robot.description import Lidar, Robot
 
 IMAGE_MAX_AGE_NS = from_ms(150)  # between an image and the sweep that it is looked at with
 _RUN_TIMES_KEPT = 100
@@ -120,6 +120,20 @@ class PerceptionGraph:
         """Cameras that a head looks at, by name."""
         return sorted({h.sensor for h in self._heads if not isinstance(h, BrokenHead)})
 
+    def warm_up(self) -> None:
+        """Run all of it once on made-up data: then loops are compiled and models at hand when the first sweep comes."""
+        for lidar in self._robot.lidars:
+            self._geometry.step(_made_up_sweep(lidar), lidar, Lineage())
+        for head, health in zip(self._heads, self._health, strict=True):
+            if isinstance(head, BrokenHead):
+                continue
+            lens = self._robot.sensor(head.sensor).intrinsics
+            black = np.zeros((lens.height_px, lens.width_px, 3), np.uint8)
+            try:
+                head.step(Image(0, head.sensor, head.sensor, black))
+            except Exception as error:
+                health.problem = f"{type(error).__name__}: {error}"[:200]
+
     def step(self, cloud: PointCloud, images: Sequence[Image] = ()) -> Percept:
         """Objects and obstacle points around the robot, in its base frame.
 
@@ -215,3 +229,17 @@ class PerceptionGraph:
             detections, lineage=merge([detections.lineage, sources]), models=tuple(dict.fromkeys(models))
         )
         return replace(scene, percept=replace(scene.percept, detections=detections))
+
+
+def _made_up_sweep(lidar: Lidar) -> PointCloud:
+    """A floor and a wall 5 m ahead, in the lidar's frame as if it were level."""
+    floor = np.stack(np.meshgrid(np.arange(1.0, 10, 0.2), np.arange(-5.0, 5, 0.2)), -1).reshape(-1, 2)
+    wall = np.stack(np.meshgrid(np.arange(-1.0, 1, 0.1), np.arange(0.1, 1.5, 0.1)), -1).reshape(-1, 2)
+    below_m = lidar.mounting.xyz_m[2]
+    xyz_m = np.vstack(
+        [
+            np.column_stack([floor, np.full(len(floor), -below_m)]),
+            np.column_stack([np.full(len(wall), 5.0), wall[:, 0], wall[:, 1] - below_m]),
+        ]
+    )
+    return PointCloud(0, lidar.name, lidar.name, xyz_m.astype(np.float32))

@@ -14,18 +14,24 @@ from launch_ros.actions import Node
 
 from perception_platform.robot.environment import process_environment
 from perception_platform.robot.load import load_robot
-from perception_platform.robot.stack import Group, NodeSpec, describe_stack
+from perception_platform.robot.stack import GROUPS, Group, NodeSpec, describe_stack, processes
 from perception_platform.robot.supervisor import EXIT_BAD_INPUT
 
 RESTART_AFTER_S = 1.0
 
 
 def arguments() -> list[DeclareLaunchArgument]:
-    """The arguments that every launch file takes and hands on."""
+    """The arguments that every launch file of a part takes."""
     return [
         DeclareLaunchArgument("robot", description="name of a robot file, or a path to one"),
         DeclareLaunchArgument("host", default_value="", description="only the nodes of this machine"),
         DeclareLaunchArgument("use_sim_time", default_value="false", description="follow /clock"),
+        DeclareLaunchArgument(
+            "together",
+            default_value="",
+            description="parts that are launched together, with commas between: nodes of them that share a process do; "
+            "by default this part alone",
+        ),
     ]
 
 
@@ -35,14 +41,15 @@ def launch_group(group: Group) -> LaunchDescription:
     def nodes(context: LaunchContext) -> list[Node]:
         value = value_of(context)
         robot = load_robot(value("robot"))
+        together = value("together").split(",") if value("together") else [group]
         specs = describe_stack(
             robot,
             value("robot"),
-            groups=[group],
+            groups=[g for g in GROUPS if g in together],
             host=value("host") or None,
             sim_time=value("use_sim_time").lower() == "true",
         )
-        return [launch_node(spec, robot.discovery) for spec in specs]
+        return [launch_node(spec, robot.discovery) for spec in processes(specs) if spec.group == group]
 
     return LaunchDescription([*arguments(), OpaqueFunction(function=nodes)])
 

@@ -190,7 +190,7 @@ class PlatformNode(LifecycleNode):
             self._direct.receive(name)
             self._settle(arrival, self._direct, lambda: callback(arrival.value()))
 
-        self._hear_row(topic, sensor, use)
+        self._hear_row(topic, sensor, use, self._direct)
 
     def subscribe_raw(self, key: str, callback: Callable[[bytes], None], sensor: str = "") -> None:
         """Have ``callback`` called with each serialised message that comes from other processes."""
@@ -214,7 +214,7 @@ class PlatformNode(LifecycleNode):
         rows = [(TOPICS[key], sensor) for key, sensor in inputs]
         box = Mailbox[Arrival]([Edge(t.of(sensor), t.mailbox, deadline_s) for t, sensor in rows])
         for topic, sensor in rows:
-            self._hear_row(topic, sensor, partial(self._post, box))
+            self._hear_row(topic, sensor, partial(self._post, box), box)
         self._mailboxes.append(box)
         self._made.append(lambda: self._mailboxes.remove(box))
         return box
@@ -239,6 +239,11 @@ class PlatformNode(LifecycleNode):
     def settle(self, box: Mailbox[Arrival], arrival: Arrival, use: Callable[[], None]) -> None:
         """Use a message taken from a mailbox, and say in the ledger what became of it."""
         self._settle(arrival, box, use)
+
+    def read_one(self, name: str) -> None:
+        """Count a message that the node got from a device, under the name of the topic it goes to."""
+        self._direct.receive(name)
+        self._direct.settle(name, Fate.PROCESSED)
 
     def ledger(self) -> tuple[EdgeCount, ...]:
         """What became of everything that came in, topic by topic."""
@@ -372,7 +377,9 @@ class PlatformNode(LifecycleNode):
 
     # --- inputs ---------------------------------------------------------------------------------------------
 
-    def _hear_row(self, topic: Topic, sensor: str, use: Callable[[Arrival], None]) -> None:
+    def _hear_row(
+        self, topic: Topic, sensor: str, use: Callable[[Arrival], None], ledger: Mailbox[Arrival] | Ledger
+    ) -> None:
         """Have ``use`` called with each arrival: from a node of this process if one publishes, else over DDS."""
 
         def arrive(value: Any, decode: Callable[[Any], Any] | None) -> None:
@@ -381,8 +388,7 @@ class PlatformNode(LifecycleNode):
             try:
                 arrival = Arrival(topic, sensor, value, decode, self.now_ns())
             except InputError as error:
-                self._direct.receive(topic.of(sensor))
-                self._direct.settle(topic.of(sensor), Fate.MALFORMED)
+                ledger.refuse(topic.of(sensor))
                 self.trouble("malformed", topic, sensor, str(error))
                 return
             arrival.gc_ns = GC.total_ns()

@@ -13,15 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
-from rclpy.experimental import EventsExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from perception_platform.core.errors import InputError
@@ -40,6 +39,7 @@ from perception_platform.ros.topics import sensor_topic
 RAYS_A_TURN = 2048
 MATCH_WITHIN_S = 15.0
 DRAIN_S = 0.5  # for what is still under way
+POLL_S = 0.1
 START_AND_END_S = 30.0  # of a process, before it counts as hung
 
 
@@ -183,7 +183,7 @@ def _send(node: Node, robot: Robot, seconds: float) -> dict[str, dict[str, int]]
     _wait_for_match(publishers)
     start_ns = time.monotonic_ns() + NS_PER_S // 10
     end_ns = start_ns + round(seconds * NS_PER_S)
-    planned, sent = _times_due(sensors, start_ns, end_ns), [0] * len(sensors)
+    planned, sent = _times_due(sensors, start_ns, seconds), [0] * len(sensors)
     for due_ns, i in heapq.merge(*([(t, i) for t in times] for i, times in enumerate(planned))):
         time.sleep(max(0, due_ns - time.monotonic_ns()) / NS_PER_S)
         if time.monotonic_ns() > end_ns:
@@ -198,10 +198,15 @@ def _send(node: Node, robot: Robot, seconds: float) -> dict[str, dict[str, int]]
     }
 
 
-def _times_due(sensors: Sequence[Camera | Lidar], start_ns: int, end_ns: int) -> list[range]:
+def _times_due(sensors: Sequence[Camera | Lidar], start_ns: int, seconds: float) -> list[list[int]]:
     """When each sensor's messages are due; sensors do not fire together: each begins in another part of its period."""
-    periods_ns = [round(NS_PER_S / sensor.rate_hz) for sensor in sensors]
-    return [range(start_ns + p * i // len(sensors), end_ns, p) for i, p in enumerate(periods_ns)]
+    return [
+        [
+            start_ns + round((k + i / len(sensors)) * NS_PER_S / sensor.rate_hz)
+            for k in range(round(seconds * sensor.rate_hz))
+        ]
+        for i, sensor in enumerate(sensors)
+    ]
 
 
 def _wait_for_match(publishers: Sequence[Any]) -> None:
@@ -225,17 +230,18 @@ def _receive(node: Node, robot: Robot) -> dict[str, list[float]]:
         topic = sensor_topic(sensor)
         profile = qos.requested(topic, sensor.rate_hz)
         node.create_subscription(message_class(topic.type), topic.of(sensor.name), take, profile)
-    executor = EventsExecutor()
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
-    Thread(target=_end_with_input, name="input").start()
-    with suppress(ExternalShutdownException):
-        executor.spin()
+    ended = Event()
+
+    def end_with_input() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    Thread(target=end_with_input, name="input", daemon=True).start()
+    while not ended.is_set():
+        executor.spin_once(timeout_sec=POLL_S)
     return latency_ms
-
-
-def _end_with_input() -> None:
-    sys.stdin.read()
-    rclpy.try_shutdown()
 
 
 def main() -> None:

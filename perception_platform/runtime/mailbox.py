@@ -90,6 +90,12 @@ class Mailbox(Generic[T]):
             queue.append((place, item))
             self._changed.notify()
 
+    def refuse(self, name: str) -> None:
+        """Count a message that is so malformed that it cannot even wait."""
+        with self._changed:
+            self._received[name] += 1
+            self._fates[name, Fate.MALFORMED] += 1
+
     def take(self, clock_ns: Callable[[], int]) -> tuple[str, T] | None:
         """Wait for a message that is not too old, and take it; None once the mailbox is closed.
 
@@ -165,6 +171,12 @@ class Ledger:
         """Count a message in."""
         with self._lock:
             self._received[name] += 1
+
+    def refuse(self, name: str) -> None:
+        """Count a message that is so malformed that it cannot be used."""
+        with self._lock:
+            self._received[name] += 1
+            self._fates[name, Fate.MALFORMED] += 1
 
     def settle(self, name: str, fate: Fate) -> None:
         """Say what became of it."""

@@ -4,33 +4,54 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from perception_platform.core.sensor_data import Image
 from perception_platform.messages.clouds import cloud_from_msg
 from perception_platform.messages.images import image_to_msg
 from perception_platform.messages.objects import detections_from_msg
+from perception_platform.messages.runtime import runtime_status_from_msg
+from perception_platform.robot.load import robot_path, share_dir
 from perception_platform.ros.make import make
 from perception_platform.ros.topics import TOPICS
 from test.node import feeding
 from test.node.conftest import Peer, Started
+from test.unit.inference.tiny_models import SIDE_PX, constant_detector
 
 POINTS = TOPICS["points"].of("lidar_top")
 IMAGE = TOPICS["image"].of("camera_front")
 OBSTACLES = TOPICS["obstacles"].of("lidar_top")
 DETECTIONS = TOPICS["detections"].name
+STATUS = TOPICS["runtime_status"].name
 
 
 @pytest.fixture(scope="module")
-def perception(start: Callable[..., Started], peer: Peer) -> Iterator[Started]:
+def robot_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``amr`` with a model for its camera that never sees anything."""
+    folder = tmp_path_factory.mktemp("robot")
+    description = yaml.safe_load((share_dir() / "config/models/fastestdet/model.yaml").read_text(encoding="utf-8"))
+    description["input"] |= {"width_px": SIDE_PX, "height_px": SIDE_PX}
+    (folder / "model.yaml").write_text(yaml.safe_dump(description), encoding="utf-8")
+    constant_detector(folder / description["weights"], np.zeros((1, 5 + 80, 4, 4)))
+    robot = yaml.safe_load(robot_path("amr").read_text(encoding="utf-8"))
+    robot["models"] = [{"head": "camera_objects", "sensor": "camera_front", "path": str(folder)}]
+    (folder / "amr.yaml").write_text(yaml.safe_dump(robot), encoding="utf-8")
+    return folder / "amr.yaml"
+
+
+@pytest.fixture(scope="module")
+def perception(start: Callable[..., Started], peer: Peer, robot_file: Path) -> Iterator[Started]:
     """Perception of ``amr``; it must be alive at the end of all tests."""
     peer.listen("detections")
     peer.listen("diagnostics")
+    peer.listen("runtime_status")
     peer.listen("obstacles", "lidar_top")
-    started = start("perception", "robot:=amr")
+    started = start("perception", f"robot:={robot_file}")
     publisher = peer.speak("points", "lidar_top")
     peer.until(publisher.get_subscription_count, within_s=60.0, what="a subscription")
     yield started
@@ -55,15 +76,15 @@ def counts(peer: Peer) -> dict[str, int]:
     return {line.key: int(line.value) for line in lines if line.value.isdigit()}
 
 
-def answer(peer: Peer, send: Callable[[Any], None], message: Any) -> Any:
-    """The detections that a sweep leads to; sent again until it is heard, since best effort may lose it."""
+def answer(peer: Peer, send: Callable[[Any], None], make_sweep: Callable[[int], Any]) -> Any:
+    """The detections that a sweep leads to; one is sent until it is heard, since best effort may lose some."""
     begin = len(peer.heard[DETECTIONS])
     due_s = [0.0]
 
     def again() -> bool:
         if time.monotonic() > due_s[0]:
             due_s[0] = time.monotonic() + 0.5
-            send(message)
+            send(make_sweep(time.time_ns()))
         return len(peer.heard[DETECTIONS]) > begin
 
     peer.until(again, what="detections")
@@ -71,9 +92,9 @@ def answer(peer: Peer, send: Callable[[Any], None], message: Any) -> Any:
 
 
 def test_a_sweep_becomes_detections_and_obstacle_points(peer: Peer, send: Callable[[Any], None]) -> None:
-    t_ns = time.time_ns()
-    detections = answer(peer, send, feeding.sweep(t_ns))
-    assert detections.t_ns == t_ns
+    began_ns = time.time_ns()
+    detections = answer(peer, send, feeding.sweep)
+    assert began_ns <= detections.t_ns <= time.time_ns()
     assert detections.frame_id == "base_link"
     assert [s.sensor for s in detections.lineage.sources] == ["lidar_top"]
     assert [s.stage for s in detections.lineage.stages] == ["perception"]
@@ -108,22 +129,23 @@ def test_a_malformed_sweep_is_counted_and_the_next_one_served(
         send(message)
         peer.spin(0.1)
     assert before < counts(peer)[f"{POINTS} malformed"] <= before + 3
-    answer(peer, send, feeding.sweep(time.time_ns()))
+    answer(peer, send, feeding.sweep)
 
 
 def test_points_that_are_not_numbers_cost_only_themselves(peer: Peer, send: Callable[[Any], None]) -> None:
-    message = feeding.sweep(time.time_ns())
-    raw = np.frombuffer(message.data, dtype=np.float32).copy()
-    raw[: 3 * 500] = np.nan
-    message.data = raw.tobytes()
-    answer(peer, send, message)
+    def spoilt(t_ns: int) -> Any:
+        message = feeding.sweep(t_ns)
+        raw = np.frombuffer(message.data, dtype=np.float32).copy()
+        raw[: 3 * 500] = np.nan
+        message.data = raw.tobytes()
+        return message
+
+    answer(peer, send, spoilt)
     obstacles = cloud_from_msg(peer.heard[OBSTACLES][-1][1], "lidar_top")
     assert (np.abs(obstacles.xyz_m[:, 0] - 15.1) < 0.3).sum() > 100
 
 
-def test_in_a_flood_every_sweep_is_processed_superseded_or_malformed(
-    peer: Peer, send: Callable[[Any], None]
-) -> None:
+def test_in_a_flood_every_sweep_is_accounted_for(peer: Peer, send: Callable[[Any], None]) -> None:
     message = feeding.sweep(time.time_ns())
     before = counts(peer)
     for _ in range(100):
@@ -133,11 +155,15 @@ def test_in_a_flood_every_sweep_is_processed_superseded_or_malformed(
     after = counts(peer)
     new = {
         k: after.get(f"{POINTS} {k}", 0) - before.get(f"{POINTS} {k}", 0)
-        for k in ("received", "processed", "superseded", "malformed")
+        for k in ("received", "processed", "superseded", "expired", "malformed")
     }
     assert new["received"] > 10
     assert new["superseded"] > 0
-    assert new["received"] == new["processed"] + new["superseded"] + new["malformed"]
+    assert new["received"] == new["processed"] + new["superseded"] + new["expired"] + new["malformed"]
+    status = runtime_status_from_msg(peer.heard[STATUS][-1][1])
+    (edge,) = [e for e in status.edges if e.topic == POINTS]
+    assert edge.received >= new["received"]
+    assert edge.unaccounted == 0
 
 
 def test_an_old_or_malformed_image_is_left_out(peer: Peer, send: Callable[[Any], None]) -> None:
@@ -153,7 +179,7 @@ def test_an_old_or_malformed_image_is_left_out(peer: Peer, send: Callable[[Any],
     for image in (old, wrong):
         camera.publish(image)
         peer.spin(0.2)
-        answer(peer, send, feeding.sweep(now_ns))
+        answer(peer, send, feeding.sweep)
     after = counts(peer)
     assert after[f"{IMAGE} expired"] == before.get(f"{IMAGE} expired", 0) + 1
     assert after[f"{IMAGE} malformed"] == before.get(f"{IMAGE} malformed", 0) + 1

@@ -104,6 +104,7 @@ def test_a_message_of_an_unknown_edge_is_refused() -> None:
 EDGES = [Edge("a"), Edge("b", depth=3), Edge("c", depth=2, deadline_s=2.0)]
 steps = st.one_of(
     st.tuples(st.just("put"), st.sampled_from("abc"), st.integers(0, 5)),
+    st.tuples(st.just("refuse"), st.sampled_from("abc"), st.just(0)),
     st.tuples(st.just("take"), st.sampled_from(list(Fate)), st.integers(0, 9)),
     st.tuples(st.just("keep"), st.just(""), st.integers(0, 9)),
 )
@@ -114,7 +115,10 @@ def test_every_message_is_accounted_for_at_any_time(script: list[tuple[str, obje
     box = Mailbox[Item](EDGES)
     received = taken = 0
     for what, detail, t_s in script:
-        if what == "put":
+        if what == "refuse":
+            box.refuse(str(detail))
+            received += 1
+        elif what == "put":
             box.put(str(detail), Item(t_s * S))
             received += 1
         else:
@@ -153,8 +157,8 @@ def test_the_ledger_holds_under_threads() -> None:
 
 def test_what_is_used_as_it_comes_is_counted_too() -> None:
     ledger = Ledger()
-    for _ in range(3):
+    ledger.refuse("/odom")
+    for _ in range(2):
         ledger.receive("/odom")
     ledger.settle("/odom", Fate.PROCESSED)
-    ledger.settle("/odom", Fate.MALFORMED)
     assert ledger.counts() == (EdgeCount("/odom", "direct", received=3, processed=1, malformed=1, held=1),)
