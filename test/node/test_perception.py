@@ -13,6 +13,7 @@ import yaml
 
 from perception_platform.core.sensor_data import Image
 from perception_platform.messages.clouds import cloud_from_msg
+from perception_platform.messages.fields import time_to_msg
 from perception_platform.messages.images import image_to_msg
 from perception_platform.messages.objects import detections_from_msg
 from perception_platform.messages.runtime import runtime_status_from_msg
@@ -34,7 +35,9 @@ STATUS = TOPICS["runtime_status"].name
 def robot_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``amr`` with a model for its camera that never sees anything."""
     folder = tmp_path_factory.mktemp("robot")
-    description = yaml.safe_load((share_dir() / "config/models/fastestdet/model.yaml").read_text(encoding="utf-8"))
+    description = yaml.safe_load(
+        (share_dir() / "config/models/fastestdet/model.yaml").read_text(encoding="utf-8")
+    )
     description["input"] |= {"width_px": SIDE_PX, "height_px": SIDE_PX}
     (folder / "model.yaml").write_text(yaml.safe_dump(description), encoding="utf-8")
     constant_detector(folder / description["weights"], np.zeros((1, 5 + 80, 4, 4)))
@@ -149,6 +152,7 @@ def test_in_a_flood_every_sweep_is_accounted_for(peer: Peer, send: Callable[[Any
     message = feeding.sweep(time.time_ns())
     before = counts(peer)
     for _ in range(100):
+        message.header.stamp = time_to_msg(time.time_ns(), make)
         send(message)
         peer.executor.spin_once(timeout_sec=0.001)
     peer.spin(1.0)
@@ -170,16 +174,18 @@ def test_an_old_or_malformed_image_is_left_out(peer: Peer, send: Callable[[Any],
     camera = peer.speak("image", "camera_front")
     peer.until(camera.get_subscription_count, what="a subscription")
     before = counts(peer)
-    now_ns = time.time_ns()
-    old = image_to_msg(
-        Image(now_ns - 10**9, "camera_front", "camera_front", np.zeros((4, 4, 3), np.uint8)), make
-    )
-    wrong = image_to_msg(Image(now_ns, "camera_front", "camera_front", np.zeros((4, 4, 3), np.uint8)), make)
+
+    def picture(t_ns: int) -> Any:
+        return image_to_msg(Image(t_ns, "camera_front", "camera_front", np.zeros((4, 4, 3), np.uint8)), make)
+
+    wrong = picture(time.time_ns() + 100_000_000)  # the sweep that it goes with comes a little later
     wrong.step = 5
-    for image in (old, wrong):
-        camera.publish(image)
-        peer.spin(0.2)
-        answer(peer, send, feeding.sweep)
+    camera.publish(wrong)
+    peer.spin(0.1)
+    answer(peer, send, feeding.sweep)
+    camera.publish(picture(time.time_ns() - 10**9))
+    peer.spin(0.1)
+    answer(peer, send, feeding.sweep)
     after = counts(peer)
     assert after[f"{IMAGE} expired"] == before.get(f"{IMAGE} expired", 0) + 1
     assert after[f"{IMAGE} malformed"] == before.get(f"{IMAGE} malformed", 0) + 1
