@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 _FAR_OUT = 3.0  # interquartile ranges below the lower quartile: Tukey's outer fence (1977)
+_QUICK = 10.0  # percent of the gaps that may be quicker than the one that is taken for the least
 _JITTER_NS = 10_000_000  # what clocks of a network waver; less is never out of order
 
 
@@ -28,8 +29,21 @@ def out_of_order(gaps_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return wrong
 
 
+def least_gaps_ns(gaps_ns: npt.NDArray[np.int64]) -> list[int]:
+    """The least gap of each link, but for the quickest tenth of them.
+
+    Of clocks that differ by a constant it is nearly the least of all. Replayed time is not the same in all processes at
+    once; the very least would move every decision by the worst moment of it.
+
+    Args:
+        gaps_ns: (N, K) as for out_of_order.
+    """
+    least: list[int] = np.percentile(gaps_ns, _QUICK, axis=0, method="lower").tolist()
+    return least
+
+
 def least_shifts_ns(least_gaps_ns: Sequence[int]) -> list[int]:
-    """By how much the stamps of each receiver have to move at least, so that no gap of any chain is negative.
+    """By how much the stamps of each receiver have to move at least, so that no least gap is negative.
 
     As many clocks as can be right at once are taken to be right, with the sensors' and, of several such sets, one that
     holds the last receiver's, whose stamp ends the total. The others move as little as cause and effect allow:

@@ -12,7 +12,7 @@ import numpy as np
 
 from perception_platform.core.lineage import Lineage, StageTiming
 from perception_platform.core.time import to_ms
-from perception_platform.runtime.clock_offsets import least_shifts_ns, out_of_order
+from perception_platform.runtime.clock_offsets import least_gaps_ns, least_shifts_ns, out_of_order
 
 GATE = "safety_gate"  # the stage that looks at its input at its own beat
 DECISION = "decision"  # the end of a chain that does not end with the gate
@@ -180,7 +180,7 @@ def _line_up(traced: Sequence[Decided]) -> tuple[dict[int, list[int]], dict[str,
         wrong = out_of_order(gaps_ns)
         if wrong.all():
             continue
-        shifts = least_shifts_ns(gaps_ns[~wrong].min(axis=0).tolist())
+        shifts = least_shifts_ns(least_gaps_ns(gaps_ns[~wrong]))
         shifts_ns |= {i: shifts for i, skip in zip(members, wrong, strict=True) if not skip}
         for stage, shift_ns in zip(chain, shifts, strict=True):
             clocks_ms[stage] = max(clocks_ms.get(stage, 0.0), to_ms(shift_ns), key=abs)

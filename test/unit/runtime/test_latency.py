@@ -179,9 +179,18 @@ def test_an_offset_is_a_lower_bound_taken_from_the_quickest_hand_over() -> None:
     found = measure(behind)
     assert found.clocks_ms[GATE] == pytest.approx(18.0)  # the way to it took 2 ms
     assert {d.total_ms for d in found.decisions} == {81.0}
-    found = measure([*behind, moved(LAST, GATE, -20.5)])
+    quick = [moved(chain(i * PERIOD_MS), GATE, -20.5) for i in range(20, 23)]
+    found = measure([*behind, *quick])
     assert found.clocks_ms[GATE] == pytest.approx(18.5)
     assert found.decisions[0].total_ms == 81.5
+
+
+def test_a_clock_that_wavered_once_moves_nothing_but_is_never_negative() -> None:
+    found = measure([*chains(), moved(LAST, GATE, -9.0)])
+    assert not any(found.clocks_ms.values())
+    assert {d.total_ms for d in found.decisions[:-1]} == {83.0}
+    assert found.decisions[-1].total_ms == 74.0
+    assert found.decisions[-1].parts_ms[Part(GATE, Kind.TRANSPORT)] == 0.0
 
 
 @pytest.mark.parametrize(
