@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from perception_platform.cli import bag, bench, demo, evaluate, importing, latency, replay, topics, track, up
+from perception_platform.cli import (
+    bag,
+    bench,
+    check,
+    demo,
+    evaluate,
+    importing,
+    latency,
+    replay,
+    topics,
+    track,
+    up,
+)
 from perception_platform.core.errors import InputError
 
 app = typer.Typer(
@@ -16,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench):
+for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench, check):
     group.register(app)
 
 

@@ -36,7 +36,7 @@ def adopt_environment(discovery: str = "localhost") -> None:
     allocator_as_started = {name for name in ALLOCATOR if name in os.environ}
     for name, value in process_environment(discovery).items():
         os.environ.setdefault(name, value)
-    for name, (value, option) in ALLOCATOR.items():
+    for name, (threshold_bytes, option) in ALLOCATOR.items():
         if name not in allocator_as_started:
             with suppress(AttributeError):  # another C library has no such option, and no such need
-                ctypes.CDLL(None).mallopt(option, value)
+                ctypes.CDLL(None).mallopt(option, threshold_bytes)
