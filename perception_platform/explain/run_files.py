@@ -103,16 +103,24 @@ def decided(decisions: Sequence[Line], path: Path) -> list[Decided]:
     for number, line in enumerate(decisions, start=1):
         lineage = line.get("lineage") or {}
         try:
-            sources = tuple(SourceStamp(s["sensor"], int(s["t_ns"])) for s in lineage.get("sources") or ())
+            sources = tuple(SourceStamp(s["sensor"], _ns(s["t_ns"])) for s in lineage.get("sources") or ())
             stages = tuple(StageTiming(**_whole(s)) for s in lineage.get("stages") or ())
-            found.append(Decided(int(line["t_ns"]), Lineage(sources, stages)))
-        except (TypeError, ValueError) as error:
+            found.append(Decided(_ns(line["t_ns"]), Lineage(sources, stages)))
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(path, f"lineage: {error}", f"line {number}") from error
     return found
 
 
+def _ns(value: Any) -> int:
+    """A time or duration, ns, of which differences are whole numbers of 64 bits."""
+    t_ns = int(value)
+    if abs(t_ns) >= 2**62:
+        raise ValueError(f"{value} is no time in ns")
+    return t_ns
+
+
 def _whole(stage: Line) -> Line:
-    return {name: value if name == "stage" else int(value) for name, value in stage.items()}
+    return {name: value if name == "stage" else _ns(value) for name, value in stage.items()}
 
 
 def _lines(path: Path, used: Line) -> list[Line]:

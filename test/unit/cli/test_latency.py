@@ -168,11 +168,16 @@ def spoilt(line: str) -> list[tuple[str, str]]:
         (line.replace('"published_ns"', '"sent_ns"'), "lineage: stages: lacks published_ns"),
         (line.replace(f'"started_ns": {START_NS + 3 * MS}', '"started_ns": "soon"'), "soon"),
         (line.replace(f'"started_ns": {START_NS + 3 * MS}', '"started_ns": 5'), "out of order"),
+        (
+            line.replace(f'"started_ns": {START_NS + 3 * MS}', '"started_ns": Infinity'),
+            "lineage: cannot convert",
+        ),
+        (line.replace(f'"t_ns": {START_NS}', '"t_ns": 1' + "0" * 30), "is no time in ns"),
         (line[:40], "is not JSON"),
     ]
 
 
-@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("which", range(6))
 def test_a_line_that_is_no_decision_is_named(which: int, tmp_path: Path) -> None:
     folder = as_run(tmp_path / "run", [decision(0)])
     file = folder / "decisions.jsonl"
