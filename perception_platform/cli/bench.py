@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _commands = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
 
@@ -48,3 +52,113 @@ def tracking(
             f"{row['speed_against_baseline']:.2f}",
         )
     Console().print(table)
+
+
+@_commands.command()
+def lidar(
+    frames: Annotated[
+        Path | None, typer.Option(help="Recorded sweeps, as KITTI object; a simulated street if left out.")
+    ] = None,
+    robot: Annotated[str, typer.Option(help="Robot file or name that carries the lidar.")] = "delivery_van",
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How often the geometric path is timed.")] = 200,
+    baseline_samples: Annotated[int, typer.Option(min=0, help="How often the baseline is; 0 for never.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulation and the baseline.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Time the geometric lidar path on sweeps of up to 115 000 points, on one core, next to plane RANSAC and DBSCAN."""
+    from perception_platform.evaluation.lidar_bench import bench_lidar
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    report = bench_lidar(frames, described, lidar_of(described, sensor), samples, baseline_samples, seed)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("path", "p50", "p99", "processor p50", "processor p99", "samples", "recall")
+    for name in ("geometric", "baseline"):
+        if name in report:
+            row = report[name]
+            times = [f"{row[k]:.2f} ms" for k in ("p50_ms", "p99_ms", "cpu_p50_ms", "cpu_p99_ms")]
+            found = f"{row['objects']['found']} of {row['objects']['labelled']}" if "objects" in row else ""
+            table.add_row(name, *times, str(row["samples"]), found)
+    console = Console()
+    console.print(table)
+    points = report["points"]
+    console.print(
+        f"{len(points)} {report['sweeps']} sweeps of {min(points)} to {max(points)} points", highlight=False
+    )
+    if "times_faster" in report:
+        console.print(f"{report['times_faster']} times as fast as the baseline", highlight=False)
+
+
+@_commands.command()
+def latency(
+    sweeps: Annotated[
+        Path | None, typer.Option(help="Folder of KITTI .bin sweeps; a simulated street if left out.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=20, help="Lidar frames for each way to run the chain.")] = 600,
+    rounds: Annotated[int, typer.Option(min=1, help="How often the ways take turns.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Of images, model and simulation.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """From sensor to decision with a camera of 1280 x 720 at 30 Hz and a lidar of 115 000 points at 10 Hz.
+
+    The chain runs three ways in turn, in real processes over DDS: naive (a process a step, default settings, all work
+    in callbacks), tuned (our nodes, a process each), composed (our nodes in one process, the gate in its own). Pure
+    compute is the same frames through the same functions, called one after the other. Takes about six minutes.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from perception_platform.nodes.latency_bench import bench_latency
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("latency", total=1.0)
+        report = bench_latency(
+            sweeps,
+            frames,
+            rounds,
+            seed,
+            lambda what, share: bar.update(task, description=what, completed=share),
+        )
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    console = Console()
+    for table in _latency_tables(report):
+        console.print(table)
+
+
+def _latency_tables(report: dict[str, Any]) -> Iterator[Table]:
+    from rich.table import Table
+
+    table = Table(
+        "ms", "p50", "p99", "p99.9", "p50 / pure", "p99 / pure", "samples", title="sensor to decision"
+    )
+    rows = {"pure compute": report["pure_compute"], **report["modes"]}
+    for name, row in rows.items():
+        figures = [f"{row[q]:.1f}" for q in ("p50", "p99", "p99.9")]
+        ratios = [f"{row[f'{q}_to_pure']:.2f}" if f"{q}_to_pure" in row else "" for q in ("p50", "p99")]
+        table.add_row(name, *figures, *ratios, str(row["samples"]))
+    yield table
+    table = Table(
+        "", "cores", "memory, MB", "sweeps lost", "images lost", "unaccounted", "gate late p99.9, ms"
+    )
+    for name, row in report["modes"].items():
+        frames = row["frames"]
+        table.add_row(
+            name,
+            f"{row['cpu_s_per_s']:.2f}",
+            f"{row['memory_mb']:.0f}",
+            *(f"{frames[k]['lost']} of {frames[k]['sent']}" for k in ("points", "image")),
+            str(frames["points"]["unaccounted"] + frames["image"]["unaccounted"]),
+            f"{row['gate']['late_p99.9_ms']:.2f}",
+        )
+    gate = report["gate_alone"]
+    table.add_row("gate alone", f"{gate['core_share']:.3f}", "", "", "", "", f"{gate['late_p99.9_ms']:.2f}")
+    yield table

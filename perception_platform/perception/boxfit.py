@@ -91,7 +91,9 @@ def _merge(x: Cells, y: Cells, merged: Cells, slot: Cells, sums: Ints) -> int:
 
 
 @compiled("UniTuple(int32, 2)(int32[::1], int64, float64, int32, int32)")
-def _trimmed_edges(histogram: Cells, shift: int, trimmed: float, low: int, high: int) -> tuple[int, int]:
+def _trimmed_edges(
+    histogram: Cells, shift: int, trimmed: float, low: np.int32, high: np.int32
+) -> tuple[np.int32, np.int32]:
     """Lower and upper edge of what a histogram counts, without the outermost on each side; clears the histogram."""
     below, first, last_bin = 0, 0, (high - low) >> shift
     while below + histogram[first] <= trimmed:
@@ -102,7 +104,7 @@ def _trimmed_edges(histogram: Cells, shift: int, trimmed: float, low: int, high:
         above += histogram[last]
         last -= 1
     histogram[: last_bin + 1] = 0
-    return np.int32(low + (first << shift)), np.int32(min(low + ((last + 1) << shift), np.int64(high)))
+    return np.int32(low + (first << shift)), min(np.int32(low + ((last + 1) << shift)), high)
 
 
 @compiled("int64(int64)")
@@ -115,7 +117,7 @@ def _shift_of(extent: int) -> int:
 
 
 @compiled("UniTuple(int32, 2)(int32[::1])")
-def _extremes(values: Cells) -> tuple[int, int]:
+def _extremes(values: Cells) -> tuple[np.int32, np.int32]:
     """Least and greatest."""
     low, high = values[0], values[0]
     for i in range(len(values)):
@@ -151,7 +153,7 @@ def _closeness(
     u_low, u_high = _extremes(u)
     v_low, v_high = _extremes(v)
     if trimmed >= 1.0:
-        u_shift, v_shift = _shift_of(u_high - u_low), _shift_of(v_high - v_low)
+        u_shift, v_shift = _shift_of(int(u_high - u_low)), _shift_of(int(v_high - v_low))
         of_u, of_v = histograms[0], histograms[1]
         for i in range(cells):
             of_u[np.uint32(u[i] - u_low) >> np.uint32(u_shift)] += count[i]
@@ -164,7 +166,7 @@ def _closeness(
         to_v = min(abs(np.int32(v[i] - v_low)), abs(np.int32(v_high - v[i])))
         nearest = np.int32(max(min(to_u, to_v), np.int32(_EDGE)))
         score += np.int32(np.float32(count[i]) * on_edge / np.float32(nearest))
-    return score
+    return int(score)
 
 
 @compiled(
@@ -186,7 +188,7 @@ def _best_angle(
     closeness criterion, on edges that leave a small share of the points outside. Equal scores go to the smaller angle.
     """
     cells, trimmed = _merge(x, y, merged, slot, sums), _TRIMMED * len(x)
-    best, best_rad = np.int64(-1), 0.0
+    best, best_rad = -1, 0.0
     for a in range(0, coarse.shape[1], stride):
         score = _closeness(merged, cells, trimmed, coarse[0, a], coarse[1, a], histograms)
         if score > best:
@@ -211,11 +213,12 @@ def _principal_angle(x: Cells, y: Cells) -> float:
         dx, dy = np.int64(x[i] - x0), np.int64(y[i] - y0)
         sum_x, sum_y, xx, yy, xy = sum_x + dx, sum_y + dy, xx + dx * dx, yy + dy * dy, xy + dx * dy
     n, mean_x, mean_y = float(len(x)), sum_x / len(x), sum_y / len(x)
-    return 0.5 * np.arctan2(2 * (xy - n * mean_x * mean_y), (xx - n * mean_x**2) - (yy - n * mean_y**2))
+    across = 2 * (xy - n * mean_x * mean_y)
+    return float(0.5 * np.arctan2(across, (xx - n * mean_x**2) - (yy - n * mean_y**2)))
 
 
 @compiled("int32(int32[::1], int64, int32[::1])")
-def _least_but_strays(values: Cells, strays: int, least: Cells) -> int:
+def _least_but_strays(values: Cells, strays: int, least: Cells) -> np.int32:
     """Least of some values but for so many; ``least`` is scratch space."""
     if strays == 0:
         return _extremes(values)[0]
@@ -229,7 +232,7 @@ def _least_but_strays(values: Cells, strays: int, least: Cells) -> int:
                 k -= 1
             least[k] = values[i]
             bound = least[strays]
-    return bound
+    return np.int32(bound)
 
 
 @compiled("void(int32[::1], int32[::1], float64, int32[:,::1], int32[::1], int32[::1])")
@@ -346,7 +349,7 @@ def cut(
             u, v = scratch[3, : end - begin], scratch[4, : end - begin]
             _turn(px, py, np.cos(angle), np.sin(angle), u, v)
             (u_low, u_high), (v_low, v_high) = _extremes(u), _extremes(v)
-            if not _too_large(u_high - u_low, v_high - v_low, cuts > 0, limits):
+            if not _too_large(float(u_high - u_low), float(v_high - v_low), cuts > 0, limits):
                 stride = 2 if max(u_high - u_low, v_high - v_low) < _SMALL else 1
                 angle = _best_angle(px, py, coarse, stride, scratch, slot, sums, histograms)
             _bounds(px, py, angle, scratch, least, box)

@@ -229,7 +229,7 @@ def cluster(xyz_m: Points, height_m: Points, origin_m: Array, params: ClusterPar
     if len(xyz_m) == 0:
         return Clusters(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
     column_row, limits = np.empty((2, len(xyz_m)), dtype=np.int32), np.empty(4, dtype=np.int32)
-    _cells(xyz_m, np.float32(1 / params.cell_m), column_row, limits)
+    _cells(xyz_m, 1 / params.cell_m, column_row, limits)
     reach, around, margin = _reaches(limits, origin_m, params)
     corner_x, corner_y = limits[:2] - np.int32(margin)
     columns, rows = (limits[2:] - limits[:2] + 1 + 2 * margin).tolist()
@@ -237,13 +237,14 @@ def cluster(xyz_m: Points, height_m: Points, origin_m: Array, params: ClusterPar
     state, numbers = eights.view(np.uint8), np.empty(8 * len(eights), dtype=np.int32)
     cell, occupied = np.empty(len(xyz_m), dtype=np.int32), np.empty(len(xyz_m), dtype=np.int32)
     _occupy(
-        *(column_row, corner_x, corner_y, np.int32(columns), height_m, np.float32(params.floating_m)),
+        *(column_row, corner_x, corner_y, columns, height_m, params.floating_m),
         *(cell, state),
     )
     occupied = occupied[: _number(cell, eights, state, numbers, occupied)]
     x0, y0 = origin_m[0] / params.cell_m - corner_x, origin_m[1] / params.cell_m - corner_y
     parent = np.arange(len(occupied), dtype=np.int64)
-    _join_around(occupied, numbers, state, columns, x0, y0, reach, *_forward_offsets(around), parent)
+    offset_y, offset_x = _forward_offsets(around)
+    _join_around(occupied, numbers, state, columns, x0, y0, reach, offset_y, offset_x, parent)
     _join_behind(occupied, numbers, state, columns, x0, y0, reach, parent)
     order, starts = np.empty(len(xyz_m), dtype=np.int64), np.zeros(len(occupied) + 1, dtype=np.int64)
     starts = starts[: _group(parent, cell, params.min_points, order, starts) + 1]

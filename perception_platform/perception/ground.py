@@ -25,7 +25,7 @@ _CONTINUED_M = 3.0
 
 
 @compiled("float32(float32, float32)")
-def _azimuth_rad(y: float, x: float) -> float:
+def _azimuth_rad(y: np.float32, x: np.float32) -> np.float32:
     """Angle of a direction within 0.0001 rad, in [-pi, pi].
 
     A polynomial in the ratio of the smaller to the larger coordinate (Abramowitz and Stegun, 4.4.47): unlike the
@@ -60,7 +60,7 @@ def _polar(xyz_m: Points, x0_m: float, y0_m: float, sectors: int, radial: Points
             of[i] = np.int32(at[i]) * np.int32(sectors) + min(max(sector, np.int32(0)), last)
         for i in range(size):
             highest = max(highest, of[i])
-    return highest // sectors + 1
+    return int(highest) // sectors + 1
 
 
 @compiled("void(float32[:,::1], float32[::1], int32[::1], float32[::1])")
@@ -180,7 +180,7 @@ def height_above_ground(xyz_m: Points, origin_m: Array, params: GroundParams) ->
     if len(xyz_m) == 0:
         return height_m
     radial, cell = np.empty(len(xyz_m), dtype=np.float32), np.empty(len(xyz_m), dtype=np.int32)
-    farthest = _polar(xyz_m, np.float32(origin_m[0]), np.float32(origin_m[1]), params.sectors, radial, cell)
+    farthest = _polar(xyz_m, float(origin_m[0]), float(origin_m[1]), params.sectors, radial, cell)
     rings = max(int(farthest) + 1, 2)
     lowest_m = np.full(rings * params.sectors, np.inf, dtype=np.float32)
     _lowest(xyz_m, radial, cell, lowest_m)
