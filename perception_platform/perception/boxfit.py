@@ -299,6 +299,56 @@ def _too_large(extent_u: float, extent_v: float, doubtful: bool, limits: Array) 
 
 
 @compiled(
+    "float64(int32[::1], int32[::1], boolean, float64[:,::1], float64[::1], int32[:,::1], int64[:,::1], int32[::1],"
+    " int32[:,::1], int32[::1], int32[::1])"
+)
+def _fit_box(
+    x: Cells,
+    y: Cells,
+    is_piece: bool,
+    coarse: Array,
+    limits: Array,
+    scratch: Cells,
+    sums: Ints,
+    slot: Cells,
+    histograms: Cells,
+    least: Cells,
+    box: Cells,
+) -> float:
+    """Write the box around some points; returns its angle, a fitted one but for what is too large in any case."""
+    angle_rad = _principal_angle(x, y)
+    u, v = scratch[3, : len(x)], scratch[4, : len(x)]
+    _turn(x, y, np.cos(angle_rad), np.sin(angle_rad), u, v)
+    (u_low, u_high), (v_low, v_high) = _extremes(u), _extremes(v)
+    if not _too_large(float(u_high - u_low), float(v_high - v_low), is_piece, limits):
+        stride = 2 if max(u_high - u_low, v_high - v_low) < _SMALL else 1
+        angle_rad = _best_angle(x, y, coarse, stride, scratch, slot, sums, histograms)
+    _bounds(x, y, angle_rad, scratch, least, box)
+    return angle_rad
+
+
+@compiled("boolean(int32[:,::1], int64, int32[::1], float64, float64, float64, boolean, float64[::1])")
+def _is_hollow(
+    scratch: Cells,
+    points: int,
+    box: Cells,
+    angle_rad: float,
+    x0: float,
+    y0: float,
+    is_piece: bool,
+    limits: Array,
+) -> bool:
+    """Whether a box holds more than it shows: too large, or seen through, as pieces of something are taken to be."""
+    extent_u, extent_v = float(box[2] - box[0]), float(box[3] - box[1])
+    if not _too_large(extent_u, extent_v, True, limits):
+        return False
+    if is_piece or _too_large(extent_u, extent_v, False, limits):
+        return True
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return _seen_through(scratch, points, box, x0 * c + y0 * s, y0 * c - x0 * s)
+
+
+@compiled(
     "int64(int32[::1], int32[::1], int64[::1], int64[::1], float64[:,::1], float64, float64, float64[::1], int64,"
     " int64[::1], float64[::1], int32[:,::1], boolean[::1])"
 )
@@ -338,27 +388,19 @@ def cut(
     scratch, sums = np.empty((_SCRATCH_ROWS, largest), dtype=np.int32), np.empty((2, largest), dtype=np.int64)
     slot = np.full((_SIDE + 3) ** 2, -1, dtype=np.int32)
     histograms, least = np.zeros((2, _MOST_BINS), dtype=np.int32), np.empty(_MOST_STRAYS + 1, dtype=np.int32)
-    waiting, pieces = np.empty((max_cuts + 2, 2), dtype=np.int64), 0
+    waiting, pieces = (
+        np.empty((max_cuts + 2, 2), dtype=np.int64),
+        0,
+    )  # ends and numbers of cuts, the next one last
     for k in range(len(starts) - 1):
         begin, depth = starts[k], 1
         waiting[0, 0], waiting[0, 1] = starts[k + 1], 0
         while depth > 0:
             end, cuts = waiting[depth - 1]
             px, py, box = x[begin:end], y[begin:end], boxes[pieces]
-            angle = _principal_angle(px, py)
-            u, v = scratch[3, : end - begin], scratch[4, : end - begin]
-            _turn(px, py, np.cos(angle), np.sin(angle), u, v)
-            (u_low, u_high), (v_low, v_high) = _extremes(u), _extremes(v)
-            if not _too_large(float(u_high - u_low), float(v_high - v_low), cuts > 0, limits):
-                stride = 2 if max(u_high - u_low, v_high - v_low) < _SMALL else 1
-                angle = _best_angle(px, py, coarse, stride, scratch, slot, sums, histograms)
-            _bounds(px, py, angle, scratch, least, box)
-            c, s, extent_u, extent_v = np.cos(angle), np.sin(angle), box[2] - box[0], box[3] - box[1]
-            hollow = cuts < max_cuts and _too_large(extent_u, extent_v, True, limits)
-            if hollow and cuts == 0 and not _too_large(extent_u, extent_v, False, limits):
-                hollow = _seen_through(scratch, end - begin, box, x0 * c + y0 * s, y0 * c - x0 * s)
-            if hollow:
-                along = 1 if extent_v > extent_u else 0
+            angle = _fit_box(px, py, cuts > 0, coarse, limits, scratch, sums, slot, histograms, least, box)
+            if cuts < max_cuts and _is_hollow(scratch, end - begin, box, angle, x0, y0, cuts > 0, limits):
+                along = 1 if box[3] - box[1] > box[2] - box[0] else 0
                 middle = 0.5 * (box[along] + box[2 + along])
                 first = _halve(px, py, order[begin:end], angle + along * 0.5 * np.pi, middle, scratch)
                 waiting[depth - 1, 1] = cuts + 1

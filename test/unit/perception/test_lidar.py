@@ -148,6 +148,29 @@ def test_bad_points_are_survived_and_cost_nothing_good() -> None:
     assert np.array_equal(clean.detections.centers_m, dirty.detections.centers_m)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_sweep_that_was_cut_short_shows_what_is_in_it(share: float) -> None:
+    """As when packets are lost: the beams come from the lowest, so that nothing higher is seen."""
+    cloud = van_sweep(CAR_AHEAD)
+    percept = PerceptionGraph(VAN).step(replace(cloud, xyz_m=cloud.xyz_m[: int(share * len(cloud))]))
+    whole = PerceptionGraph(VAN).step(cloud)
+    seen = {p.tobytes() for p in whole.obstacles.xyz_m}
+    assert is_valid(percept.detections)
+    assert sum(p.tobytes() not in seen for p in percept.obstacles.xyz_m) == 0
+
+
+@pytest.mark.parametrize("axis_m", [(12.0, 1.0), (-9.0, 4.0)])
+def test_a_cluster_is_found_alike_in_every_cell_of_the_grid(axis_m: tuple[float, float]) -> None:
+    """What lies across the grid's zero lines is cut by none of them."""
+    blob_m = np.random.default_rng(2).uniform(-1, 1, (400, 3)).astype(np.float32)
+    heights_m = np.ones(400, dtype=np.float32)
+    for at_m in ((0.0, 0.0), axis_m):
+        there_m = blob_m + np.float32([*at_m, 1.0])
+        found = cluster(there_m, heights_m, np.array([-5.0, 0.0, 1.7]), ClusterParams())
+        assert len(found) == 1
+        assert len(found.order) == 400
+
+
 def test_points_that_come_twice_change_no_box() -> None:
     cloud = van_sweep(CAR_AHEAD)
     once = PerceptionGraph(VAN).step(cloud).detections
