@@ -108,7 +108,8 @@ def _new_metrics() -> Metrics:
 
 
 def _not_installed(error: ModuleNotFoundError, asked_by: str, extra: str) -> InputError:
-    return InputError(asked_by, f"{error.name} is not installed; pip install 'perception_platform[{extra}]'")
+    package = (error.name or "").partition(".")[0]
+    return InputError(asked_by, f"{package} is not installed; pip install 'perception_platform[{extra}]'")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from perception_platform.messages.verdicts import decision_from_msg
-from perception_platform.robot.load import robot_path, share_dir
+from perception_platform.robot.load import load_robot, robot_path, share_dir
 from perception_platform.robot.stack import GROUPS, describe_stack
 from perception_platform.ros.topics import TOPICS
 from test.node.conftest import Peer
@@ -106,7 +106,7 @@ def test_bringup_starts_every_node_of_the_stack(
     end(process, tmp_path)
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", [g for g in GROUPS if describe_stack(load_robot("amr"), "amr", groups=[g])])
 def test_each_part_starts_its_own_nodes_alone(
     launch: Callable[..., subprocess.Popen[str]], peer: Peer, tmp_path: Path, group: str
 ) -> None:

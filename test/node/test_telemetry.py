@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -198,6 +201,39 @@ def test_a_taken_port_is_refused_in_one_line(start: Callable[..., Started], peer
     assert f"cannot serve at 127.0.0.1 port {port}: " in node.said()
     assert "Address already in use" in node.said()
     assert "Traceback" not in node.said()
+
+
+@pytest.mark.parametrize(
+    ("missing", "collector", "line"),
+    [
+        (
+            "prometheus_client",
+            "",
+            "telemetry: prometheus_client is not installed; pip install 'perception_platform[telemetry]'",
+        ),
+        (
+            "opentelemetry.sdk",
+            "http://127.0.0.1:4318",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: opentelemetry is not installed; "
+            "pip install 'perception_platform[otel]'",
+        ),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named_in_one_line(
+    domain: dict[str, str], missing: str, collector: str, line: str
+) -> None:
+    without = f"import sys; sys.modules[{missing!r}] = None; from perception_platform.nodes import telemetry"
+    command = [sys.executable, "-c", f"{without}; telemetry.main()"]
+    done = subprocess.run(
+        [*command, "--ros-args", "-p", "robot:=amr", "-p", "port:=0"],
+        env=os.environ | domain | {"OTEL_EXPORTER_OTLP_ENDPOINT": collector},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"error: {line}\n" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
