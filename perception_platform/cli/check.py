@@ -60,7 +60,7 @@ def transport(
     console = Console()
     with console.status(f"sending for {seconds:g} s"):
         streams = measure(description, robot, seconds, environment)
-    problems = _problems(description, environment, streams)
+    problems = _problems(description, robot, environment, streams)
     good = not any(stream.lost for stream in streams) and not any(p.loses_frames for p in problems)
     if json_file:
         report = {
@@ -78,11 +78,15 @@ def transport(
         raise typer.Exit(EXIT_LOSES_FRAMES)
 
 
-def _problems(robot: Robot, environment: Mapping[str, str], streams: list[Stream]) -> list[Problem]:
+def _problems(
+    robot: Robot, robot_file: str, environment: Mapping[str, str], streams: list[Stream]
+) -> list[Problem]:
+    from perception_platform.robot.stack import describe_stack, processes
     from perception_platform.robot.transport import Problem, setup_problems
 
     largest_bytes = max((stream.message_bytes for stream in streams), default=0)
-    problems = setup_problems(environment, robot.discovery, largest_bytes, len(robot.nodes))
+    started = len(processes(describe_stack(robot, robot_file)))
+    problems = setup_problems(environment, robot.discovery, largest_bytes, started)
     if slow := [stream.sensor for stream in streams if stream.sent < stream.planned]:
         found = f"too busy to send all of {', '.join(slow)} in time"
         problems.append(
