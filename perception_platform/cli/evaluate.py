@@ -170,10 +170,16 @@ def _show_motion(report: dict[str, Any], console: Any) -> None:
         if not motion.get("samples"):
             continue
         low, high = motion["nees_band_95"]
+        acceleration = ""
+        if "nees_acceleration" in motion:
+            acceleration = (
+                f", of acceleration {motion['nees_acceleration']:.2f} "
+                f"(RMSE {motion['acceleration_rmse_mps2']:.2f} m/s²)"
+            )
         console.print(
             f"{category}: velocity RMSE {motion['velocity_rmse_mps']:.2f} m/s, median error "
             f"{motion['velocity_median_error_mps']:.2f}, bias along {motion['velocity_bias_along_mps']:+.2f}; "
-            f"NEES of position {motion['nees_position']:.2f}, of velocity {motion['nees_velocity']:.2f} "
+            f"NEES of position {motion['nees_position']:.2f}, of velocity {motion['nees_velocity']:.2f}{acceleration} "
             f"(95 % band {low:.2f} to {high:.2f})",
             highlight=False,
         )

@@ -43,8 +43,8 @@ class TrackedSequence:
 
     Attributes:
         boxes: N boxes in the camera's frame, sorted by frame and id.
-        states: (N, 4) x, y, vx, vy of each in the fixed frame, m and m/s.
-        state_cov: (N, 4, 4) their covariance.
+        states: (N, 6) x, y, vx, vy, ax, ay of each in the fixed frame, m, m/s and m/s².
+        state_cov: (N, 6, 6) their covariance; accelerations are estimated apart from the others.
         seconds: time the tracker took.
     """
 
@@ -166,8 +166,10 @@ def _written(
         ry_rad=ry_rad[rows],
         scores=scores[rows],
     )
-    states = np.column_stack([tracks.centers_m[:, :2], tracks.velocities_mps])
-    return TrackedSequence(boxes, states[rows], tracks.state_cov[rows], 0.0)
+    states = np.column_stack([tracks.centers_m[:, :2], tracks.velocities_mps, tracks.accelerations_mps2])
+    state_cov = np.zeros((len(tracks), 6, 6))
+    state_cov[:, :4, :4], state_cov[:, 4:, 4:] = tracks.state_cov, tracks.acceleration_cov
+    return TrackedSequence(boxes, states[rows], state_cov[rows], 0.0)
 
 
 def in_base(boxes: KittiBoxes) -> Array:
@@ -179,9 +181,9 @@ def in_base(boxes: KittiBoxes) -> Array:
 def write_states(path: Path, tracked: TrackedSequence) -> None:
     """Estimates in the fixed frame, row by row as in the result file.
 
-    Columns: x, y, vx, vy, then the upper triangle of their covariance.
+    Columns: x, y, vx, vy, ax, ay, then the upper triangle of their covariance.
     """
-    rows, columns = np.triu_indices(4)
+    rows, columns = np.triu_indices(6)
     table = np.column_stack([tracked.states, tracked.state_cov[:, rows, columns]])
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [",".join(f"{value:.6g}" for value in row) for row in table.tolist()]
@@ -189,7 +191,7 @@ def write_states(path: Path, tracked: TrackedSequence) -> None:
 
 
 def read_states(path: Path, count: int) -> tuple[Array, Array]:
-    """States (N, 4) and covariances (N, 4, 4) as written beside a result file of ``count`` boxes.
+    """States (N, 6) and covariances (N, 6, 6) as written beside a result file of ``count`` boxes.
 
     Raises:
         InputError: if the file is missing or does not fit the results.
@@ -199,13 +201,16 @@ def read_states(path: Path, count: int) -> tuple[Array, Array]:
         table = np.array([[float(v) for v in line.split(",")] for line in text.splitlines()])
     except (OSError, ValueError) as error:
         raise InputError(path, str(error)) from error
-    table = table.reshape(-1, 14) if table.size == 14 * count else table
-    if table.shape != (count, 14):
-        raise InputError(path, f"expected {count} lines of 14 numbers, as there are boxes in the results")
-    cov = np.zeros((count, 4, 4))
-    rows, columns = np.triu_indices(4)
-    cov[:, rows, columns] = cov[:, columns, rows] = table[:, 4:]
-    return table[:, :4], cov
+    rows, columns = np.triu_indices(6)
+    width = 6 + len(rows)
+    table = table.reshape(-1, width) if table.size == width * count else table
+    if table.shape != (count, width):
+        raise InputError(
+            path, f"expected {count} lines of {width} numbers, as there are boxes in the results"
+        )
+    cov = np.zeros((count, 6, 6))
+    cov[:, rows, columns] = cov[:, columns, rows] = table[:, 6:]
+    return table[:, :6], cov
 
 
 def image_boxes(bottoms_m: Array, sizes_m: Array, ry_rad: Array, projection: Array) -> tuple[Array, Array]:

@@ -1,6 +1,6 @@
 """Errors of velocity and the honesty of covariances, against labels moved to the fixed frame.
 
-The true velocity is the central difference of label positions over 0.4 s. NEES, the error squared in units of its own
+NEES, the error squared in units of its own
 covariance, is chi-square distributed if the covariance is right (Bar-Shalom, Li and Kirubarajan, 2001, section 5.4).
 """
 
@@ -19,7 +19,9 @@ from perception_platform.evaluation.kitti_files import KittiBoxes
 from perception_platform.evaluation.kitti_run import in_base
 
 _HALF_SPAN_FRAMES = 2
+_CURVE_FRAMES = 6
 _FRAME_S = 0.1
+_MOVING_MPS = 0.5
 PROBABILITIES = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
@@ -28,9 +30,10 @@ class MotionErrors:
     """Errors of K estimates whose truth is known.
 
     Attributes:
-        errors: (K, 4) estimate less truth of x, y, vx, vy, in axes along and across the true motion where it
-            moves, m and m/s.
-        nees: (K, 2) of position and of velocity, two degrees of freedom each.
+        errors: (K, 6) estimate less truth of x, y, vx, vy, ax, ay, in axes along and across the true motion where it
+            moves, m, m/s and m/s²; NaN accelerations where the truth is not known.
+        nees: (K, 3) of position, velocity and acceleration, two degrees of freedom each; NaN where that cannot be
+            said.
         trajectories: how many labelled trajectories they are of.
     """
 
@@ -40,57 +43,82 @@ class MotionErrors:
 
 
 def label_states(labels: KittiBoxes, egos: Sequence[EgoState]) -> Array:
-    """(N, 4) x, y, vx, vy of labels in the fixed frame; NaN velocities where a neighbour in time is missing."""
+    """(N, 6) x, y, vx, vy, ax, ay of labels in the fixed frame; NaN where neighbours in time are missing.
+
+    Velocities are central differences over 0.4 s; accelerations are those of the parabola through 1.2 s, by least
+    squares, since second differences of labels are mostly noise.
+    """
     positions = np.array(
         [
             egos[frame].odom_from_base.apply(center[None])[0, :2]
             for frame, center in zip(labels.frames.tolist(), in_base(labels), strict=True)
         ]
     ).reshape(-1, 2)
+    velocities = _derivative(labels, positions, _difference_weights())
+    return np.column_stack([positions, velocities, _derivative(labels, positions, _parabola_weights())])
+
+
+def _difference_weights() -> Array:
+    weights = np.zeros(2 * _HALF_SPAN_FRAMES + 1)
+    weights[[0, -1]] = np.array([-1.0, 1.0]) / (2 * _HALF_SPAN_FRAMES * _FRAME_S)
+    return weights
+
+
+def _parabola_weights() -> Array:
+    t_s = _FRAME_S * np.arange(-_CURVE_FRAMES, _CURVE_FRAMES + 1)
+    return np.asarray(2 * np.linalg.pinv(np.stack([np.ones_like(t_s), t_s, t_s**2], axis=1))[2])
+
+
+def _derivative(labels: KittiBoxes, positions: Array, weights: Array) -> Array:
+    """(N, 2) weighted sums over the frames around each label; NaN where one with a weight is missing."""
     row_of = {
         key: row for row, key in enumerate(zip(labels.ids.tolist(), labels.frames.tolist(), strict=True))
     }
-    velocities = np.full((len(labels), 2), np.nan)
+    used = np.flatnonzero(weights)
+    offsets = (used - len(weights) // 2).tolist()
+    derivative = np.full((len(labels), 2), np.nan)
     for (track_id, frame), row in row_of.items():
-        before, after = (row_of.get((track_id, frame + d)) for d in (-_HALF_SPAN_FRAMES, _HALF_SPAN_FRAMES))
-        if before is not None and after is not None:
-            span_s = 2 * _HALF_SPAN_FRAMES * _FRAME_S
-            velocities[row] = (positions[after] - positions[before]) / span_s
-    return np.column_stack([positions, velocities])
+        around = [row_of[key] for o in offsets if (key := (track_id, frame + o)) in row_of]
+        if len(around) == len(offsets):
+            derivative[row] = weights[used] @ positions[around]
+    return derivative
 
 
 def motion_errors(truth: Array, states: Array, cov: Array, label_ids: Ints) -> MotionErrors:
     """Compare K matched pairs.
 
     Args:
-        truth: (K, 4) of labels; rows with NaN are left out.
-        states: (K, 4) of tracks.
-        cov: (K, 4, 4) their covariance.
+        truth: (K, 6) of labels; rows whose position or velocity is NaN are left out.
+        states: (K, 6) of tracks.
+        cov: (K, 6, 6) their covariance; all nought for what a tracker does not estimate.
         label_ids: (K,) identities of the labels.
     """
-    known = np.isfinite(truth).all(axis=1)
+    known = np.isfinite(truth[:, :4]).all(axis=1)
     error, cov, truth = (states - truth)[known], cov[known], truth[known]
-    nees = np.column_stack(
-        [
-            np.einsum("ki,ki->k", e, np.linalg.solve(c, e[..., None])[..., 0])
-            for e, c in ((error[:, :2], cov[:, :2, :2]), (error[:, 2:], cov[:, 2:, 2:]))
-        ]
-    )
+    nees = np.column_stack([_nees(error[:, i : i + 2], cov[:, i : i + 2, i : i + 2]) for i in (0, 2, 4)])
     return MotionErrors(_turned(error, truth), nees, len(np.unique(label_ids[known])))
+
+
+def _nees(error: Array, cov: Array) -> Array:
+    """(K,) squared errors (K, 2) in units of their covariance; NaN where there is none."""
+    given = np.linalg.det(cov) > 0
+    cov = np.where(given[:, None, None], cov, np.eye(2))
+    nees = np.einsum("ki,ki->k", error, np.linalg.solve(cov, error[..., None])[..., 0])
+    return np.where(given, nees, np.nan)
 
 
 def _turned(error: Array, truth: Array) -> Array:
     """Errors along and across the true velocity."""
     speed = np.hypot(truth[:, 2], truth[:, 3])
-    moving = speed > 0.5
-    c = np.where(moving, truth[:, 2] / np.maximum(speed, 0.5), 1.0)
-    s = np.where(moving, truth[:, 3] / np.maximum(speed, 0.5), 0.0)
-    x, y, vx, vy = error.T
-    return np.column_stack([c * x + s * y, c * y - s * x, c * vx + s * vy, c * vy - s * vx])
+    moving = speed > _MOVING_MPS
+    c = np.where(moving, truth[:, 2] / np.maximum(speed, _MOVING_MPS), 1.0)
+    s = np.where(moving, truth[:, 3] / np.maximum(speed, _MOVING_MPS), 0.0)
+    pairs = [(error[:, i], error[:, i + 1]) for i in (0, 2, 4)]
+    return np.column_stack([part for x, y in pairs for part in (c * x + s * y, c * y - s * x)])
 
 
 def summary(parts: Sequence[MotionErrors]) -> dict[str, float | int | list[float]]:
-    """RMSE and bias of velocity, and mean NEES with its 95 % band, over sequences.
+    """RMSE and bias of velocity and acceleration, and mean NEES with its 95 % band, over sequences.
 
     Errors of one object in successive frames are not independent, so that the band is that of as many samples as
     there are trajectories.
@@ -101,19 +129,28 @@ def summary(parts: Sequence[MotionErrors]) -> dict[str, float | int | list[float
     if not n:
         return {"samples": 0, "trajectories": 0}
     band = [float(chi2.ppf(q, 2 * n) / n) for q in (0.025, 0.975)]
-    inside = (nees <= chi2.ppf(0.95, 2)).mean(axis=0)
-    return {
+    report: dict[str, float | int | list[float]] = {
         "samples": len(errors),
         "trajectories": n,
-        "velocity_rmse_mps": float(np.sqrt((errors[:, 2:] ** 2).sum(axis=1).mean())),
+        "velocity_rmse_mps": float(np.sqrt((errors[:, 2:4] ** 2).sum(axis=1).mean())),
         "velocity_bias_along_mps": float(errors[:, 2].mean()),
         "velocity_bias_across_mps": float(errors[:, 3].mean()),
         "velocity_median_error_mps": float(np.median(np.hypot(errors[:, 2], errors[:, 3]))),
-        "nees_position": float(nees[:, 0].mean()),
-        "nees_velocity": float(nees[:, 1].mean()),
         "nees_band_95": band,
-        "nees_position_quantiles": np.quantile(nees[:, 0], PROBABILITIES).tolist(),
-        "nees_velocity_quantiles": np.quantile(nees[:, 1], PROBABILITIES).tolist(),
-        "share_within_95_position": float(inside[0]),
-        "share_within_95_velocity": float(inside[1]),
+    }
+    for i, name in enumerate(("position", "velocity")):
+        report |= _honesty(nees[:, i], name)
+    known = np.isfinite(errors[:, 4]) & np.isfinite(nees[:, 2])
+    if known.any():
+        report["acceleration_samples"] = int(known.sum())
+        report["acceleration_rmse_mps2"] = float(np.sqrt((errors[known, 4:] ** 2).sum(axis=1).mean()))
+        report |= _honesty(nees[known, 2], "acceleration")
+    return report
+
+
+def _honesty(nees: Array, name: str) -> dict[str, float | int | list[float]]:
+    return {
+        f"nees_{name}": float(nees.mean()),
+        f"nees_{name}_quantiles": np.quantile(nees, PROBABILITIES).tolist(),
+        f"share_within_95_{name}": float((nees <= chi2.ppf(0.95, 2)).mean()),
     }

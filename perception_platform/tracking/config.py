@@ -38,6 +38,8 @@ class ClassConfig(Settings):
         shape_sigma: 1-sigma of a measured centre along a side both of whose ends are seen, as a fraction of the
             side: long sides end where sight ends, and what has no name may be any piece of something.
         face_sigma_m: 1-sigma of a face that is turned to the sensor: range noise, and the box fit's edge.
+        acceleration_mps2: 1-sigma of each component of the acceleration of a moving one.
+        acceleration_s: time over which it stays alike.
         sideways_mps: 1-sigma of the speed across the heading; infinite where heading and motion are not related.
     """
 
@@ -50,6 +52,8 @@ class ClassConfig(Settings):
     moving_odds_per_look: Annotated[float, Field(gt=1, allow_inf_nan=False)]
     shape_sigma: Positive
     face_sigma_m: Positive
+    acceleration_mps2: Positive
+    acceleration_s: Positive
     sideways_mps: Annotated[float, Field(gt=0, allow_inf_nan=True)] = math.inf
 
 
@@ -67,6 +71,8 @@ CLASSES = {
         moving_odds_per_look=3.0,
         shape_sigma=0.3,
         face_sigma_m=0.15,
+        acceleration_mps2=0.7,
+        acceleration_s=0.7,
     ),
     ObjectClass.PERSON: ClassConfig(
         first_speed_mps=1.3,
@@ -78,6 +84,8 @@ CLASSES = {
         moving_odds_per_look=8.0,
         shape_sigma=0.1,
         face_sigma_m=0.07,
+        acceleration_mps2=0.7,
+        acceleration_s=0.7,
     ),
     ObjectClass.CYCLIST: ClassConfig(
         first_speed_mps=4.0,
@@ -89,6 +97,8 @@ CLASSES = {
         moving_odds_per_look=10.0,
         shape_sigma=0.05,
         face_sigma_m=0.07,
+        acceleration_mps2=0.8,
+        acceleration_s=1.0,
     ),
     ObjectClass.CAR: ClassConfig(
         first_speed_mps=8.0,
@@ -100,6 +110,8 @@ CLASSES = {
         moving_odds_per_look=10.0,
         shape_sigma=0.05,
         face_sigma_m=0.07,
+        acceleration_mps2=1.0,
+        acceleration_s=1.5,
     ),
     ObjectClass.TRUCK: ClassConfig(
         first_speed_mps=8.0,
@@ -111,6 +123,8 @@ CLASSES = {
         moving_odds_per_look=4.0,
         shape_sigma=0.3,
         face_sigma_m=0.1,
+        acceleration_mps2=0.8,
+        acceleration_s=1.5,
     ),
     ObjectClass.FORKLIFT: ClassConfig(
         first_speed_mps=2.0,
@@ -122,6 +136,8 @@ CLASSES = {
         moving_odds_per_look=10.0,
         shape_sigma=0.1,
         face_sigma_m=0.07,
+        acceleration_mps2=0.8,
+        acceleration_s=1.0,
     ),
     ObjectClass.STRUCTURE: ClassConfig(
         first_speed_mps=0.2,
@@ -133,6 +149,8 @@ CLASSES = {
         moving_odds_per_look=2.0,
         shape_sigma=0.3,
         face_sigma_m=0.15,
+        acceleration_mps2=0.1,
+        acceleration_s=1.0,
     ),
 }
 
@@ -145,6 +163,8 @@ class TrackerConfig(Settings):
         whole_boxes: detections are boxes of whole objects with headings, as trained detectors make them, and not of
             the parts in sight.
         position_sigma_m: least 1-sigma of a measured position: no sensor and no box fit is better.
+        shared_error_m: 1-sigma of the part of the error of measured positions that stays alike from look to look, which
+            no number of looks averages out: it is in the covariance that is reported, not in the filter's.
         flat_m: what is thinner is a surface, and how it slides along itself cannot be seen.
         flat_sigma: 1-sigma of the centre of such a surface along itself, as a fraction of its length.
         gate_probability: share of true measurements the association gate lets through (chi-square, 2 degrees).
@@ -175,6 +195,8 @@ class TrackerConfig(Settings):
             and velocity, are taken for one object; 1 for never.
         late_window_s: measurements that come late by no more than this are put in where they belong, and what came
             after them is filtered again; later ones are left out.
+        occlusion_memory_s: how long a person who went behind something is remembered.
+        walking_speed_mps: and how fast the region grows in which they may be.
         max_existence: no track is surer than this, so that each can still end.
         sensor_memory_s: how long a sensor counts as having seen an object lately.
         trust_s: how long a track has to be seen surely until it is trusted half as far as one seen for ever.
@@ -185,6 +207,7 @@ class TrackerConfig(Settings):
     classes: dict[ObjectClass, ClassConfig] = CLASSES
     whole_boxes: bool = False
     position_sigma_m: Positive = 0.06
+    shared_error_m: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     flat_m: Positive = 0.2
     flat_sigma: Positive = 0.5
     gate_probability: Probability = 0.999
@@ -210,6 +233,8 @@ class TrackerConfig(Settings):
     delete_existence: Probability = 0.05
     merge_overlap: Annotated[float, Field(gt=-1, le=1)] = 0.5
     late_window_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.3
+    occlusion_memory_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    walking_speed_mps: Positive = 1.6  # ISO 13855
     max_existence: Probability = 0.999
     sensor_memory_s: Positive = 0.5
     trust_s: Positive = 1.0

@@ -11,6 +11,10 @@ from perception_platform.core.objects import Ints
 from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
 from perception_platform.tracking.table import TrackTable
 
+Mask = npt.NDArray[np.bool_]
+_HIDDEN = (TrackChange.HIDDEN, TrackReason.SIGHT_BLOCKED)
+_FOUND = (TrackChange.FOUND, TrackReason.SEEN_AGAIN)
+
 
 def births(born: TrackTable, rival_ids: Ints, t_ns: int) -> list[TrackEvent]:
     """Of new tracks (K,), each with the id of the track that its detection would have fitted, or 0."""
@@ -29,7 +33,7 @@ def births(born: TrackTable, rival_ids: Ints, t_ns: int) -> list[TrackEvent]:
     ]
 
 
-def confirmations(table: TrackTable, newly: npt.NDArray[np.bool_], t_ns: int) -> list[TrackEvent]:
+def confirmations(table: TrackTable, newly: Mask, t_ns: int) -> list[TrackEvent]:
     """Of the tracks that are reported for the first time."""
     rows = np.flatnonzero(newly)
     at_once = table.first_seen_ns[rows] == t_ns
@@ -42,17 +46,16 @@ def confirmations(table: TrackTable, newly: npt.NDArray[np.bool_], t_ns: int) ->
     ]
 
 
-def ends(
-    table: TrackTable, ended: npt.NDArray[np.bool_], aged_out: npt.NDArray[np.bool_], t_ns: int
-) -> list[TrackEvent]:
-    """Of tracks that are not sure enough any more; ``aged_out`` (N,) says which were not even before the look."""
+def ends(table: TrackTable, ended: Mask, aged_out: Mask, forgotten: Mask, t_ns: int) -> list[TrackEvent]:
+    """Of tracks that end: ``aged_out`` (N,) before the look, by silence; ``forgotten`` after they were hidden long."""
     rows = np.flatnonzero(ended)
     return [
-        TrackEvent(t_ns, track_id, TrackChange.ENDED, _reason(sure, old), existence)
-        for track_id, sure, old, existence in zip(
+        TrackEvent(t_ns, track_id, TrackChange.ENDED, _reason(sure, old, forgot), existence)
+        for track_id, sure, old, forgot, existence in zip(
             table.ids[rows].tolist(),
             table.confirmed[rows].tolist(),
             aged_out[rows].tolist(),
+            forgotten[rows].tolist(),
             table.existence[rows].tolist(),
             strict=True,
         )
@@ -73,7 +76,21 @@ def renamed(event: TrackEvent, old_id: int, new_id: int) -> TrackEvent:
     return replace(event, track_id=track_id, other_id=other_id)
 
 
-def _reason(confirmed: bool, no_frames: bool) -> TrackReason:
+def hidings(table: TrackTable, before: Mask, t_ns: int) -> list[TrackEvent]:
+    """Of tracks that went out of sight behind something, and of those that were seen again."""
+    hidden = table.memory.hidden
+    rows = np.flatnonzero(hidden != before)
+    return [
+        TrackEvent(t_ns, track_id, *(_HIDDEN if now else _FOUND), existence)
+        for track_id, now, existence in zip(
+            table.ids[rows].tolist(), hidden[rows].tolist(), table.existence[rows].tolist(), strict=True
+        )
+    ]
+
+
+def _reason(confirmed: bool, no_frames: bool, forgotten: bool) -> TrackReason:
+    if forgotten:
+        return TrackReason.MEMORY_OVER
     if not confirmed:
         return TrackReason.NEVER_SURE
     return TrackReason.NO_FRAMES if no_frames else TrackReason.NOT_SEEN

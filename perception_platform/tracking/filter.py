@@ -12,6 +12,7 @@ from perception_platform.core.geometry import Array, Transform, wrap_angle
 from perception_platform.core.objects import Detections, Ints, SensorKind
 from perception_platform.core.track_events import TrackEvent
 from perception_platform.tracking import events
+from perception_platform.tracking.acceleration import RampModel
 from perception_platform.tracking.association import Association, associate, fragments
 from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
 from perception_platform.tracking.config import TrackerConfig
@@ -25,6 +26,7 @@ from perception_platform.tracking.extent import (
 )
 from perception_platform.tracking.merging import merged
 from perception_platform.tracking.motion import MotionModel
+from perception_platform.tracking.occlusion import Memory, gone_behind, remembered, seconds_since
 from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
 
@@ -56,6 +58,7 @@ class TrackFilter:
     def __init__(self, config: TrackerConfig) -> None:
         self._config = config
         self._model = MotionModel.from_config(config)
+        self._ramps = RampModel.from_config(config)
 
     def nothing(self) -> TrackTable:
         """No tracks."""
@@ -81,9 +84,14 @@ class TrackFilter:
         pairs = associate(table, sightings, sure, self._config)
         ids = np.zeros(len(sightings), dtype=np.int64)
         ids[pairs.columns] = table.ids[pairs.rows]
+        before = table.memory.hidden
         table, seen = self._updated(table, sightings, pairs, sure, t_ns, dt_s)
-        ended = table.existence < self._config.delete_existence
-        happened = events.ends(table, ended, aged_out, t_ns)
+        happened = events.hidings(table, before, t_ns)
+        forgotten = table.memory.hidden & (
+            seconds_since(t_ns, table.last_seen_ns) > self._config.occlusion_memory_s
+        )
+        ended = forgotten | (table.existence < self._config.delete_existence)
+        happened += events.ends(table, ended, aged_out, forgotten, t_ns)
         born, begun = self._begun(table, sightings, pairs, t_ns, number)
         kept, merges = merged(table.where(~ended), seen[~ended], t_ns, self._config)
         table = kept.joined(born).ascending() if born else kept
@@ -94,9 +102,11 @@ class TrackFilter:
         return Outcome(table, tuple(happened), ids)
 
     def _predicted(self, table: TrackTable, dt_s: float) -> TrackTable:
+        class_ids = table.class_ids
         return replace(
             table,
-            motion=self._model.predict(table.motion, table.class_ids, dt_s),
+            motion=self._model.predict(table.motion, class_ids, dt_s),
+            ramp=self._ramps.predict(table.ramp, class_ids, dt_s),
             yaw_var=np.minimum(table.yaw_var + self._config.yaw_change_rad**2 * dt_s, _FIRST_YAW_VAR),
             existence=table.existence * np.exp(-dt_s / self._config.survival_s),
         )
@@ -108,12 +118,24 @@ class TrackFilter:
         rows, columns = pairs.rows, pairs.columns
         sureness, seen = np.zeros(len(table)), np.zeros(len(table), dtype=np.bool_)
         sureness[rows], seen[rows] = sure[columns], True
-        existence = existence_after(table.existence, seen, sureness, dt_s, self._config)
-        table = replace(table, existence=existence, confidence_s=table.confidence_s + sureness * dt_s)
+        memory, unseeable = self._hidden(table, seen, sightings, t_ns)
+        # What cannot be seen is as if it had been seen without any confidence: that says nothing.
+        existence = existence_after(table.existence, seen | unseeable, sureness, dt_s, self._config)
+        table = replace(
+            table, existence=existence, confidence_s=table.confidence_s + sureness * dt_s, memory=memory
+        )
         if len(rows):
             known = table if len(rows) == len(table) else table.select(rows)
             table = table.put(rows, self._seen(known, sightings.select(columns), t_ns, dt_s))
         return table, seen
+
+    def _hidden(
+        self, table: TrackTable, seen: npt.NDArray[np.bool_], sightings: Sightings, t_ns: int
+    ) -> tuple[Memory, npt.NDArray[np.bool_]]:
+        """What is remembered of people out of sight, and whom the look could not see."""
+        unseen_s = np.where(seen, 0.0, seconds_since(t_ns, table.last_seen_ns))
+        people = remembered(table.class_ids, table.existence, table.confirmed, self._config)
+        return gone_behind(table.memory, table.motion, table.z_m, unseen_s, people, sightings, self._config)
 
     def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:
         """Tracks after the detections that belong to them, row by row."""
@@ -121,7 +143,8 @@ class TrackFilter:
         table = self._measured(table, sightings, dt_s)
         likelihoods = class_likelihoods(sightings.class_ids, sightings.scores)
         votes = class_votes(table.class_votes, likelihoods, dt_s, config)
-        velocities_mps = table.motion.merged()[0][:, 2:]
+        mean, cov = table.motion.merged()
+        velocities_mps = mean[:, 2:]
         moving = np.hypot(velocities_mps[:, 0], velocities_mps[:, 1]) > config.heading_speed_mps
         class_ids = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
         yaws_rad, sizes_m = faced_forward(
@@ -132,6 +155,7 @@ class TrackFilter:
             yaws_rad=yaws_rad,
             sizes_m=sizes_m,
             class_votes=votes,
+            memory=Memory.of(mean, cov),
             last_seen_ns=np.full(len(table), t_ns, dtype=np.int64),
             sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, table.sensors_seen_ns),
         )
@@ -141,16 +165,20 @@ class TrackFilter:
         config = self._config
         view = view_boxes(sightings, table.yaws_rad, config)
         seen_m = np.column_stack([view.sizes_m, sightings.sizes_m[:, 2]])
+        # A camera alone tells where something is, and guesses its size and heading.
+        shaped = (sightings.sensors & ~int(SensorKind.CAMERA)) != 0
         sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
-        held = table.motion
+        sizes_m = np.where(shaped[:, None], sizes_m, table.sizes_m)
+        measured_m, cov_m2 = known_centers(view, sizes_m[:, :2])
+        held, ramp = table.motion, table.ramp
         if not view.whole:
             grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
-            held = held.moved(np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes))
-        measured_m, cov_m2 = known_centers(view, sizes_m[:, :2])
-        if view.surface.any():
-            held = held.moved(slides(view, measured_m - held.merged()[0][:, :2]))
+            offset_m = np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes)
+            offset_m += slides(view, measured_m - held.merged()[0][:, :2] - offset_m)
+            held, ramp = held.moved(offset_m), ramp.moved(offset_m)
         yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)
-        rise = -np.expm1(-dt_s / config.height_s)
+        yaws_rad, yaw_var = np.where(shaped, (yaws_rad, yaw_var), (table.yaws_rad, table.yaw_var))
+        rise = np.where(shaped, -np.expm1(-dt_s / config.height_s), 0.0)
         class_ids = table.class_ids
         motion = self._model.update(held, measured_m, cov_m2, class_ids)
         if view.whole:
@@ -158,6 +186,7 @@ class TrackFilter:
         return replace(
             table,
             motion=motion,
+            ramp=self._ramps.update(ramp, measured_m, cov_m2),
             z_m=table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m),
             sizes_m=sizes_m,
             yaws_rad=yaws_rad,
@@ -185,9 +214,12 @@ class TrackFilter:
         votes = class_likelihoods(sightings.class_ids, sightings.scores)
         sure = confidence(sightings.scores, sightings.num_points, self._config)
         classes = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
+        motion = self._model.start(sightings.centers_m[:, :2], sightings.position_cov_m2, classes)
         return TrackTable(
             ids=ids,
-            motion=self._model.start(sightings.centers_m[:, :2], sightings.position_cov_m2, classes),
+            motion=motion,
+            memory=Memory.of(*motion.merged()),
+            ramp=self._ramps.start(sightings.centers_m[:, :2], sightings.position_cov_m2, classes),
             z_m=sightings.centers_m[:, 2],
             sizes_m=sightings.sizes_m,
             yaws_rad=wrap_angle(sightings.yaws_rad),

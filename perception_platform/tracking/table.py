@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints
+from perception_platform.tracking.acceleration import RampState
 from perception_platform.tracking.motion import MotionState
+from perception_platform.tracking.occlusion import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class TrackTable:
     Attributes:
         ids: (N,) identities, ascending.
         motion: position and velocity.
+        ramp: what is known of the acceleration.
+        memory: where they were when they were last seen.
         z_m: (N,) heights of the centres.
         sizes_m: (N, 3) length, width, height.
         yaws_rad: (N,) headings.
@@ -36,6 +40,8 @@ class TrackTable:
 
     ids: Ints
     motion: MotionState
+    ramp: RampState
+    memory: Memory
     z_m: Array
     sizes_m: Array
     yaws_rad: Array
@@ -90,12 +96,19 @@ class TrackTable:
         return _made(overwrite, self, changed)
 
 
-_COLUMNS = tuple(f.name for f in fields(TrackTable) if f.name != "motion")
-_MOTION_COLUMNS = tuple(f.name for f in fields(MotionState))
+_STATES: dict[str, type[MotionState | RampState | Memory]] = {
+    "motion": MotionState,
+    "ramp": RampState,
+    "memory": Memory,
+}
+_STATE_COLUMNS = {name: tuple(f.name for f in fields(kind)) for name, kind in _STATES.items()}
+_COLUMNS = tuple(f.name for f in fields(TrackTable) if f.name not in _STATES)
 
 
 def _made(change: Callable[..., npt.NDArray[Any]], *tables: TrackTable) -> TrackTable:
     """A table made column by column from one or more alike."""
-    motion = MotionState(*(change(*(getattr(t.motion, name) for t in tables)) for name in _MOTION_COLUMNS))
-    columns = {name: change(*(getattr(t, name) for t in tables)) for name in _COLUMNS}
-    return TrackTable(motion=motion, **columns)
+    made: dict[str, Any] = {name: change(*(getattr(t, name) for t in tables)) for name in _COLUMNS}
+    for name, kind in _STATES.items():
+        states = [getattr(t, name) for t in tables]
+        made[name] = kind(*(change(*(getattr(s, c) for s in states)) for c in _STATE_COLUMNS[name]))
+    return TrackTable(**made)

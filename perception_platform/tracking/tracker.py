@@ -15,6 +15,8 @@ from perception_platform.core.track_events import TrackChange, TrackEvent, Track
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.events import ended_all, renamed
 from perception_platform.tracking.filter import SENSOR_KINDS, TrackFilter
+from perception_platform.tracking.motion import MOVING
+from perception_platform.tracking.occlusion import seconds_since
 from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
 
@@ -228,8 +230,12 @@ class Tracker:
         self, t_ns: int, lineage: Lineage, models: tuple[ModelRef, ...], events: tuple[TrackEvent, ...]
     ) -> Tracks:
         """The tracks that are sure enough, as the other layers take them."""
-        table = self._table.where(self._table.existence >= self._config.report_existence)
+        sure = self._table.existence >= self._config.report_existence
+        table = self._table.where(sure | self._table.memory.hidden)
         mean, cov = table.motion.merged()
+        cov[:, :2, :2] += self._config.shared_error_m**2 * np.eye(2)
+        accelerations_mps2, acceleration_cov = table.ramp.merged(table.motion.weight[:, MOVING])
+        radius_m = self._regions(table, t_ns, mean, cov)
         lately = t_ns - table.sensors_seen_ns <= from_s(self._config.sensor_memory_s)
         return Tracks(
             t_ns,
@@ -249,4 +255,23 @@ class Tracker:
             lineage=lineage,
             models=models,
             events=events,
+            accelerations_mps2=accelerations_mps2,
+            acceleration_cov=acceleration_cov,
+            yaw_var_rad2=table.yaw_var,
+            region_radius_m=radius_m,
         )
+
+    def _regions(self, table: TrackTable, t_ns: int, mean: Array, cov: Array) -> Array:
+        """(N,) radii of the regions of what is hidden, 0 for the others; mean and cov become those of the regions.
+
+        In a disc, each coordinate of a position that may be anywhere has a variance of a quarter of the squared
+        radius; so has that of a velocity that may be any up to walking speed.
+        """
+        rows = np.flatnonzero(table.memory.hidden)
+        unseen_s = seconds_since(t_ns, table.last_seen_ns)
+        radius_m = np.zeros(len(table))
+        radius_m[rows] = table.memory.radius_m(unseen_s, self._config)[rows]
+        mean[rows, :2], mean[rows, 2:] = table.memory.centers_m[rows], 0.0
+        speed_mps = np.maximum(table.memory.speed_mps, self._config.walking_speed_mps)[rows]
+        cov[rows] = 0.25 * np.stack([radius_m[rows]] * 2 + [speed_mps] * 2, axis=-1)[:, None] ** 2 * np.eye(4)
+        return radius_m

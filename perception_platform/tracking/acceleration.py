@@ -1,0 +1,133 @@
+"""Accelerations: beside the motion models, a filter that only this is asked of.
+
+Position, velocity and an acceleration that is correlated over a time constant (Singer, Estimating optimal tracking
+filter performance for manned maneuvering targets, 1970). Both axes have the measurements' worse direction for their
+noise, so that they share one covariance: it is never too small, and whoever turns the fixed frame turns the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from perception_platform.core.geometry import Array
+from perception_platform.core.objects import Ints
+from perception_platform.runtime.compiled import compiled
+from perception_platform.tracking.config import TrackerConfig
+
+_STANDING_MPS2 = 0.02  # keeps the covariance of what surely stands invertible
+
+
+@dataclass(frozen=True, slots=True)
+class RampState:
+    """Belief about N objects, the two axes alike.
+
+    Attributes:
+        mean: (N, 2, 3) position, velocity and acceleration along x and along y, m, m/s and m/s².
+        cov: (N, 3, 3) covariance of each axis.
+    """
+
+    mean: Array
+    cov: Array
+
+    def moved(self, offset_m: Array) -> RampState:
+        """The same objects (N, 2) further, without having moved."""
+        mean = self.mean.copy()
+        mean[..., 0] += offset_m
+        return replace(self, mean=mean)
+
+    def merged(self, moving: Array) -> tuple[Array, Array]:
+        """Accelerations (N, 2) and their covariance (N, 2, 2), of what moves with a probability (N,), else stands."""
+        ramp = self.mean[..., 2]
+        spread = ramp[:, :, None] * ramp[:, None, :]
+        axes = moving * self.cov[:, 2, 2] + (1 - moving) * _STANDING_MPS2**2
+        cov = axes[:, None, None] * np.eye(2) + (moving * (1 - moving))[:, None, None] * spread
+        return moving[:, None] * ramp, cov
+
+
+@dataclass(frozen=True, slots=True)
+class RampModel:
+    """The settings of acceleration as arrays over classes."""
+
+    first_speed_mps: Array
+    acceleration_mps2: Array
+    acceleration_s: Array
+
+    @classmethod
+    def from_config(cls, config: TrackerConfig) -> RampModel:
+        """Gather the settings of all classes."""
+        return cls(
+            config.by_class("first_speed_mps"),
+            config.by_class("acceleration_mps2"),
+            config.by_class("acceleration_s"),
+        )
+
+    def start(self, position_m: Array, position_cov_m2: Array, class_ids: Ints) -> RampState:
+        """States of objects seen for the first time: (N, 2) positions with (N, 2, 2) covariance."""
+        n = len(position_m)
+        mean, cov = np.zeros((n, 2, 3)), np.zeros((n, 3, 3))
+        mean[..., 0] = position_m
+        cov[:, 0, 0] = _worse(position_cov_m2)
+        cov[:, 1, 1] = self.first_speed_mps[class_ids] ** 2
+        cov[:, 2, 2] = self.acceleration_mps2[class_ids] ** 2
+        return RampState(mean, cov)
+
+    def predict(self, state: RampState, class_ids: Ints, dt_s: float) -> RampState:
+        """The states ``dt_s`` later."""
+        if dt_s == 0:
+            return state
+        step, noise = _singer(self.acceleration_s, dt_s)
+        noise = noise * (self.acceleration_mps2**2)[:, None, None]
+        f = step[class_ids]
+        mean = np.einsum("nij,naj->nai", f, state.mean)
+        return RampState(mean, f @ state.cov @ np.swapaxes(f, -1, -2) + noise[class_ids])
+
+    def update(self, state: RampState, position_m: Array, position_cov_m2: Array) -> RampState:
+        """Kalman update with measured positions (N, 2) of covariance (N, 2, 2)."""
+        return RampState(*_updated(state.mean, state.cov, position_m, _worse(position_cov_m2)))
+
+
+def _worse(cov_m2: Array) -> Array:
+    """(N,) the larger eigenvalue of covariances (N, 2, 2)."""
+    a, b, d = cov_m2[:, 0, 0], cov_m2[:, 0, 1], cov_m2[:, 1, 1]
+    return np.asarray((a + d) / 2 + np.hypot((a - d) / 2, b))
+
+
+def _singer(time_s: Array, dt_s: float) -> tuple[Array, Array]:
+    """(C, 3, 3) transition and process noise, for unit variance of the acceleration (ibid.)."""
+    a = 1 / time_s
+    x, e = a * dt_s, np.exp(-a * dt_s)
+    one, nil = np.ones_like(a), np.zeros_like(a)
+    step = np.stack([one, dt_s * one, (x - 1 + e) / a**2, nil, one, (1 - e) / a, nil, nil, e], axis=-1)
+    q11 = (1 - e**2 + 2 * x + 2 * x**3 / 3 - 2 * x**2 - 4 * x * e) / a**4
+    q12 = (e**2 + 1 - 2 * e + 2 * x * e - 2 * x + x**2) / a**3
+    q13 = (1 - e**2 - 2 * x * e) / a**2
+    q22 = (4 * e - 3 - e**2 + 2 * x) / a**2
+    q23 = (e**2 + 1 - 2 * e) / a
+    noise = np.stack([q11, q12, q13, q12, q22, q23, q13, q23, 1 - e**2], axis=-1)
+    return step.reshape(-1, 3, 3), noise.reshape(-1, 3, 3)
+
+
+@compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[::1])")
+def _updated(mean: Array, cov: Array, measured: Array, variance: Array) -> tuple[Array, Array]:
+    """Joseph's form, as the covariance keeps its sign whatever the rounding."""
+    out_mean, out_cov = np.empty_like(mean), np.empty_like(cov)
+    gain, half = np.empty(3), np.empty((3, 3))
+    for k in range(len(mean)):
+        p = cov[k]
+        total = p[0, 0] + variance[k]
+        for i in range(3):
+            gain[i] = p[i, 0] / total
+        for axis in range(2):
+            off = measured[k, axis] - mean[k, axis, 0]
+            for i in range(3):
+                out_mean[k, axis, i] = mean[k, axis, i] + gain[i] * off
+        for i in range(3):
+            for j in range(3):
+                half[i, j] = p[i, j] - gain[i] * p[0, j]
+        for i in range(3):
+            for j in range(i + 1):
+                value = half[i, j] - half[i, 0] * gain[j] + gain[i] * variance[k] * gain[j]
+                out_cov[k, i, j] = out_cov[k, j, i] = value
+    return out_mean, out_cov

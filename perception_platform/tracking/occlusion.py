@@ -1,0 +1,124 @@
+"""People who went out of sight behind something: a growing region of where they may be, for a bounded time.
+
+A person is hidden if something nearer, and at least as high as the person's middle, stands in the line of sight. While
+any part of the region is hidden, not seeing the person says nothing about whether there is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array
+from perception_platform.core.objects import Ints, ObjectClass
+from perception_platform.core.time import NS_PER_S
+from perception_platform.tracking.config import TrackerConfig
+from perception_platform.tracking.motion import MotionState
+from perception_platform.tracking.sightings import Sightings
+
+Mask = npt.NDArray[np.bool_]
+
+_SIGMAS = 2.0
+_ANGLES_RAD = np.arange(8) * np.pi / 4
+# Where a region is looked for a hidden part: its middle, and two rings of eight.
+_SAMPLES = np.concatenate(
+    [np.zeros((1, 2)), *(r * np.stack([np.cos(_ANGLES_RAD), np.sin(_ANGLES_RAD)], -1) for r in (0.5, 1.0))]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of N objects from when they were last seen.
+
+    Attributes:
+        centers_m: (N, 2) where they were.
+        reach_m: (N,) how far off that may be: twice its largest 1-sigma.
+        speed_mps: (N,) how fast they were.
+        hidden: (N,) which went out of sight behind something, and were not seen since.
+    """
+
+    centers_m: Array
+    reach_m: Array
+    speed_mps: Array
+    hidden: Mask
+
+    @classmethod
+    def of(cls, mean: Array, cov: Array) -> Memory:
+        """Of objects that are seen now, with states (N, 4) and covariances (N, 4, 4)."""
+        a, b, d = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
+        reach_m = _SIGMAS * np.sqrt((a + d) / 2 + np.hypot((a - d) / 2, b))
+        speed_mps = np.hypot(mean[:, 2], mean[:, 3])
+        return cls(mean[:, :2].copy(), reach_m, speed_mps, np.zeros(len(mean), dtype=np.bool_))
+
+    def radius_m(self, unseen_s: Array, config: TrackerConfig) -> Array:
+        """(N,) of the discs in which they may be: nobody goes faster than people walk, or than they were seen to go."""
+        return self.reach_m + np.maximum(self.speed_mps, config.walking_speed_mps) * unseen_s
+
+
+def gone_behind(
+    memory: Memory,
+    motion: MotionState,
+    middles_m: Array,
+    unseen_s: Array,
+    people: Mask,
+    sightings: Sightings,
+    config: TrackerConfig,
+) -> tuple[Memory, Mask]:
+    """Who is hidden after a look, and of whom this look can say nothing.
+
+    Args:
+        memory: of N tracks.
+        motion: their states at the time of the look.
+        middles_m: (N,) heights of their middles.
+        unseen_s: (N,) time since they were seen; 0 for those that the look saw.
+        people: (N,) which are people, sure enough to be remembered.
+        sightings: what the look saw.
+        config: speed and time.
+
+    Returns:
+        The memory, with those who are hidden now, and (N,) whose region is at least partly out of sight.
+    """
+    hidden = memory.hidden & (unseen_s > 0)
+    asked = hidden | (people & (unseen_s > 0) & (unseen_s <= config.occlusion_memory_s))
+    blocked = np.zeros(len(hidden), dtype=np.bool_)
+    rows = np.flatnonzero(asked)
+    if len(rows) and len(sightings):
+        middle_m = np.where(hidden[rows, None], memory.centers_m[rows], motion.merged()[0][rows, :2])
+        radius_m = np.where(hidden[rows], memory.radius_m(unseen_s, config)[rows], 0.0)
+        points_m = middle_m[:, None] + radius_m[:, None, None] * _SAMPLES
+        blocked[rows] = lines_blocked(points_m, middles_m[rows], sightings).any(axis=1)
+    return replace(memory, hidden=hidden | blocked), blocked
+
+
+def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Mask:
+    """(K, P) whether something that was seen stands in the line of sight to points (K, P, 2).
+
+    A line is cut by the box of a sighting if it enters each of its two slabs before it leaves either (Kay and Kajiya,
+    Ray tracing complex scenes, 1986). ``heights_m`` (K,) are the least heights of the tops of what hides.
+    """
+    c, s = np.cos(sightings.yaws_rad), np.sin(sightings.yaws_rad)
+    axes = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], axis=1)
+    half_m = 0.5 * sightings.sizes_m[:, :2]
+    start = np.einsum("mai,mi->ma", axes, sightings.viewpoint_m - sightings.centers_m[:, :2])
+    along = np.einsum("mai,kpi->kpma", axes, points_m - sightings.viewpoint_m)
+    along = np.where(np.abs(along) < 1e-9, 1e-9, along)
+    low, high = (-half_m - start) / along, (half_m - start) / along
+    enters = np.minimum(low, high).max(axis=-1)
+    leaves = np.maximum(low, high).min(axis=-1)
+    tall = sightings.centers_m[:, 2] + 0.5 * sightings.sizes_m[:, 2] >= heights_m[:, None]
+    cut = (enters < leaves) & (leaves > 0) & (enters > 0) & (enters < 1) & tall[:, None]
+    return np.asarray(cut.any(axis=-1))
+
+
+def seconds_since(t_ns: int, last_ns: Ints) -> Array:
+    """(N,) time since stamps (N,), s."""
+    return np.asarray((t_ns - last_ns) / NS_PER_S)
+
+
+def remembered(class_ids: Ints, existence: Array, confirmed: Mask, config: TrackerConfig) -> Mask:
+    """(N,) which are people that are sure enough to be remembered."""
+    return np.asarray(
+        (class_ids == ObjectClass.PERSON) & confirmed & (existence >= config.report_existence), dtype=np.bool_
+    )
