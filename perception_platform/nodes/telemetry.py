@@ -73,7 +73,8 @@ class TelemetryNode(PlatformNode):
         self.let_go_later(thread.join)
         self.let_go_later(server.server_close)
         self.let_go_later(server.shutdown)
-        self.get_logger().info(f"metrics at http://{host}:{server.server_port}/metrics")
+        shown = f"[{host}]" if ":" in host else host
+        self.get_logger().info(f"metrics at http://{shown}:{server.server_port}/metrics")
 
     def _new_traces(self) -> DecisionTraces | None:
         """Where traces go; None where neither the environment nor the robot file names a collector.
@@ -91,9 +92,7 @@ class TelemetryNode(PlatformNode):
             from perception_platform.telemetry.traces import DecisionTraces
         except ModuleNotFoundError as error:
             raise _not_installed(error, named or "telemetry.otlp_endpoint", "otel") from error
-        endpoint = (
-            f"{base.rstrip('/')}/v1/traces" if base and not named else None
-        )  # None: as the variables say
+        endpoint = None if named else f"{base.rstrip('/')}/v1/traces"  # None: as the variables say
         traces = DecisionTraces(self.robot.name, OTLPSpanExporter(endpoint, timeout=OTLP_TIMEOUT_S))
         self.let_go_later(traces.close)
         return traces

@@ -158,7 +158,7 @@ def test_repeated_lineages_count_once(peer: Peer, address: str) -> None:
     beats = more("decisions_total", action="proceed") + more("decisions_unheard_total")
     sweeps = more("stage_seconds_count", stage="perception", part="compute")
     assert beats > 6
-    assert sweeps == pytest.approx(beats / 3, abs=1)
+    assert 1 <= sweeps <= beats / 3 + 1
     assert more("sensor_to_decision_seconds_count", sensor="lidar_top") == sweeps
 
 
