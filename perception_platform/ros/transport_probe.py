@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
 
@@ -63,7 +63,7 @@ class Stream:
     rate_hz: float
     planned: int
     sent: int
-    latency_ms: list[float] = field(default_factory=list)
+    latency_ms: list[float]
 
     @property
     def lost(self) -> int:
@@ -163,7 +163,7 @@ class _Role:
             raise InputError("transport probe", f"did not end within {within_s:g} s") from error
         if self._process.returncode:
             lines = said.strip().splitlines() or [f"exit code {self._process.returncode}"]
-            raise InputError("transport probe", lines[-1].removeprefix("error: "))
+            raise InputError("transport probe", lines[-1])
         result: dict[str, Any] = json.loads(out.splitlines()[-1])  # the middleware may have spoken before
         return result
 
