@@ -301,7 +301,8 @@ class Lockstep:
         )
         self._events.clear()
         decision = self._timed("safety_gate", lambda: self._gate.step(now_ns, inputs))
-        stage = declared_timing("safety_gate", now_ns, now_ns)
+        came_ns = min(self._assessment.t_ns, now_ns) if self._assessment else now_ns
+        stage = StageTiming("safety_gate", came_ns, came_ns, now_ns, now_ns, now_ns)
         decision = replace(decision, lineage=decision.lineage.then(stage))
         self._records.decision(decision, self._ego.value if self._ego else None)
 

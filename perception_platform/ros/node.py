@@ -506,7 +506,11 @@ def run(make_nodes: Callable[[], PlatformNode | list[PlatformNode]]) -> int:
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BAD_INPUT
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except Exception as error:
+        told_to_end = isinstance(error, ExternalShutdownException) or not rclpy.ok()
+        if not told_to_end:
+            raise
+    except KeyboardInterrupt:
         pass  # told to end
     finally:
         executor.shutdown()

@@ -137,7 +137,7 @@ TABLE: tuple[Topic, ...] = (
     Topic("assessment_full", "/risk/assessment_full", _MSGS + "RiskAssessment", 10.0, "reliable", 1,
           "for viewers and recorders only: the same with the measures of each object",
           publishers=("risk",), subscribers=(OUTSIDE,)),
-    Topic("decision", "/safety/decision", _MSGS + "SafetyDecision", 20.0, "reliable", 1,
+    Topic("decision", "/safety/decision", _MSGS + "SafetyDecision", 20.0, "reliable", 10,
           "the base has to stop by itself",
           publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2),
     Topic("runtime_status", "/runtime_status", _MSGS + "RuntimeStatus", 1.0, "reliable", 10,
