@@ -49,7 +49,9 @@ def bench_lidar(
         baseline_samples: how often the baseline is timed; 0 leaves it out.
         seed: of the simulation, of the choice of points and of the baseline.
     """
-    clouds = [_thinned(c, seed) for c in (_recorded(frames, lidar) if frames else simulated_sweeps(lidar, seed))]
+    clouds = [
+        _thinned(c, seed) for c in (_recorded(frames, lidar) if frames else simulated_sweeps(lidar, seed))
+    ]
     path = GeometricPath(robot, GeometryParams())
     report: dict[str, Any] = {
         "sweeps": "recorded" if frames else "simulated",
