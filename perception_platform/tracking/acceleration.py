@@ -75,13 +75,8 @@ class RampModel:
 
     def predict(self, state: RampState, class_ids: Ints, dt_s: float) -> RampState:
         """The states ``dt_s`` later."""
-        if dt_s == 0:
-            return state
-        step, noise = _singer(self.acceleration_s, dt_s)
-        noise = noise * (self.acceleration_mps2**2)[:, None, None]
-        f = step[class_ids]
-        mean = np.einsum("nij,naj->nai", f, state.mean)
-        return RampState(mean, f @ state.cov @ np.swapaxes(f, -1, -2) + noise[class_ids])
+        sigma, time_s = self.acceleration_mps2[class_ids], self.acceleration_s[class_ids]
+        return RampState(*_predicted(state.mean, state.cov, sigma, time_s, dt_s))
 
     def update(self, state: RampState, position_m: Array, position_cov_m2: Array) -> RampState:
         """Kalman update with measured positions (N, 2) of covariance (N, 2, 2)."""
@@ -94,19 +89,32 @@ def _worse(cov_m2: Array) -> Array:
     return np.asarray((a + d) / 2 + np.hypot((a - d) / 2, b))
 
 
-def _singer(time_s: Array, dt_s: float) -> tuple[Array, Array]:
-    """(C, 3, 3) transition and process noise, for unit variance of the acceleration (ibid.)."""
-    a = 1 / time_s
-    x, e = a * dt_s, np.exp(-a * dt_s)
-    one, nil = np.ones_like(a), np.zeros_like(a)
-    step = np.stack([one, dt_s * one, (x - 1 + e) / a**2, nil, one, (1 - e) / a, nil, nil, e], axis=-1)
-    q11 = (1 - e**2 + 2 * x + 2 * x**3 / 3 - 2 * x**2 - 4 * x * e) / a**4
-    q12 = (e**2 + 1 - 2 * e + 2 * x * e - 2 * x + x**2) / a**3
-    q13 = (1 - e**2 - 2 * x * e) / a**2
-    q22 = (4 * e - 3 - e**2 + 2 * x) / a**2
-    q23 = (e**2 + 1 - 2 * e) / a
-    noise = np.stack([q11, q12, q13, q12, q22, q23, q13, q23, 1 - e**2], axis=-1)
-    return step.reshape(-1, 3, 3), noise.reshape(-1, 3, 3)
+@compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,::1], f8[::1], f8[::1], f8)")
+def _predicted(mean: Array, cov: Array, sigma: Array, time_s: Array, dt_s: float) -> tuple[Array, Array]:
+    """Transition and process noise of the model, worked out for each object (ibid.)."""
+    out_mean, out_cov = np.empty_like(mean), np.empty_like(cov)
+    f, q, half = np.eye(3), np.empty((3, 3)), np.empty((3, 3))
+    f[0, 1] = dt_s
+    for k in range(len(mean)):
+        a = 1 / time_s[k]
+        x, e = a * dt_s, np.exp(-a * dt_s)
+        f[0, 2], f[1, 2], f[2, 2] = (x - 1 + e) / a**2, (1 - e) / a, e
+        q[0, 0] = (1 - e**2 + 2 * x + 2 * x**3 / 3 - 2 * x**2 - 4 * x * e) / a**4
+        q[0, 1] = q[1, 0] = (e**2 + 1 - 2 * e + 2 * x * e - 2 * x + x**2) / a**3
+        q[0, 2] = q[2, 0] = (1 - e**2 - 2 * x * e) / a**2
+        q[1, 1] = (4 * e - 3 - e**2 + 2 * x) / a**2
+        q[1, 2] = q[2, 1] = (e**2 + 1 - 2 * e) / a
+        q[2, 2] = 1 - e**2
+        for i in range(3):
+            for axis in range(2):
+                out_mean[k, axis, i] = (f[i] * mean[k, axis]).sum()
+            for j in range(3):
+                half[i, j] = (f[i] * cov[k, :, j]).sum()
+        for i in range(3):
+            for j in range(i + 1):
+                value = (half[i] * f[j]).sum() + sigma[k] ** 2 * q[i, j]
+                out_cov[k, i, j] = out_cov[k, j, i] = value
+    return out_mean, out_cov
 
 
 @compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[::1])")

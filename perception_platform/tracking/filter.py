@@ -133,8 +133,10 @@ class TrackFilter:
         self, table: TrackTable, seen: npt.NDArray[np.bool_], sightings: Sightings, t_ns: int
     ) -> tuple[Memory, npt.NDArray[np.bool_]]:
         """What is remembered of people out of sight, and whom the look could not see."""
-        unseen_s = np.where(seen, 0.0, seconds_since(t_ns, table.last_seen_ns))
         people = remembered(table.class_ids, table.existence, table.confirmed, self._config)
+        if seen.all() or not (people | table.memory.hidden).any():
+            return table.memory, np.zeros(len(table), dtype=np.bool_)
+        unseen_s = np.where(seen, 0.0, seconds_since(t_ns, table.last_seen_ns))
         return gone_behind(table.memory, table.motion, table.z_m, unseen_s, people, sightings, self._config)
 
     def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:

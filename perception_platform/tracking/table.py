@@ -107,8 +107,8 @@ _COLUMNS = tuple(f.name for f in fields(TrackTable) if f.name not in _STATES)
 
 def _made(change: Callable[..., npt.NDArray[Any]], *tables: TrackTable) -> TrackTable:
     """A table made column by column from one or more alike."""
-    made: dict[str, Any] = {name: change(*(getattr(t, name) for t in tables)) for name in _COLUMNS}
+    made: dict[str, Any] = {name: change(*[getattr(t, name) for t in tables]) for name in _COLUMNS}
     for name, kind in _STATES.items():
         states = [getattr(t, name) for t in tables]
-        made[name] = kind(*(change(*(getattr(s, c) for s in states)) for c in _STATE_COLUMNS[name]))
+        made[name] = kind(*[change(*[getattr(s, c) for s in states]) for c in _STATE_COLUMNS[name]])
     return TrackTable(**made)

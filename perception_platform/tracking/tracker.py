@@ -114,9 +114,10 @@ class Tracker:
         """
         if self._t_ns is None or not len(ids):
             return np.zeros(len(ids))
-        table = self._table.select(np.searchsorted(self._table.ids, ids))
-        age_s = (self._t_ns - table.first_seen_ns) / NS_PER_S
-        return np.asarray(table.confidence_s / (age_s + self._config.evidence_s + self._config.trust_s))
+        rows = np.searchsorted(self._table.ids, ids)
+        age_s = (self._t_ns - self._table.first_seen_ns[rows]) / NS_PER_S
+        trusted_s = age_s + self._config.evidence_s + self._config.trust_s
+        return np.asarray(self._table.confidence_s[rows] / trusted_s)
 
     def _pose(self, t_ns: int, ego: EgoState) -> Transform:
         """The pose at the time of the sweep; an estimate too old to be carried on is taken as it is."""
@@ -268,8 +269,10 @@ class Tracker:
         radius; so has that of a velocity that may be any up to walking speed.
         """
         rows = np.flatnonzero(table.memory.hidden)
-        unseen_s = seconds_since(t_ns, table.last_seen_ns)
         radius_m = np.zeros(len(table))
+        if not len(rows):
+            return radius_m
+        unseen_s = seconds_since(t_ns, table.last_seen_ns)
         radius_m[rows] = table.memory.radius_m(unseen_s, self._config)[rows]
         mean[rows, :2], mean[rows, 2:] = table.memory.centers_m[rows], 0.0
         speed_mps = np.maximum(table.memory.speed_mps, self._config.walking_speed_mps)[rows]
