@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perception_platform.cli import bench_faults
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 _commands = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
+_commands.command()(bench_faults.faults)
 
 
 def register(app: typer.Typer) -> None:
