@@ -171,7 +171,7 @@ class Tracker:
         del self._looks[-len(again) :]
         self._table, self._t_ns = again[0].before, again[0].before_ns
         for one in (look, *again):
-            self._keep_names(one, self._apply(one), look, first_new)
+            self._keep_names(one, self._apply(one), first_new)
         new = [e for one in (look, *again) for e in one.events if (e.track_id, e.change) not in said]
         return (*new, *self._revised(ids, said | {(e.track_id, e.change) for e in new}))
 
@@ -186,20 +186,20 @@ class Tracker:
         self._looks.append(look)
         return outcome.ids
 
-    def _keep_names(self, look: _Look, ids: Ints, late: _Look, first_new: int) -> None:
+    def _keep_names(self, look: _Look, ids: Ints, first_new: int) -> None:
         """An object that a late look has shown to be older goes on under the id that was told first.
 
         Args:
             look: one that is filtered again.
             ids: (M,) of the tracks that its detections were given to this time.
-            late: the look that came late.
             first_new: ids from here on were given this time.
         """
         for column in np.flatnonzero((ids >= first_new) & (look.ids > 0)).tolist():
             new, told = int(ids[column]), int(look.ids[column])
             self._table = self._table.renamed(new, told)
-            late.ids[late.ids == new] = told
+            look.ids[column] = 0  # the id is now that of the earlier detection, and of no other
             for one in self._looks:
+                one.ids[one.ids == new] = told
                 one.before = one.before.renamed(new, told)
                 one.events = tuple(renamed(event, new, told) for event in one.events)
 
