@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from perception_platform.bags.reader import bag_info
@@ -20,7 +19,8 @@ from perception_platform.core.time import NS_PER_S
 from perception_platform.robot.description import Robot
 from perception_platform.robot.pace import FASTEST_RATE, SLOWEST_RATE
 from perception_platform.ros.make import installed, make
-from perception_platform.ros.node import PlatformNode, run
+from perception_platform.ros.node import PlatformNode
+from perception_platform.ros.process import run
 from perception_platform.ros.topics import OUTSIDE, TABLE, TOPICS, Topic
 
 CLOCK_PERIOD_NS = NS_PER_S // 100
@@ -106,7 +106,7 @@ class BagPlayer(PlatformNode):
             self.exit_code = 2
             self.get_logger().error(str(error))
         if not self._ending.wait(LAST_WORDS_S):
-            rclpy.try_shutdown()
+            self.end_process()
 
     def _wait_for_subscribers(self) -> None:
         """Until each publisher is matched with the nodes that the table names, or the time is up."""

@@ -11,7 +11,8 @@ from rclpy.node import Node
 from perception_platform.core.errors import InputError
 from perception_platform.robot.load import load_robot
 from perception_platform.robot.stack import NodeSpec, describe_stack
-from perception_platform.ros.node import PlatformNode, run
+from perception_platform.ros.node import PlatformNode
+from perception_platform.ros.process import run
 from perception_platform.runtime.exchange import Exchange
 
 _CLASSES = {

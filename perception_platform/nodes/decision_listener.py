@@ -16,7 +16,7 @@ from rclpy.serialization import deserialize_message
 from perception_platform.core.errors import InputError
 from perception_platform.core.verdicts import Decision
 from perception_platform.messages.verdicts import decision_from_msg
-from perception_platform.robot.environment import process_environment
+from perception_platform.robot.environment import adopt_environment
 from perception_platform.ros.make import message_class
 from perception_platform.ros.topics import TOPICS
 
@@ -41,8 +41,7 @@ def hear_decisions(
     Raises:
         InputError: if no decision is heard within ten seconds.
     """
-    for name, value in process_environment(discovery).items():
-        os.environ.setdefault(name, value)
+    adopt_environment(discovery)
     topic = TOPICS["decision"]
     kind = message_class(topic.type)
     found = []

@@ -8,13 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from perception_platform.core.errors import InputError
+from perception_platform.core.lineage import Lineage
 from perception_platform.core.runtime_status import EdgeCount
 from perception_platform.nodes.bench_ears import SPEED_MPS, Ears, ego_at, listening
 from perception_platform.nodes.bench_load import LIDAR_HZ, Load, make_load, read_image, read_sweep
@@ -141,7 +142,7 @@ def run_block(load: Load, mode: Mode, frames: int) -> Block:
     load.take_away()
     block.cpu_s = {name: after[name] - before.get(name, 0.0) for name in after}
     block.edges = ears.edges
-    _take_decisions(block, ears)
+    _take_decisions(block, ears, load)
     return block
 
 
@@ -158,7 +159,7 @@ def gate_alone(load: Load) -> dict[str, Any]:
         ears.spin(GATE_ALONE_S)
         cpu_s, wall_s = _cpu_s(supervisor)["safety_gate"] - before["safety_gate"], time.monotonic() - began_s
     block = Block()
-    _take_decisions(block, ears)
+    _take_decisions(block, ears, load)
     return {"core_share": round(cpu_s / wall_s, 4), **_jitter(block.intervals_s, load)}
 
 
@@ -182,11 +183,17 @@ def _until_up(ears: Ears, supervisor: Supervisor, load: Load, is_up: Callable[[]
             raise InputError("stack", f"did not come up in {START_WITHIN_S:g} s; see {load.folder / 'log'}")
 
 
-def _take_decisions(block: Block, ears: Ears) -> None:
-    """Latency of each sweep's first decision, and the time between decisions."""
-    decided = ears.decided()
+def _take_decisions(block: Block, ears: Ears, load: Load) -> None:
+    """Latency of each sweep's first decision, from the sweep's capture on, and the time between decisions."""
+    decided = [d._replace(lineage=_of_sweep(d.lineage, load)) for d in ears.decided()]
     block.latencies_ms = [d.total_ms for d in measure(decided).new][WARM_UP:]
     block.intervals_s = (np.diff([d.t_ns for d in decided]) / 1e9).tolist()
+
+
+def _of_sweep(lineage: Lineage, load: Load) -> Lineage:
+    """Without cameras: an image waits for the next sweep, which is no latency of the chain."""
+    lidar = load.robot.lidars[0].name
+    return replace(lineage, sources=tuple(s for s in lineage.sources if s.sensor == lidar))
 
 
 def _cpu_s(supervisor: Supervisor) -> dict[str, float]:

@@ -13,8 +13,9 @@ from perception_platform.core.sensor_data import Image
 from perception_platform.core.time import to_s
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS
 from perception_platform.perception.load import load_graph
-from perception_platform.ros.node import LeftOut, PlatformNode, run
+from perception_platform.ros.node import LeftOut, PlatformNode
 from perception_platform.ros.ports import Arrival, publish_all
+from perception_platform.ros.process import run
 from perception_platform.runtime.shedding import Ladder, LadderConfig
 
 SHED_EVERY_S = 0.1

@@ -12,8 +12,9 @@ from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
-from perception_platform.ros.node import LeftOut, PlatformNode, run
+from perception_platform.ros.node import LeftOut, PlatformNode
 from perception_platform.ros.ports import Arrival, publish_all
+from perception_platform.ros.process import run
 from perception_platform.ros.topics import TOPICS
 
 

@@ -18,8 +18,10 @@ from perception_platform.core.lineage import StageTiming
 from perception_platform.core.runtime_status import RuntimeStatus
 from perception_platform.core.sensor_data import EgoState, PointCloud, SensorHealth
 from perception_platform.core.verdicts import Assessment, Reason
-from perception_platform.ros.node import PlatformNode, Trouble, run
+from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.ports import publish_all
+from perception_platform.ros.process import run
+from perception_platform.ros.watch import Trouble
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import Event, GateInputs, Seen

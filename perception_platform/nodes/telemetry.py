@@ -11,7 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 from perception_platform.core.errors import InputError
-from perception_platform.ros.node import PlatformNode, Trouble, run
+from perception_platform.ros.node import PlatformNode
+from perception_platform.ros.process import run
+from perception_platform.ros.watch import Trouble
 
 if TYPE_CHECKING:
     from perception_platform.telemetry.metrics import Metrics

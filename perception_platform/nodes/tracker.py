@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from perception_platform.ros.node import LeftOut, PlatformNode, run
+from perception_platform.ros.node import LeftOut, PlatformNode
 from perception_platform.ros.ports import Arrival
+from perception_platform.ros.process import run
 from perception_platform.runtime.ego_history import EgoHistory
 from perception_platform.tracking.tracker import Tracker
 

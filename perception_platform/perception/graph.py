@@ -127,7 +127,7 @@ class PerceptionGraph:
         for head, health in zip(self._heads, self._health, strict=True):
             if isinstance(head, BrokenHead):
                 continue
-            lens = self._robot.sensor(head.sensor).intrinsics
+            (lens,) = [camera.intrinsics for camera in self._robot.cameras if camera.name == head.sensor]
             black = np.zeros((lens.height_px, lens.width_px, 3), np.uint8)
             try:
                 head.step(Image(0, head.sensor, head.sensor, black))

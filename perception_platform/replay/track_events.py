@@ -8,7 +8,9 @@ from typing import Any
 
 from perception_platform.core.errors import InputError
 
-_FIELDS = {"t_ns": int, "id": int, "change": str, "reason": str, "existence": (int, float), "other_id": int}
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "t_ns": int, "id": int, "change": str, "reason": str, "existence": (int, float), "other_id": int
+}  # fmt: skip
 
 
 def read_events(run_dir: Path) -> list[dict[str, Any]]:

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from threading import Thread
-from typing import Any, Literal
+from typing import Any
 
-import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.executors import ExternalShutdownException
-from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import qos_policy_name_from_kind
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import StageTiming
 from perception_platform.core.runtime_status import EdgeCount, RuntimeStatus
 from perception_platform.messages.runtime import runtime_status_to_msg
 from perception_platform.robot.description import Robot
-from perception_platform.robot.environment import process_environment
 from perception_platform.robot.load import load_robot
 from perception_platform.robot.realtime import (
     Applied,
     GcClock,
-    apply,
     as_diagnostics,
     name_thread,
     run_delay_ns,
@@ -43,28 +33,13 @@ from perception_platform.ros.make import installed, make, message_class
 from perception_platform.ros.ports import Arrival, Output
 from perception_platform.ros.sim_clock import SimClock
 from perception_platform.ros.topics import TOPICS, Topic, rate_hz
+from perception_platform.ros.watch import Trouble, TroubleKind, event_callbacks
 from perception_platform.runtime.exchange import Exchange
 from perception_platform.runtime.mailbox import Edge, Fate, Ledger, Mailbox
 
 GC = GcClock()  # of this process
-# A stage that becomes ready waits at most this long for a thread that computes in Python, instead of 5 ms.
-SWITCH_INTERVAL_S = 0.0005
-LISTEN_S = 0.2
 LOG_EVERY_S = 1.0
 REPORT_EVERY_S = 1.0
-EXIT_CRASH = 1
-EXIT_BAD_INPUT = 2
-TroubleKind = Literal["malformed", "deadline_missed", "publisher_lost", "incompatible_qos"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that went wrong with an input: on which row of the table, of which sensor, and what."""
-
-    kind: TroubleKind
-    topic: Topic
-    sensor: str
-    detail: str
 
 
 class LeftOut(Exception):  # noqa: N818, nothing is wrong
@@ -102,6 +77,7 @@ class PlatformNode(LifecycleNode):
         self.failure: Exception | None = None
         self.crash: Exception | None = None
         self.is_set_up = False
+        self.wants_end = False
         self._active = False
         self._made: list[Callable[[], object]] = []
         self._ros_clock = self.get_clock()  # rclpy's own attribute is easily overwritten by a subclass
@@ -278,12 +254,16 @@ class PlatformNode(LifecycleNode):
                     return  # told to end in the middle of its work
                 self.crash = error
                 self.get_logger().fatal(f"thread {name}: {''.join(traceback.format_exception(error))}")
-                self.context.try_shutdown()
+                self.end_process()
 
         thread = Thread(target=guarded, name=name, daemon=True)
         thread.start()
         self._made.append(thread.join)
         return thread
+
+    def end_process(self) -> None:
+        """Have the process end in an orderly way, from any thread."""
+        self.wants_end = True
 
     def now_ns(self) -> int:
         """Time of the clock that stamps the sensors, ns: the system's, or the player's (0 until it ticks)."""
@@ -409,7 +389,9 @@ class PlatformNode(LifecycleNode):
             topic.of(sensor),
             lambda message: use(message) if self._active else None,
             qos.requested(topic, rate_hz(topic, self.robot, sensor)),
-            event_callbacks=self._event_callbacks(topic, sensor),
+            event_callbacks=event_callbacks(
+                topic, lambda kind, detail: self._on_event(kind, topic, sensor, detail)
+            ),
             raw=raw,
         )
         self._made.append(lambda: self.destroy_subscription(made))
@@ -435,25 +417,9 @@ class PlatformNode(LifecycleNode):
         finally:
             ledger.settle(arrival.topic.of(arrival.sensor), fate)
 
-    def _event_callbacks(self, topic: Topic, sensor: str) -> SubscriptionEventCallbacks:
-        def deadline(info: Any) -> None:
-            if self._active and info.total_count_change > 0:
-                self.trouble("deadline_missed", topic, sensor, f"{info.total_count_change} times")
-
-        def liveliness(info: Any) -> None:
-            if self._active and info.alive_count == 0 and info.alive_count_change < 0:
-                self.trouble("publisher_lost", topic, sensor, f"lease of {topic.liveliness_s} s ran out")
-
-        def incompatible(info: Any) -> None:
-            policy = qos_policy_name_from_kind(info.last_policy_kind)
-            self.trouble("incompatible_qos", topic, sensor, f"a publisher offers another {policy}")
-
-        watched = topic.watched_by_dds
-        return SubscriptionEventCallbacks(
-            deadline=deadline if watched and topic.deadline_periods else None,
-            liveliness=liveliness if watched and topic.liveliness_s else None,
-            incompatible_qos=incompatible,
-        )
+    def _on_event(self, kind: TroubleKind, topic: Topic, sensor: str, detail: str) -> None:
+        if self._active or kind == "incompatible_qos":
+            self.trouble(kind, topic, sensor, detail)
 
     # --- time and reports -----------------------------------------------------------------------------------
 
@@ -479,56 +445,3 @@ class PlatformNode(LifecycleNode):
         status = self.runtime_status()
         self._diagnostics.publish(self._reporter.report(status, robot, state, self.tally, since_s, extra))
         self.tell(status)
-
-
-def run(make_nodes: Callable[[], PlatformNode | list[PlatformNode]]) -> int:
-    """Run one node, or several in this process, until told to end.
-
-    Returns:
-        The exit code: 0, 1 after a crash, 2 after bad input.
-    """
-    for name, value in process_environment().items():
-        os.environ.setdefault(name, value)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    rclpy.init()
-    nodes: list[PlatformNode] = []
-    executor = EventsExecutor()
-    try:
-        made = make_nodes()
-        nodes += made if isinstance(made, list) else [made]
-        for node in nodes:
-            if node.get_parameter("autostart").value:
-                node.start()
-            executor.add_node(node)
-        _apply_realtime(nodes)
-        while rclpy.ok():  # its own spin() does not hear of a shutdown
-            executor.spin_once(timeout_sec=LISTEN_S)
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return EXIT_BAD_INPUT
-    except Exception as error:
-        told_to_end = isinstance(error, ExternalShutdownException) or not rclpy.ok()
-        if not told_to_end:
-            raise
-    except KeyboardInterrupt:
-        pass  # told to end
-    finally:
-        executor.shutdown()
-        for node in reversed(nodes):
-            node.close()
-        rclpy.try_shutdown()
-    return EXIT_CRASH if any(node.crash for node in nodes) else 0
-
-
-def _apply_realtime(nodes: list[PlatformNode]) -> None:
-    """Ask the system for what the robot file wants of this process; nodes of one process want the same."""
-    for node in nodes:
-        settings = (
-            [p.realtime for p in node.robot.nodes if p.node == node.executable] if node.is_set_up else []
-        )
-        if settings:
-            for one in apply(settings[0]):
-                level = node.get_logger().info if one.ok else node.get_logger().warning
-                level(f"realtime {one.setting} {one.wanted}: {one.detail}")
-                nodes[0].realtime.append(one)
-            return

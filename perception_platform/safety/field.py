@@ -24,10 +24,10 @@ Command = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """How far each point is, m, which are inside the field, and the distance below which they are."""
+    """Points inside the field by index, how far each of them is, m, and the distance below which points are inside."""
 
+    inside: npt.NDArray[np.intp]
     distance_m: npt.NDArray[np.floating]
-    inside: npt.NDArray[np.bool_]
     reach_m: float
 
 
@@ -60,11 +60,12 @@ def _rectangle(cloud: PointCloud, speed_mps: float, *, backwards: bool, config: 
         STANDSTILL_M + abs(speed_mps) * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
     )
     sign = -1.0 if backwards else 1.0
-    ahead_m = cloud.xyz_m[:, 0] * sign - float((config.footprint_m[:, 0] * sign).max())
     y_m = cloud.xyz_m[:, 1]
     right_m, left_m = config.footprint_m[:, 1].min(), config.footprint_m[:, 1].max()
-    inside = (ahead_m > 0) & (ahead_m < depth_m) & (y_m > right_m) & (y_m < left_m)
-    return _Field(ahead_m, inside, depth_m)
+    within = np.flatnonzero((y_m > right_m) & (y_m < left_m))  # few of many: only they are looked at further
+    ahead_m = cloud.xyz_m[within, 0] * sign - float((config.footprint_m[:, 0] * sign).max())
+    inside = (ahead_m > 0) & (ahead_m < depth_m)
+    return _Field(within[inside], ahead_m[inside], depth_m)
 
 
 def _circle(cloud: PointCloud, config: GateConfig) -> _Field:
@@ -73,14 +74,14 @@ def _circle(cloud: PointCloud, config: GateConfig) -> _Field:
     xy_m = cloud.xyz_m[:, :2]
     distance_m = np.hypot(xy_m[:, 0], xy_m[:, 1])
     own = ((xy_m > config.footprint_m.min(axis=0)) & (xy_m < config.footprint_m.max(axis=0))).all(axis=1)
-    return _Field(distance_m, (distance_m < reach_m) & ~own, reach_m)
+    inside = np.flatnonzero((distance_m < reach_m) & ~own)
+    return _Field(inside, distance_m[inside], reach_m)
 
 
 def _finding(cloud: PointCloud, field: _Field) -> Finding | None:
-    inside = np.flatnonzero(field.inside)
-    if len(inside) < MIN_POINTS:
+    if len(field.inside) < MIN_POINTS:
         return None
-    nearest = inside[np.argsort(field.distance_m[inside], kind="stable")[:MIN_POINTS]]
+    nearest = np.argsort(field.distance_m, kind="stable")[:MIN_POINTS]
     return Finding(
         Reason.POINTS_IN_FIELD,
         Action.EMERGENCY_STOP,
@@ -89,7 +90,7 @@ def _finding(cloud: PointCloud, field: _Field) -> Finding | None:
         value=float(field.distance_m[nearest[0]]),
         threshold=field.reach_m,
         unit="m",
-        points_m=tuple((float(x), float(y), float(z)) for x, y, z in cloud.xyz_m[nearest]),
+        points_m=tuple((float(x), float(y), float(z)) for x, y, z in cloud.xyz_m[field.inside[nearest]]),
         sensor=cloud.sensor,
-        text=f"{len(inside)} raw points of {cloud.sensor} within {field.reach_m:.2f} m: emergency stop",
+        text=f"{len(field.inside)} raw points of {cloud.sensor} within {field.reach_m:.2f} m: emergency stop",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,11 @@ def load_sweep(path: Path, t_ns: int, sensor: str) -> PointCloud:
         InputError: names the file and what is wrong with it.
     """
     columns = _kitti_columns(path) if path.suffix.lower() == ".bin" else _pcd_columns(path)
-    xyz_m = np.stack([columns[axis] for axis in "xyz"], axis=1).astype(np.float32)
-    finite = np.isfinite(xyz_m).all(axis=1)
+    xyz_m = np.empty((len(columns["x"]), 3), dtype=np.float32)
+    for i, axis in enumerate("xyz"):
+        xyz_m[:, i] = columns[axis]
+    # All of them, as a rule, and then there is nothing to select.
+    finite: Any = slice(None) if np.isfinite(xyz_m.sum()) else np.isfinite(xyz_m).all(axis=1)
     intensity, ring = columns.get("intensity"), columns.get("ring")
     return PointCloud(
         t_ns=t_ns,
@@ -42,10 +46,12 @@ def load_sweep(path: Path, t_ns: int, sensor: str) -> PointCloud:
 
 
 def _fractions(intensity: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    values = np.nan_to_num(intensity.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    values = intensity.astype(np.float32)
+    if not np.isfinite(values.sum()):
+        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     if values.size and values.max() > 1.0:
-        values = values / np.float32(BYTE_SCALE)
-    return np.clip(values, 0.0, 1.0)
+        values /= np.float32(BYTE_SCALE)
+    return np.clip(values, 0.0, 1.0, out=values)
 
 
 def _kitti_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:

@@ -78,7 +78,8 @@ def test_bad_parameters_end_a_node_with_one_clear_line(
 def test_a_node_whose_thread_dies_does_not_look_alive(domain: dict[str, str]) -> None:
     script = """
 import sys
-from perception_platform.ros.node import PlatformNode, run
+from perception_platform.ros.node import PlatformNode
+from perception_platform.ros.process import run
 class Broken(PlatformNode):
     def set_up(self):
         self.work("reading", lambda: [][0])
