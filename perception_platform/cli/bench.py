@@ -118,7 +118,7 @@ def latency(
     from rich.console import Console
     from rich.progress import Progress
 
-    from perception_platform.nodes.latency_bench import bench_latency
+    from perception_platform.bench.latency.bench import bench_latency
 
     with Progress(transient=True) as bar:
         task = bar.add_task("latency", total=1.0)

@@ -7,18 +7,18 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from perception_platform.bench.latency.ears import SPEED_MPS, Ears, ego_at, listening
+from perception_platform.bench.latency.load import LIDAR_HZ, Load, make_load, read_image, read_sweep
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.runtime_status import EdgeCount
-from perception_platform.nodes.bench_ears import SPEED_MPS, Ears, ego_at, listening
-from perception_platform.nodes.bench_load import LIDAR_HZ, Load, make_load, read_image, read_sweep
 from perception_platform.perception.load import load_graph
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
@@ -91,7 +91,7 @@ def bench_latency(
                 tell(mode, (i + (j + 1) / (len(MODES) + 1)) / rounds)
                 blocks[mode].append(run_block(load, mode, each))
         tell("gate alone", 1.0)
-        return _report(pure_ms, blocks, gate_alone(load), load)
+        return report(pure_ms, blocks, gate_alone(load), load)
     finally:
         shutil.rmtree(folder)
 
@@ -222,7 +222,7 @@ def _commands(load: Load, mode: Mode) -> list[Command]:
     if mode == "naive":
         ours = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "FASTRTPS_DEFAULT_PROFILES_FILE": ""}
         arguments = ["--ros-args", "-p", f"robot:={load.robot_file}"]
-        module = "perception_platform.nodes.naive"
+        module = "perception_platform.bench.latency.naive"
         return [Command(role, [sys.executable, "-m", module, role, *arguments], ours) for role in NAIVE_ROLES]
     specs = describe_stack(load.robot, str(load.robot_file))
     if mode == "composed":
@@ -230,22 +230,21 @@ def _commands(load: Load, mode: Mode) -> list[Command]:
     return [node_command(spec, process_environment()) for spec in specs]
 
 
-def _report(
-    pure_ms: list[float], blocks: dict[Mode, list[Block]], gate: dict[str, Any], load: Load
+def report(
+    pure_ms: list[float], blocks: Mapping[Mode, list[Block]], gate: dict[str, Any], load: Load
 ) -> dict[str, Any]:
+    """The figures of all modes, next to those of the pure compute."""
     pure = _quantiles(pure_ms)
     modes = {mode: _mode(runs, load) for mode, runs in blocks.items()}
     for figures in modes.values():
         for name in ("p50", "p99", "p99.9"):
             figures[f"{name}_to_pure"] = round(figures[name] / pure[name], 2)
-    p99 = {mode: figures["p99"] for mode, figures in modes.items()}
     return {
         "unit": "ms",
-        "points": [len(read_sweep(load, i, 0)) for i in range(len(load.sweeps))],
+        "points": [min(load.points), max(load.points)],
         "pure_compute": pure,
         "modes": modes,
         "gate_alone": gate,
-        "naive_p99_to_composed": round(p99["naive"] / p99["composed"], 2),
     }
 
 

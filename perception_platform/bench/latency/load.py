@@ -41,6 +41,11 @@ class Load:
     sweeps: list[Path]
     images: list[Path]
 
+    @property
+    def points(self) -> list[int]:
+        """Points of each sweep."""
+        return [len(read_sweep(self, i, 0)) for i in range(len(self.sweeps))]
+
     def put_out(self, frames: int) -> None:
         """Lay out as many sweeps, and three times as many images, in folders that nobody plays yet."""
         for name, files, count in (

@@ -1,0 +1,1 @@
+"""Benches of whole stacks: real processes on this machine, measured or disturbed."""

@@ -1,0 +1,1 @@
+"""From sensor to decision, three ways, next to pure compute."""
