@@ -50,7 +50,7 @@ def bench_lidar(
         seed: of the simulation, of the choice of points and of the baseline.
     """
     clouds = [
-        _thinned(c, seed) for c in (_recorded(frames, lidar) if frames else simulated_sweeps(lidar, seed))
+        thinned(c, seed) for c in (_recorded(frames, lidar) if frames else simulated_sweeps(lidar, seed))
     ]
     path = GeometricPath(robot, GeometryParams())
     report: dict[str, Any] = {
@@ -119,7 +119,7 @@ def _recorded(folder: Path, lidar: Lidar) -> list[PointCloud]:
     return [load_sweep(path, 0, lidar.name) for path in paths]
 
 
-def _thinned(cloud: PointCloud, seed: int) -> PointCloud:
+def thinned(cloud: PointCloud, seed: int) -> PointCloud:
     """A sweep without as many points, chosen at random, as it has too many; their order stays."""
     if len(cloud) <= POINTS:
         return cloud
