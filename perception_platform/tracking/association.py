@@ -12,7 +12,7 @@ from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import View, known_centers, view_boxes
-from perception_platform.tracking.overlap import generalised_overlaps
+from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
 from perception_platform.tracking.sightings import Sightings
 from perception_platform.tracking.table import TrackTable
 
@@ -114,11 +114,7 @@ def _near(
     )
     sigma2 = sightings.position_cov_m2[:, 0, 0] + sightings.position_cov_m2[:, 1, 1]
     seen_reach_m = gate * np.sqrt(sigma2) + np.hypot(sightings.sizes_m[:, 0], sightings.sizes_m[:, 1])
-    distance_m = np.hypot(
-        sightings.centers_m[None, :, 0] - mean[:, None, 0], sightings.centers_m[None, :, 1] - mean[:, None, 1]
-    )
-    rows, columns = np.nonzero(distance_m <= track_reach_m[:, None] + seen_reach_m)
-    return rows, columns
+    return near_pairs(mean[:, :2], track_reach_m, sightings.centers_m[:, :2], seen_reach_m)
 
 
 def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
@@ -131,14 +127,17 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE)
     if not structure.any() or not len(rows):
         return np.zeros(len(sightings), dtype=np.bool_)
-    walls = table.select(rows)
-    c, s = np.cos(walls.yaws_rad)[:, None], np.sin(walls.yaws_rad)[:, None]
-    offset_m = sightings.centers_m[None, :, :2] - walls.motion.merged()[0][:, None, :2]
-    along = np.abs(c * offset_m[..., 0] + s * offset_m[..., 1])
-    across = np.abs(c * offset_m[..., 1] - s * offset_m[..., 0])
-    reach_m = walls.sizes_m[:, None] / 2 + _FRAGMENT_MARGIN_M
-    inside = ((along < reach_m[..., 0]) & (across < reach_m[..., 1])).any(axis=0)
-    return np.asarray(inside & structure)
+    pieces = np.flatnonzero(structure)
+    walls_m, pieces_m = table.motion.merged()[0][rows, :2], sightings.centers_m[pieces, :2]
+    reach_m = table.sizes_m[rows, :2] / 2 + _FRAGMENT_MARGIN_M
+    a, b = near_pairs(walls_m, np.hypot(*reach_m.T), pieces_m, np.zeros(len(pieces)))
+    yaws_rad, offset_m = table.yaws_rad[rows[a]], pieces_m[b] - walls_m[a]
+    c, s = np.cos(yaws_rad), np.sin(yaws_rad)
+    along = np.abs(c * offset_m[:, 0] + s * offset_m[:, 1])
+    across = np.abs(c * offset_m[:, 1] - s * offset_m[:, 0])
+    inside = np.zeros(len(sightings), dtype=np.bool_)
+    inside[pieces[b[(along < reach_m[a, 0]) & (across < reach_m[a, 1])]]] = True
+    return inside
 
 
 def _mahalanobis(view: View, known_m: Array, mean: Array, cov: Array) -> tuple[Array, Array]:

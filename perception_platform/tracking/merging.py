@@ -12,7 +12,7 @@ from perception_platform.core.objects import Ints
 from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
 from perception_platform.tracking.association import apart
 from perception_platform.tracking.config import TrackerConfig
-from perception_platform.tracking.overlap import generalised_overlaps
+from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
 from perception_platform.tracking.table import TrackTable
 
 
@@ -66,11 +66,10 @@ def _duplicates(table: TrackTable, seen: npt.NDArray[np.bool_], config: TrackerC
 def _near(table: TrackTable, mean: Array, misses: Ints, hits: Ints) -> tuple[Ints, Ints]:
     """Pairs of rows of one class whose boxes may overlap."""
     reach_m = 0.5 * np.hypot(table.sizes_m[:, 0], table.sizes_m[:, 1])
-    x_m, y_m = (mean[misses, i, None] - mean[None, hits, i] for i in range(2))
-    near = np.hypot(x_m, y_m) < reach_m[misses, None] + reach_m[None, hits]
-    class_ids = table.class_ids
-    rows, columns = np.nonzero(near & (class_ids[misses, None] == class_ids[None, hits]))
-    return misses[rows], hits[columns]
+    rows, columns = near_pairs(mean[misses, :2], reach_m[misses], mean[hits, :2], reach_m[hits])
+    a, b = misses[rows], hits[columns]
+    alike = table.class_ids[a] == table.class_ids[b]
+    return a[alike], b[alike]
 
 
 def _alike(mean: Array, cov: Array, a: Ints, b: Ints, config: TrackerConfig) -> npt.NDArray[np.bool_]:

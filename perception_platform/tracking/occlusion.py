@@ -14,6 +14,7 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass
 from perception_platform.core.time import NS_PER_S
+from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.motion import MotionState
 from perception_platform.tracking.sightings import Sightings
@@ -99,17 +100,33 @@ def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Ma
     Ray tracing complex scenes, 1986). ``heights_m`` (K,) are the least heights of the tops of what hides.
     """
     c, s = np.cos(sightings.yaws_rad), np.sin(sightings.yaws_rad)
-    axes = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], axis=1)
-    half_m = 0.5 * sightings.sizes_m[:, :2]
-    start = np.einsum("mai,mi->ma", axes, sightings.viewpoint_m - sightings.centers_m[:, :2])
-    along = np.einsum("mai,kpi->kpma", axes, points_m - sightings.viewpoint_m)
-    along = np.where(np.abs(along) < 1e-9, 1e-9, along)
-    low, high = (-half_m - start) / along, (half_m - start) / along
-    enters = np.minimum(low, high).max(axis=-1)
-    leaves = np.maximum(low, high).min(axis=-1)
-    tall = sightings.centers_m[:, 2] + 0.5 * sightings.sizes_m[:, 2] >= heights_m[:, None]
-    cut = (enters < leaves) & (leaves > 0) & (enters > 0) & (enters < 1) & tall[:, None]
-    return np.asarray(cut.any(axis=-1))
+    start_m = sightings.viewpoint_m - sightings.centers_m[:, :2]
+    tops_m = sightings.centers_m[:, 2] + 0.5 * sightings.sizes_m[:, 2]
+    boxes = np.column_stack([c, s, start_m, 0.5 * sightings.sizes_m[:, :2], tops_m])
+    return np.asarray(_cut(points_m - sightings.viewpoint_m, heights_m, boxes))
+
+
+@compiled("b1[:,::1](f8[:,:,::1], f8[::1], f8[:,::1])")
+def _cut(lines_m: Array, heights_m: Array, boxes: Array) -> Mask:
+    """Which lines (K, P, 2) from the viewer a box cuts: cosine and sine of its heading, viewer, half size, top."""
+    cut = np.zeros(lines_m.shape[:2], dtype=np.bool_)
+    for k in range(len(lines_m)):
+        for m in range(len(boxes)):
+            c, s, x, y, half_x, half_y, top_m = boxes[m]
+            if top_m < heights_m[k]:
+                continue
+            start_x, start_y = c * x + s * y, c * y - s * x
+            for p in range(lines_m.shape[1]):
+                along_x = c * lines_m[k, p, 0] + s * lines_m[k, p, 1]
+                along_y = c * lines_m[k, p, 1] - s * lines_m[k, p, 0]
+                along_x = along_x if abs(along_x) >= 1e-9 else 1e-9
+                along_y = along_y if abs(along_y) >= 1e-9 else 1e-9
+                reach_x, reach_y = half_x / abs(along_x), half_y / abs(along_y)
+                middle_x, middle_y = -start_x / along_x, -start_y / along_y
+                enters = max(middle_x - reach_x, middle_y - reach_y)
+                leaves = min(middle_x + reach_x, middle_y + reach_y)
+                cut[k, p] |= 0 < enters < min(leaves, 1.0)
+    return cut
 
 
 def seconds_since(t_ns: int, last_ns: Ints) -> Array:
