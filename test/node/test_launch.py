@@ -147,7 +147,7 @@ def test_a_node_that_refuses_its_input_is_not_started_again(
     peer.until(lambda: "exit code 2" in said(), within_s=60.0, what="the refusal")
     peer.spin(3 * RESTART_AFTER_S)
     assert "error: nowhere.json" in said()
-    assert said().count("[lidar_driver-1]: process started") == 1, said()
+    assert said().count("[container-1]: process started") == 1, said()
     end(process, tmp_path)
 
 

@@ -130,15 +130,14 @@ def _real(sweeps: Path) -> list[Path]:
 
 def _simulated(folder: Path, seed: int) -> list[Path]:
     """A street with parked cars as the van's lidar sees it, in KITTI's format."""
-    from perception_platform.evaluation.lidar_bench import simulated_sweeps
+    from perception_platform.evaluation.lidar_bench import simulated_sweeps, thinned
 
     folder.mkdir()
     files = []
     for i, cloud in enumerate(simulated_sweeps(load_robot("delivery_van").lidars[0], seed)):
+        xyz_m = thinned(cloud, seed).xyz_m
         files.append(folder / f"{i}.bin")
-        np.column_stack([cloud.xyz_m, np.full(len(cloud), 0.3, np.float32)]).astype(np.float32).tofile(
-            files[-1]
-        )
+        np.column_stack([xyz_m, np.full(len(xyz_m), 0.3, np.float32)]).tofile(files[-1])
     return files
 
 
