@@ -47,7 +47,7 @@ def faults(
     from rich.console import Console
     from rich.progress import Progress
 
-    from perception_platform.nodes.faults.bench import Effort, bench_faults, failures
+    from perception_platform.bench.faults.bench import Effort, bench_faults, failures
 
     effort = Effort(times or (QUICK_TRIES if quick else None), QUICK_LOAD_S if quick else LOAD_S)
     with Progress(transient=True) as bar:
