@@ -16,8 +16,11 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, wrap_angle
 from perception_platform.core.objects import Ints, ObjectClass
+from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.sightings import Sightings
+
+Mask = npt.NDArray[np.bool_]
 
 _QUARTER = np.pi / 2
 _LEAST_YAW_SIGMA_RAD = 0.05
@@ -51,8 +54,8 @@ class View:
     axes: Array
     shares: Array
     cov_m2: Array
-    nameless: npt.NDArray[np.bool_]
-    surface: npt.NDArray[np.bool_]
+    nameless: Mask
+    surface: Mask
     whole: bool = False
 
 
@@ -73,19 +76,19 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
     if config.whole_boxes:
         return _whole(sightings, centers_m, yaws_rad)
     sizes_m = _swapped(sightings.sizes_m[:, :2], turns)
-    c, s = np.cos(yaws_rad), np.sin(yaws_rad)
-    axes = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], axis=-2)
-    viewer_m = np.einsum("kij,kj->ki", axes, sightings.viewpoint_m - centers_m)
-    shares = np.clip(viewer_m / (0.5 * sizes_m), -1.0, 1.0)
-    faces_seen = (sightings.num_points >= config.size_points)[:, None]
-    pinned = np.where(faces_seen, np.abs(shares), 0.0)
-    face_sigma_m = config.by_class("face_sigma_m")[sightings.class_ids][:, None]
-    cov_m2 = _pinned(sightings.position_cov_m2, axes, pinned, face_sigma_m)
     structure = sightings.class_ids == ObjectClass.STRUCTURE
     nameless = structure | (sightings.class_ids == ObjectClass.UNKNOWN)
     surface = structure | (nameless & (sizes_m.min(axis=1) < config.flat_m))
-    ends_sigma_m = _ends_sigma(sizes_m, surface, sightings.class_ids, config)
-    cov_m2 = cov_m2 + _along(axes, ((1 - pinned) * ends_sigma_m) ** 2)
+    ends_share = np.where(surface, config.flat_sigma, config.by_class("shape_sigma")[sightings.class_ids])
+    axes, shares, cov_m2 = _seen_parts(
+        np.stack([np.cos(yaws_rad), np.sin(yaws_rad)], axis=-1),
+        sightings.viewpoint_m - centers_m,
+        sizes_m,
+        np.ascontiguousarray(sightings.position_cov_m2),
+        sightings.num_points >= config.size_points,
+        config.by_class("face_sigma_m")[sightings.class_ids],
+        ends_share,
+    )
     return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, nameless, surface)
 
 
@@ -103,14 +106,6 @@ def _swapped(sizes_m: Array, quarters: Array) -> Array:
     return np.where((quarters % 2 == 1)[:, None], sizes_m[:, ::-1], sizes_m)
 
 
-def _ends_sigma(
-    sizes_m: Array, surface: npt.NDArray[np.bool_], class_ids: Ints, config: TrackerConfig
-) -> Array:
-    """(K, 2) 1-sigma of the middle between two visible ends, which may be where sight ends and not the object."""
-    share = np.where(surface, config.flat_sigma, config.by_class("shape_sigma")[class_ids])
-    return share[:, None] * sizes_m
-
-
 def slides(view: View, offset_m: Array) -> Array:
     """The part (K, 2) of offsets (K, 2) between seen and foreseen centres that says nothing about motion.
 
@@ -123,20 +118,52 @@ def slides(view: View, offset_m: Array) -> Array:
     return np.asarray(along[:, None] * lengthwise)
 
 
-def _pinned(cov_m2: Array, axes: Array, shares: Array, face_sigma_m: Array) -> Array:
-    """Covariances (K, 2, 2) with the doubt about the far end taken out, in proportion to the shares.
+@compiled("void(f8, f8, f8, f8, f8, f8[:,::1])")
+def _turned(c: float, s: float, p: float, q: float, r: float, out: Array) -> None:
+    """[[p, q], [q, r]] of the axes of a box, which are turned by an angle of cosine c and sine s."""
+    out[0, 0] = c * c * p - 2 * c * s * q + s * s * r
+    out[0, 1] = out[1, 0] = c * s * (p - r) + (c * c - s * s) * q
+    out[1, 1] = s * s * p + 2 * c * s * q + c * c * r
 
-    The centre of what is visible is as unsure along a side as its far end is; the near face is a measured surface.
+
+@compiled(
+    "Tuple((f8[:,:,::1], f8[:,::1], f8[:,:,::1]))"
+    "(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], b1[::1], f8[::1], f8[::1])"
+)
+def _seen_parts(
+    ahead: Array,
+    viewer_m: Array,
+    sizes_m: Array,
+    cov_m2: Array,
+    faces: Mask,
+    face_sigma_m: Array,
+    ends: Array,
+) -> tuple[Array, Array, Array]:
+    """Axes, shares and covariances of K visible parts.
+
+    The centre of what is visible is as unsure along a side as its far end is; the near face is a measured surface,
+    so that the doubt about the far end is taken out in proportion to the shares. The middle between two visible ends
+    is as unsure as ``ends``, a share of the size, as those may be where sight ends and not the object.
     """
-    along = np.einsum("kai,kij,kaj->ka", axes, cov_m2, axes)
-    face = np.minimum(along, face_sigma_m**2)
-    stretch = _along(axes, np.sqrt((shares * face + (1 - shares) * along) / along))
-    return np.asarray(stretch @ cov_m2 @ stretch)
-
-
-def _along(axes: Array, diagonal: Array) -> Array:
-    """(K, 2, 2) matrices that are diagonal in the axes of the boxes."""
-    return np.asarray(np.einsum("kai,ka,kaj->kij", axes, diagonal, axes))
+    n = len(ahead)
+    axes, shares, out = np.empty((n, 2, 2)), np.empty((n, 2)), np.empty((n, 2, 2))
+    along, keep = np.empty(2), np.empty(2)
+    for k in range(n):
+        c, s = ahead[k]
+        axes[k, 0, 0], axes[k, 0, 1], axes[k, 1, 0], axes[k, 1, 1] = c, s, -s, c
+        xx, xy, yy = cov_m2[k, 0, 0], cov_m2[k, 0, 1], cov_m2[k, 1, 1]
+        along[0] = c * c * xx + 2 * c * s * xy + s * s * yy
+        along[1] = s * s * xx - 2 * c * s * xy + c * c * yy
+        both = c * s * (yy - xx) + (c * c - s * s) * xy
+        for a in range(2):
+            seen_from_m = axes[k, a, 0] * viewer_m[k, 0] + axes[k, a, 1] * viewer_m[k, 1]
+            shares[k, a] = min(max(seen_from_m / (0.5 * sizes_m[k, a]), -1.0), 1.0)
+            pinned = abs(shares[k, a]) if faces[k] else 0.0
+            face = min(along[a], face_sigma_m[k] ** 2)
+            keep[a] = np.sqrt((pinned * face + (1 - pinned) * along[a]) / along[a])
+            along[a] = keep[a] ** 2 * along[a] + ((1 - pinned) * ends[k] * sizes_m[k, a]) ** 2
+        _turned(c, s, along[0], keep[0] * keep[1] * both, along[1], out[k])
+    return axes, shares, out
 
 
 def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
@@ -153,10 +180,28 @@ def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
     if view.whole:
         return view.centers_m, view.cov_m2
     hidden_m = known_m - view.sizes_m
-    shift_m = np.einsum("ka,kai->ki", -0.5 * view.shares * hidden_m, view.axes)
-    loose = np.where(view.nameless[:, None], 1.0, 1 - np.abs(view.shares))
-    anywhere = np.where(view.nameless[:, None], 1 / 4, 1 / 12) * (loose * hidden_m) ** 2
-    return view.centers_m + shift_m, view.cov_m2 + _along(view.axes, anywhere)
+    return _placed(view.centers_m, view.cov_m2, view.axes, view.shares, hidden_m, view.nameless)
+
+
+@compiled(
+    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,::1], f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], b1[::1])"
+)
+def _placed(
+    centers_m: Array, cov_m2: Array, axes: Array, shares: Array, hidden_m: Array, nameless: Mask
+) -> tuple[Array, Array]:
+    """Centres and covariances of K wholes, of which ``hidden_m`` (K, 2) along the sides is out of sight."""
+    out_m, out_cov = centers_m.copy(), np.empty_like(cov_m2)
+    anywhere = np.empty(2)
+    for k in range(len(centers_m)):
+        for a in range(2):
+            shift_m = -0.5 * shares[k, a] * hidden_m[k, a]
+            out_m[k, 0] += shift_m * axes[k, a, 0]
+            out_m[k, 1] += shift_m * axes[k, a, 1]
+            loose = 1.0 if nameless[k] else 1 - abs(shares[k, a])
+            anywhere[a] = (loose * hidden_m[k, a]) ** 2 / (4 if nameless[k] else 12)
+        _turned(axes[k, 0, 0], axes[k, 0, 1], anywhere[0], 0.0, anywhere[1], out_cov[k])
+        out_cov[k] += cov_m2[k]
+    return out_m, out_cov
 
 
 def filtered_sizes(
@@ -183,7 +228,7 @@ def faced_forward(
     sizes_m: Array,
     velocities_mps: Array,
     class_ids: Ints,
-    moving: npt.NDArray[np.bool_],
+    moving: Mask,
     whole_boxes: bool = False,
 ) -> tuple[Array, Array]:
     """Turn boxes that move so that their heading points ahead; the box itself stays where it is.
