@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -21,7 +21,8 @@ from perception_platform.robot.parts import (
     Polygon,
     Positive,
 )
-from perception_platform.robot.resources import LoadShedding, Realtime
+from perception_platform.robot.placement import Placement, check_placements
+from perception_platform.robot.resources import LoadShedding
 from perception_platform.robot.telemetry import Telemetry
 
 RESERVED_NAMES = (
@@ -281,29 +282,6 @@ class Model(Part):
     path: str
 
 
-NodeName = Literal[
-    "camera_driver", "lidar_driver", "perception", "tracker", "risk", "safety_gate", "telemetry"
-]
-# Drivers may be another package's; telemetry only looks on.
-MAY_BE_LEFT_OUT: tuple[NodeName, ...] = ("camera_driver", "lidar_driver", "telemetry")
-
-
-class Placement(Part):
-    """Where a node runs, and what it asks of the machine. Drivers run once for each sensor they serve.
-
-    Attributes:
-        host: the machine.
-        process: nodes that name the same one run in one process and hand values on by reference; the safety gate
-            is always alone.
-        realtime: of its process.
-    """
-
-    node: NodeName
-    host: Name = "robot"
-    process: Name | Literal[""] = ""
-    realtime: Realtime = Realtime()
-
-
 NamedT = TypeVar("NamedT", Lidar | Camera | Scan, Zone)
 
 
@@ -369,23 +347,7 @@ class Robot(Part):
     @field_validator("nodes")
     @classmethod
     def _stack_is_whole(cls, nodes: list[Placement]) -> list[Placement]:
-        placed = [placement.node for placement in nodes]
-        for name in get_args(NodeName):
-            if placed.count(name) > 1:
-                raise ValueError(f"{name} is placed {placed.count(name)} times; once is all that runs")
-            if name not in placed and name not in MAY_BE_LEFT_OUT:
-                raise ValueError(f"{name} is not placed: without it nothing stops the robot")
-        return nodes
-
-    @field_validator("nodes")
-    @classmethod
-    def _processes_can_be_shared(cls, nodes: list[Placement]) -> list[Placement]:
-        for placement in nodes:
-            others = [p for p in nodes if p.process and p.process == placement.process]
-            if placement.process and placement.node == "safety_gate":
-                raise ValueError("safety_gate needs a process of its own: it has to outlive what it checks")
-            if any((p.host, p.realtime) != (placement.host, placement.realtime) for p in others):
-                raise ValueError(f"nodes of process {placement.process!r} differ in host or realtime")
+        check_placements(nodes)
         return nodes
 
     @model_validator(mode="after")

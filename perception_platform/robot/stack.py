@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from perception_platform.core.errors import InputError
-from perception_platform.robot.description import NodeName, Placement, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.placement import NodeName, Placement
 
 Group = Literal["drivers", "perception", "safety", "telemetry"]
 GROUPS: tuple[Group, ...] = get_args(Group)

@@ -5,9 +5,10 @@ import importlib.util
 import pytest
 
 from perception_platform.core.errors import InputError
-from perception_platform.robot.description import Placement, Robot
+from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot, robot_names
-from perception_platform.robot.stack import GROUPS, describe_stack
+from perception_platform.robot.placement import Placement
+from perception_platform.robot.stack import GROUPS, describe_stack, processes
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,37 @@ def test_nodes_on_two_machines_need_the_network(amr: Robot) -> None:
     data = split(amr).model_dump() | {"discovery": "localhost"}
     with pytest.raises(ValueError, match="robot, sensors only find each other with 'subnet'"):
         Robot.model_validate(data)
+
+
+def test_nodes_that_share_a_process_are_started_as_one_container(amr: Robot) -> None:
+    started = processes(describe_stack(amr, "amr", sim_time=True))
+    assert [(s.executable, s.name, s.group) for s in started] == [
+        ("container", "chain", "perception"),
+        ("safety_gate", "safety_gate", "safety"),
+    ]
+    assert started[0].parameters == {
+        "robot": "amr",
+        "use_sim_time": True,
+        "nodes": "lidar_top_driver,camera_front_driver,perception,tracker,risk",
+    }
+
+
+def test_what_is_left_of_a_shared_process_runs_alone(amr: Robot) -> None:
+    started = processes(describe_stack(amr, "amr", groups=["safety"]))
+    assert [(s.executable, s.name) for s in started] == [("risk", "risk"), ("safety_gate", "safety_gate")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"safety_gate": {"process": "chain"}}, "safety_gate needs a process of its own"),
+        ({"tracker": {"host": "elsewhere"}}, "nodes of process 'chain' differ in host or realtime"),
+        ({"risk": {"realtime": {"fifo_priority": 5}}}, "nodes of process 'chain' differ in host or realtime"),
+    ],
+)
+def test_a_process_that_cannot_be_shared_is_refused(
+    amr: Robot, changes: dict[str, dict[str, object]], problem: str
+) -> None:
+    nodes = [p.model_dump() | changes.get(p.node, {}) for p in amr.nodes]
+    with pytest.raises(ValueError, match=problem):
+        Robot.model_validate(amr.model_dump() | {"nodes": nodes, "discovery": "subnet"})
