@@ -77,7 +77,7 @@ class PerceptionNode(PlatformNode):
         """The newest image of each camera that is to be looked at now, taken close to ``t_ns``; each is used once."""
         images: list[Image] = []
         for _, arrival in self._images.take_waiting(t_ns):
-            self.settle(self._images, arrival, partial(self._use_image, arrival, t_ns, images))
+            self.settle(arrival, self._images, partial(self._use_image, arrival, t_ns, images))
         self._sweep_number += 1
         return images
 

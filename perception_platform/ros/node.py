@@ -164,7 +164,7 @@ class PlatformNode(LifecycleNode):
 
         def use(arrival: Arrival) -> None:
             self._direct.receive(name)
-            self._settle(arrival, self._direct, lambda: callback(arrival.value()))
+            self.settle(arrival, self._direct, lambda: callback(arrival.value()))
 
         self._hear_row(topic, sensor, use, self._direct)
 
@@ -212,9 +212,19 @@ class PlatformNode(LifecycleNode):
         self._made.append(box.close)
         return box
 
-    def settle(self, box: Mailbox[Arrival], arrival: Arrival, use: Callable[[], None]) -> None:
-        """Use a message taken from a mailbox, and say in the ledger what became of it."""
-        self._settle(arrival, box, use)
+    def settle(self, arrival: Arrival, ledger: Mailbox[Arrival] | Ledger, use: Callable[[], None]) -> None:
+        """Use a message, and say in the ledger that it is from what became of it."""
+        fate = Fate.MALFORMED
+        try:
+            use()
+            fate = Fate.PROCESSED
+        except LeftOut as lacking:
+            fate = Fate.LEFT_OUT
+            self.tally.add(arrival.topic.of(arrival.sensor), f"left out without {lacking}")
+        except InputError as error:
+            self.trouble("malformed", arrival.topic, arrival.sensor, str(error))
+        finally:
+            ledger.settle(arrival.topic.of(arrival.sensor), fate)
 
     def read_one(self, name: str) -> None:
         """Count a message that the node got from a device, under the name of the topic it goes to."""
@@ -402,20 +412,7 @@ class PlatformNode(LifecycleNode):
 
     def _work_on(self, box: Mailbox[Arrival], arrival: Arrival, work: Callable[[Arrival], None]) -> None:
         arrival.started_ns, arrival.no_core_ns = self.now_ns(), run_delay_ns()
-        self._settle(arrival, box, lambda: work(arrival))
-
-    def _settle(self, arrival: Arrival, ledger: Mailbox[Arrival] | Ledger, use: Callable[[], None]) -> None:
-        fate = Fate.MALFORMED
-        try:
-            use()
-            fate = Fate.PROCESSED
-        except LeftOut as lacking:
-            fate = Fate.LEFT_OUT
-            self.tally.add(arrival.topic.of(arrival.sensor), f"left out without {lacking}")
-        except InputError as error:
-            self.trouble("malformed", arrival.topic, arrival.sensor, str(error))
-        finally:
-            ledger.settle(arrival.topic.of(arrival.sensor), fate)
+        self.settle(arrival, box, lambda: work(arrival))
 
     def _on_event(self, kind: TroubleKind, topic: Topic, sensor: str, detail: str) -> None:
         if self._active or kind == "incompatible_qos":
