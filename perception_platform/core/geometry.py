@@ -143,7 +143,10 @@ def points_in_polygon(
     points_m: npt.NDArray[np.floating], polygon_m: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.bool_]:
     """Which of the (N, 2) points lie inside the (M, 2) simple polygon (even-odd rule)."""
-    inside = ((points_m >= polygon_m.min(axis=0)) & (points_m <= polygon_m.max(axis=0))).all(axis=1)
+    low, high = polygon_m.min(axis=0, keepdims=True), polygon_m.max(axis=0, keepdims=True)
+    inside = np.ones(len(points_m), dtype=np.bool_)
+    for i in range(2):
+        inside &= (points_m[:, i] >= low[:, i]) & (points_m[:, i] <= high[:, i])
     near = np.flatnonzero(inside)
     x, y = points_m[near, 0:1], points_m[near, 1:2]
     x0, y0 = polygon_m[:, 0], polygon_m[:, 1]

@@ -93,15 +93,16 @@ def _object_findings(scene: _Scene, objects: ObjectRisks) -> Iterator[Finding]:
 def _point_findings(scene: _Scene) -> Iterator[Finding]:
     path, config = scene.path, scene.config
     for cloud in scene.obstacles:
-        sd = path.coordinates(cloud.xyz_m)
-        ahead = np.flatnonzero(path.in_band(sd))
-        ahead = ahead[~explained_by_moving(cloud.xyz_m[ahead, :2], scene.tracks, scene.ego, path, config)]
-        if len(ahead) < config.min_points:
+        xyz_m = cloud.xyz_m[path.may_be_in_band(cloud.xyz_m)]
+        xyz_m = xyz_m[path.in_band(path.coordinates(xyz_m))]
+        xyz_m = xyz_m[~explained_by_moving(xyz_m[:, :2], scene.tracks, scene.ego, path, config)]
+        if len(xyz_m) < config.min_points:
             continue
-        nearest = ahead[np.argsort(path.gap_m(sd[ahead]), kind="stable")[:EVIDENCE_POINTS]]
-        gap_m = max(float(path.gap_m(sd[nearest[config.min_points - 1]])), 0.0)
+        gaps_m = path.gap_m(path.coordinates(xyz_m))
+        nearest = np.argsort(gaps_m, kind="stable")[:EVIDENCE_POINTS]
+        gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
         evidence = _Evidence(
-            f"points of {cloud.sensor}", points_m=_as_points(cloud.xyz_m[nearest]), sensor=cloud.sensor
+            f"points of {cloud.sensor}", points_m=_as_points(xyz_m[nearest]), sensor=cloud.sensor
         )
         yield from _gap_finding(scene, Reason.POINTS_IN_PATH, gap_m, 0.0, evidence)
 
@@ -158,9 +159,14 @@ def _tracks_inside(zone: ZoneRule, scene: _Scene) -> tuple[int, ...]:
     counts = tracks.existence >= scene.config.min_existence
     if zone.class_ids:
         counts &= np.isin(tracks.class_ids, zone.class_ids)
-    edges = outline(track_corners(tracks, scene.ego)[counts])
+    corners_m = track_corners(tracks, scene.ego)
+    apart = (corners_m.max(axis=1) < zone.polygon_m.min(axis=0)) | (
+        corners_m.min(axis=1) > zone.polygon_m.max(axis=0)
+    )
+    rows = np.flatnonzero(counts & ~apart.any(axis=1))
+    edges = outline(corners_m[rows])
     inside = points_in_polygon(edges.reshape(-1, 2), zone.polygon_m).reshape(edges.shape[:2]).any(axis=1)
-    return tuple(int(i) for i in tracks.ids[counts][inside])
+    return tuple(int(i) for i in tracks.ids[rows[inside]])
 
 
 def _zone_finding(zone: ZoneRule, evidence: _Evidence, measure: tuple[str, float, float, str]) -> Finding:

@@ -41,7 +41,8 @@ def assess_objects(
     velocities = ego.odom_from_base.inverse().rotate(np.pad(tracks.velocities_mps, ((0, 0), (0, 1))))[:, :2]
     velocities[np.linalg.norm(velocities, axis=1) < config.moving_mps] = 0.0
     gap_m, ttc_s = np.full(len(tracks), np.inf), np.full(len(tracks), np.inf)
-    now = np.flatnonzero(_may_touch_band(corners_m, path))
+    center_m, radius_m = _circles(corners_m)
+    now = np.flatnonzero(_may_touch_band(center_m, radius_m, path))
     gap_m[now] = _gap_now(outline(corners_m[now]), path)
     _add_crossings(gap_m, ttc_s, corners_m, velocities, path, config.horizon_s)
     in_path = np.isfinite(gap_m)
@@ -64,11 +65,15 @@ def assess_objects(
     )
 
 
-def _may_touch_band(corners_m: Array, path: Path) -> npt.NDArray[np.bool_]:
-    """Which (N,) boxes may lie in the band, by the circles around them: cheap, and never wrong about a no."""
+def _circles(corners_m: Array) -> tuple[Array, Array]:
+    """Centres (N, 2) and radii (N,) of the circles around boxes."""
     center_m = corners_m.mean(axis=1)
-    radius_m = np.linalg.norm(corners_m[:, 0] - center_m, axis=1)
-    across_m = path.coordinates(center_m)[:, 1]
+    return center_m, np.asarray(np.linalg.norm(corners_m[:, 0] - center_m, axis=1))
+
+
+def _may_touch_band(center_m: Array, radius_m: Array, path: Path) -> npt.NDArray[np.bool_]:
+    """Which circles of centres (..., 2) may touch the band: cheap, and never wrong about a no."""
+    across_m = path.coordinates(center_m)[..., 1]
     return np.asarray((across_m - radius_m < path.left_m) & (across_m + radius_m > path.right_m))
 
 
@@ -90,6 +95,9 @@ def _add_crossings(
     if not len(moving) or path.speed_mps == 0.0:
         return
     times_s = np.arange(1, round(horizon_s / PREDICTION_STEP_S) + 1) * PREDICTION_STEP_S
+    center_m, radius_m = _circles(corners_m[moving])
+    center_m = center_m[:, None] + velocities[moving, None] * times_s[:, None]
+    moving = moving[_may_touch_band(center_m, radius_m[:, None], path).any(axis=1)]
     shift = velocities[moving, None, None, :] * times_s[None, :, None, None]
     sd = path.coordinates(outline(corners_m[moving])[:, None] + shift)
     gap_then_m, travelled = path.gap_m(sd), (path.speed_mps * times_s)[None, :, None]
@@ -129,24 +137,31 @@ def _distance(corners_m: Array, footprint_m: Array) -> Array:
 def _to_edges(points_m: Array, polygons_m: Array) -> Array:
     """Distance (K, P) of P points to the nearest edge of each of K polygons of shape (K, M, 2)."""
     edge = np.roll(polygons_m, -1, axis=1) - polygons_m
-    length2 = np.maximum((edge**2).sum(axis=-1), 1e-12)
+    length2 = np.maximum(_dot(edge, edge), 1e-12)
     offset = points_m[None, :, None] - polygons_m[:, None]
-    share = np.clip((offset * edge[:, None]).sum(axis=-1) / length2[:, None], 0.0, 1.0)
+    share = np.clip(_dot(offset, edge[:, None]) / length2[:, None], 0.0, 1.0)
     apart = offset - share[..., None] * edge[:, None]
     return np.asarray(np.hypot(apart[..., 0], apart[..., 1]).min(axis=-1))
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Products of vectors (..., 2); a sum over an axis of two takes several times as long."""
+    return np.asarray(a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1])
 
 
 def explained_by_moving(
     points_m: npt.NDArray[np.floating], tracks: Tracks, ego: EgoState, path: Path, config: RiskConfig
 ) -> npt.NDArray[np.bool_]:
-    """Which (N, 2) points lie on a track that certainly exists and drives on ahead of the robot.
+    """Which (N, 2) points of the band lie on a track that certainly exists and drives on ahead of the robot.
 
     Those are judged as the moving object they belong to; all others as standing obstacles.
     """
     explained = np.zeros(len(points_m), dtype=bool)
     forward = ego.odom_from_base.rotation[:2, 0] * path.direction
     leading = (tracks.existence > 0.9) & (tracks.velocities_mps @ forward > config.moving_mps)
-    for corners in track_corners(tracks, ego)[leading]:
-        center = corners.mean(axis=0)
-        explained |= points_in_polygon(points_m, center + (corners - center) * 1.15)
+    corners_m = track_corners(tracks, ego)[leading]
+    center_m = corners_m.mean(axis=1, keepdims=True)
+    corners_m = center_m + (corners_m - center_m) * 1.15
+    for corners in corners_m[_may_touch_band(*_circles(corners_m), path)]:
+        explained |= points_in_polygon(points_m, corners)
     return explained

@@ -13,6 +13,8 @@ from perception_platform.core.sensor_data import EgoState
 STANDSTILL_MPS = 0.03  # below this, odometry noise decides the direction: the path is straight ahead
 FRONT_STRIPS, FRONT_SAMPLES = 32, 128  # across the path; points on each edge of the footprint
 FRONT_TOLERANCE_M = 0.05  # a point that touches the front edge is ahead of it
+STRAIGHT_PER_M = 1e-4  # an arc of less curvature is taken to be a line
+ROUNDING_M = 1e-6  # of points in float32, for bounds that must hold in spite of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,19 @@ class Path:
         """(s, d) of points, of shape (..., 2), given in the base frame."""
         return along_arc(points_m, self.direction, self.curvature_per_m)
 
+    def may_be_in_band(self, points_m: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Which base-frame points (N, 2 or more) may lie in the band: cheap, and never wrong about a no."""
+        right_m, left_m = self.right_m - ROUNDING_M, self.left_m + ROUNDING_M
+        x, y = points_m[:, 0].astype(np.float64), points_m[:, 1].astype(np.float64)
+        if abs(self.curvature_per_m) < STRAIGHT_PER_M:
+            return np.asarray((y > right_m) & (y < left_m))
+        radius_m = 1.0 / self.curvature_per_m  # of the arc, about (0, radius)
+        inner_m, outer_m = sorted((abs(radius_m - left_m), abs(radius_m - right_m)))
+        if right_m < radius_m < left_m:
+            inner_m = 0.0
+        from_middle_m2 = x**2 + (y - radius_m) ** 2
+        return np.asarray((from_middle_m2 >= inner_m**2) & (from_middle_m2 <= outer_m**2))
+
     def gap_m(self, sd: Array) -> Array:
         """Way from the footprint's front edge to (s, d) positions, along the arc; negative behind that edge."""
         return np.asarray(sd[..., 0] - np.interp(sd[..., 1], self.front_d_m, self.front_s_m))
@@ -58,7 +73,7 @@ def along_arc(points_m: npt.NDArray[np.floating], direction: float, curvature_pe
     """(s, d) of base-frame points relative to an arc that starts at the origin along ``direction``."""
     x = points_m[..., 0] * direction
     y = points_m[..., 1].astype(np.float64)
-    if abs(curvature_per_m) < 1e-4:
+    if abs(curvature_per_m) < STRAIGHT_PER_M:
         return np.stack([x, y], axis=-1)
     radius = 1.0 / curvature_per_m
     across = (radius - y) * np.sign(radius)

@@ -37,6 +37,17 @@ def test_backing_up_looks_behind() -> None:
     assert inside.tolist() == [True, False]
 
 
+@pytest.mark.parametrize("vx_mps", [1.0, -1.0])
+@pytest.mark.parametrize("yaw_rate_radps", [0.0, 0.001, 0.6, -0.6, 1.9, -1.9])
+def test_the_cheap_question_keeps_every_point_of_the_band(vx_mps: float, yaw_rate_radps: float) -> None:
+    path = predict_path(ego(vx_mps, yaw_rate_radps), FOOTPRINT, 0.1)
+    points_m = np.random.default_rng(1).uniform(-6, 6, (20_000, 3)).astype(np.float32)
+    across_m = path.coordinates(points_m)[:, 1]
+    may = path.may_be_in_band(points_m)
+    assert may[path.in_band(path.coordinates(points_m))].all()
+    assert not may[(across_m < path.right_m - 0.01) | (across_m > path.left_m + 0.01)].any()
+
+
 @pytest.mark.parametrize("vx", [1.0, -1.0])
 @pytest.mark.parametrize("yaw_rate", [0.5, -0.5])
 def test_a_robot_that_keeps_turning_meets_the_point_at_the_predicted_way(vx: float, yaw_rate: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception_platform.tracking.overlap import generalised_overlaps, overlaps_3d
+from perception_platform.tracking.overlap import generalised_overlaps, near_pairs, overlaps_3d
 
 SQUARE = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]  # x, y, length, width, heading, z, height
 
@@ -34,6 +34,13 @@ def overlap(a: list[float], b: list[float]) -> float:
 def test_overlap_in_space(other: list[float], expected: float) -> None:
     assert overlap(SQUARE, other) == pytest.approx(expected)
     assert overlap(other, SQUARE) == pytest.approx(expected)
+
+
+def test_near_pairs_are_those_whose_circles_meet_in_order() -> None:
+    a_m, b_m = np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([[3.0, 4.0], [10.0, 1.0], [0.0, 1.0]])
+    rows, columns = near_pairs(a_m, np.array([4.0, 0.5]), b_m, np.array([1.1, 0.6, 0.0]))
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == [(0, 0), (0, 2), (1, 1)]
+    assert not near_pairs(a_m[:0], np.zeros(0), b_m, np.zeros(3))[0].size
 
 
 numbers = st.floats(-3, 3)
