@@ -60,7 +60,9 @@ def bench_faults(
         )
     keys = [fault.key for fault in known if not only or fault.key in only]
     total = sum(effort.tries(fault) for fault in known if fault.key in keys)
-    load, tries, faults = os.getloadavg()[0], [], {}
+    load, refused = os.getloadavg()[0], 0
+    tries: list[Try] = []
+    faults: dict[str, Fault] = {}
 
     def tell(what: str) -> None:
         progress(len(tries), total, what)
@@ -75,11 +77,13 @@ def bench_faults(
                 table = {fault.key: fault for fault in fault_table(rig.robot, effort.load_s)}
                 faults |= table
                 _take_turns(rig, table, turns, tries, rng, tell)
+                refused += rig.ears.refused
     return {
         "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "load_before": load},
         "robot": BASE_ROBOT,
         "pace": pace,
         "seed": seed,
+        "late_decisions_refused": refused,
         "faults": [summary(faults[key], [t for t in tries if t.fault == key]) for key in keys],
     }
 
@@ -137,9 +141,8 @@ def failures(row: dict[str, Any]) -> list[str]:
     """What is wrong in a row of the report, in words; nothing if the fault is survived as it has to be."""
     found = []
     if row["safe"] < row["tries"]:
-        found.append(
-            f"unsafe {row['tries'] - row['safe']} times: {'; '.join(dict.fromkeys(w['why'] for w in row['wrong'][:3]))}"
-        )
+        whys = dict.fromkeys(wrong["why"] for wrong in row["wrong"] if wrong["why"])
+        found.append(f"unsafe {row['tries'] - row['safe']} times: {'; '.join(whys)}")
     if row["recovered"] < row["tries"]:
         found.append(f"did not recover {row['tries'] - row['recovered']} times")
     if row["unaccounted"]:

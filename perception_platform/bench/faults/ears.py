@@ -79,6 +79,9 @@ class Reports:
 class Ears:
     """Listens in a thread from ``start`` to ``close``.
 
+    As a base has to, it refuses a decision that was made longer ago than the lease of its topic, and counts it: a gate
+    that was stopped in the middle of a beat still sends that beat's decision when it goes on.
+
     Args:
         robot: whose gate is heard.
         replayed: whether stamps are of another clock than this machine's; the age of data is then the gate's word.
@@ -89,6 +92,7 @@ class Ears:
         self.decisions: deque[Heard] = deque(maxlen=_KEPT)
         self.commands_s: deque[float] = deque(maxlen=_KEPT)
         self.broken: deque[BrokenPromise] = deque(maxlen=_KEPT)
+        self.refused = 0
         self.reports = Reports()
         self._context = Context()
         self._thread = threading.Thread(target=self._spin, name="ears", daemon=True)
@@ -156,6 +160,9 @@ class Ears:
     def _hear_decision(self, message: Any) -> None:
         at_s, now_ns = time.monotonic(), time.time_ns()
         decision = decision_from_msg(message)
+        if not self._replayed and to_s(now_ns - decision.t_ns) > TOPICS["decision"].liveliness_s:
+            self.refused += 1
+            return
         self.decisions.append(Heard(at_s, decision.action, self._age_s(decision, now_ns), decision.reasons))
 
     def _age_s(self, decision: Decision, now_ns: int) -> float:

@@ -29,7 +29,7 @@ from perception_platform.robot.supervisor import Command, Supervisor, node_comma
 Setup = Literal["fed", "driver", "replayed"]
 FEEDER, VIEWER, GATE = "feeder", "viewer", "safety_gate"
 START_WITHIN_S = 60.0  # perception compiles its loops where that was not done yet
-STEADY_S = 0.1
+STEADY_S = 0.06
 POLL_S = 0.002
 REPORT_S = 1.0
 FLOOD_HZ, FLOOD_S = 500.0, 3.0

@@ -18,7 +18,7 @@ from perception_platform.ros.topics import TOPICS
 # ``stop``: decisions ask for a stop, and go on to until the fault ends. ``silence``: the gate itself is gone, DDS says
 # so and no velocity comes. ``fresh``: driving goes on, never on data older than its bound.
 Proof = Literal["stop", "silence", "fresh"]
-QUICK, STUTTERS, HOGS, KILLS, READERS = 100, 30, 10, 5, 3  # tries
+QUICK, STUTTERS, HOGS, KILLS, READERS = 100, 8, 5, 3, 2  # tries
 READER_S = 8.0  # long enough for what it leaves unread to fill every buffer
 DELIVERY_S = 0.05  # on top of a lease or a time-out: what transport and a busy machine may add
 RECOVERS_S = 2.0
@@ -187,7 +187,7 @@ def _bad_drivers(bounds: Bounds) -> tuple[Fault, ...]:
             bounds.age_limit_s,
             _burst,
             _speak_well,
-            lasts_s=0.3,
+            lasts_s=0.2,
             recovers_s=bounds.unshed_s,
         ),
     )
@@ -299,7 +299,7 @@ def _stutter(rig: Rig, rng: Random) -> float:
 
 
 def _burst(rig: Rig, rng: Random) -> float:
-    pause_s = rng.uniform(0.1, 0.7)
+    pause_s = rng.uniform(0.1, 0.4)
     began_s = rig.order(Orders(silent=("points",)))
     rig.wait(pause_s)
     rig.order(Orders(burst_s=pause_s))

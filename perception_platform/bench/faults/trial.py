@@ -21,7 +21,7 @@ from perception_platform.bench.faults.table import DELIVERY_S, Bounds, Fault
 from perception_platform.core.verdicts import Action
 
 PHASE_S = 0.1  # faults begin at any moment of a sensor's period
-DWELL_S = 0.05  # how long the proof of safety has to last
+DWELL_S = 0.03  # how long the proof of safety has to last
 LONGEST_STORY = 40  # lines
 SLACK_S = 1.0  # watched on after a missed bound, to report by how much
 
@@ -97,12 +97,12 @@ def _stop(rig: Rig, fault: Fault, began_s: float) -> Proof:
 
 
 def _silence(rig: Rig, fault: Fault, began_s: float) -> Proof:
-    def gone_s(kind: str) -> list[float]:
-        broken = [b for b in rig.ears.broken.copy() if b.at_s >= began_s and b.kind == kind]
-        return [next((b.at_s for b in broken if b.key == key), float("inf")) for key in FROM_THE_GATE]
+    def gone_s() -> float:
+        leases = [b for b in rig.ears.broken.copy() if b.at_s >= began_s and b.kind == "lease"]
+        return max(next((b.at_s for b in leases if b.key == key), float("inf")) for key in FROM_THE_GATE)
 
-    rig.until(lambda: time.monotonic() >= max(gone_s("lease")) + DWELL_S, fault.bound_s + SLACK_S)
-    now_s, at_s = time.monotonic(), max(gone_s("lease"))
+    rig.until(lambda: time.monotonic() >= gone_s() + DWELL_S, fault.bound_s + SLACK_S)
+    now_s, at_s = time.monotonic(), gone_s()
     if at_s > now_s:
         return Proof(None, now_s, "no lease ran out")
     late = [t for t in rig.ears.commands_s.copy() if began_s + DELIVERY_S < t < now_s]
