@@ -13,10 +13,8 @@ from perception_platform.robot.environment import adopt_environment
 from perception_platform.robot.realtime import apply
 from perception_platform.ros.node import PlatformNode
 
-try:
-    from rclpy.experimental.events_executor import (
-        EventsExecutor as Executor,
-    )  # half the processor time of the other
+try:  # takes half the processor time of the other
+    from rclpy.experimental.events_executor import EventsExecutor as Executor
 except ImportError:  # early releases of Jazzy
     from rclpy.executors import SingleThreadedExecutor as Executor
 
