@@ -148,9 +148,11 @@ def points_in_polygon(
     for i in range(2):
         inside &= (points_m[:, i] >= low[:, i]) & (points_m[:, i] <= high[:, i])
     near = np.flatnonzero(inside)
+    if not len(near):
+        return inside
     x, y = points_m[near, 0:1], points_m[near, 1:2]
-    x0, y0 = polygon_m[:, 0], polygon_m[:, 1]
-    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    x0, y0 = polygon_m.T
+    x1, y1 = np.concatenate([polygon_m[1:], polygon_m[:1]]).T
     crosses = (y0 > y) != (y1 > y)
     rise = np.where(y1 == y0, 1.0, y1 - y0)
     hit = x < (x1 - x0) * (y - y0) / rise + x0

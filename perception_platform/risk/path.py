@@ -48,14 +48,14 @@ class Path:
     def may_be_in_band(self, points_m: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Which base-frame points (N, 2 or more) may lie in the band: cheap, and never wrong about a no."""
         right_m, left_m = self.right_m - ROUNDING_M, self.left_m + ROUNDING_M
-        x, y = points_m[:, 0].astype(np.float64), points_m[:, 1].astype(np.float64)
+        y = points_m[:, 1].astype(np.float64)
         if abs(self.curvature_per_m) < STRAIGHT_PER_M:
             return np.asarray((y > right_m) & (y < left_m))
         radius_m = 1.0 / self.curvature_per_m  # of the arc, about (0, radius)
         inner_m, outer_m = sorted((abs(radius_m - left_m), abs(radius_m - right_m)))
         if right_m < radius_m < left_m:
             inner_m = 0.0
-        from_middle_m2 = x**2 + (y - radius_m) ** 2
+        from_middle_m2 = points_m[:, 0].astype(np.float64) ** 2 + (y - radius_m) ** 2
         return np.asarray((from_middle_m2 >= inner_m**2) & (from_middle_m2 <= outer_m**2))
 
     def gap_m(self, sd: Array) -> Array:
@@ -131,6 +131,6 @@ def outline(corners_m: Array, samples: int = 24) -> Array:
         (N, M * samples, 2).
     """
     share = np.arange(samples) / samples
-    following = np.roll(corners_m, -1, axis=1)
+    following = np.concatenate([corners_m[:, 1:], corners_m[:, :1]], axis=1)
     edges = corners_m[:, :, None] + share[:, None] * (following - corners_m)[:, :, None]
     return edges.reshape(len(corners_m), corners_m.shape[1] * samples, 2)
