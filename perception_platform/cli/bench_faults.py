@@ -42,7 +42,7 @@ def faults(
     The robot's own processes run over DDS on this machine alone. Each try begins with a robot that drives; then a
     process is killed or stopped, stamps lie, load is piled on. The decisions that follow have to be safe within the
     declared bound, and the robot has to drive again by itself. The machine should have nothing else to do; it takes
-    about nine minutes. Exit code 1 if any try was unsafe or did not recover, a message is unaccounted for, or memory
+    about ten minutes. Exit code 1 if any try was unsafe or did not recover, a message is unaccounted for, or memory
     grows.
     """
     from rich.console import Console
