@@ -140,7 +140,9 @@ def _check_latency(now_ns: int, inputs: GateInputs, config: GateConfig) -> Itera
         return
     latency_ns = inputs.assessment.value.lineage.age_ns(now_ns)
     latency_s = math.inf if latency_ns is None else to_s(latency_ns)
-    if latency_s > config.latency_bound_s:
+    if latency_s > config.input_timeout_s:  # a new assessment of old data is old
+        yield _aged(Reason.ASSESSMENT_STALE, latency_s, "data behind the assessment", config)
+    elif latency_s > config.latency_bound_s:
         yield fault_finding(
             Reason.LATENCY_OVER_BOUND,
             config,

@@ -164,6 +164,7 @@ def _bad_drivers(bounds: Bounds) -> tuple[Fault, ...]:
             bounds.silence_s,
             _signal(DRIVER, signal.SIGSTOP),
             lambda rig: rig.signal(DRIVER, signal.SIGCONT),
+            recovers_s=bounds.unshed_s,  # what it still held comes late, and perception counts that as load
         ),
         Fault(
             "driver_stutters",

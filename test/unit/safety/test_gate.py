@@ -172,7 +172,9 @@ def test_a_late_beat_limits() -> None:
     assert decision.speed_limit_mps == pytest.approx(0.5 * CONFIG.max_speed_mps)
 
 
-@pytest.mark.parametrize(("factor", "share"), [(0.9, 0.5), (0.25, 0.25), (0.0, 0.0), (float("nan"), 0.0), (-1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("factor", "share"), [(0.9, 0.5), (0.25, 0.25), (0.0, 0.0), (float("nan"), 0.0), (-1.0, 0.0)]
+)
 def test_stages_that_run_late_slow_the_robot_down(factor: float, share: float) -> None:
     gate, now_ns = running_gate()
     next_ns = now_ns + PERIOD_NS
@@ -188,8 +190,15 @@ def test_old_data_behind_a_fresh_assessment_limits() -> None:
         assessment(now_ns - from_s(0.1)), lineage=Lineage((SourceStamp("lidar_top", now_ns - from_s(0.35)),))
     )
     assert step_with(assessment=Seen(old, 0.0)).reasons == (Reason.LATENCY_OVER_BOUND,)
-    unknown = replace(assessment(now_ns - from_s(0.1)), lineage=Lineage())
-    assert step_with(assessment=Seen(unknown, 0.0)).reasons == (Reason.LATENCY_OVER_BOUND,)
+
+
+@pytest.mark.parametrize("lineage", [Lineage((SourceStamp("lidar_top", from_s(9.0)),)), Lineage()])
+def test_data_past_the_time_out_or_of_unknown_age_behind_a_fresh_assessment_stops(lineage: Lineage) -> None:
+    now_ns = from_s(10.0) + PERIOD_NS
+    stale = replace(assessment(now_ns - from_s(0.1)), lineage=lineage)
+    decision = step_with(assessment=Seen(stale, 0.0))
+    assert decision.reasons == (Reason.ASSESSMENT_STALE,)
+    assert decision.action is Action.STOP
 
 
 @pytest.mark.parametrize(
