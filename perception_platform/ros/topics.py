@@ -111,7 +111,7 @@ TABLE: tuple[Topic, ...] = (
           "velocity out is zero",
           publishers=(OUTSIDE,), subscribers=("safety_gate",)),
     Topic("command_safe", "/cmd_vel_safe", "geometry_msgs/msg/TwistStamped", 20.0, "reliable", 1,
-          "the base has to stop by itself",
+          "the base has to stop by itself; it also has to refuse what is stamped longer ago than the lease",
           publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2,
           lifespan_periods=5),
     Topic("sensor_health", "/sensor_health", _MSGS + "SensorHealth", 1.0, "reliable", 10,
