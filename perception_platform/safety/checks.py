@@ -206,7 +206,13 @@ def _check_load(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
     if not inputs.speed_factor >= 1:
         factor = inputs.speed_factor if inputs.speed_factor > 0 else 0.0
         finding = fault_finding(
-            Reason.LOAD_SHED, config, quantity="speed factor", value=factor, threshold=1.0, unit="1", upper=False
+            Reason.LOAD_SHED,
+            config,
+            quantity="speed factor",
+            value=factor,
+            threshold=1.0,
+            unit="1",
+            upper=False,
         )
         asked_mps = factor * config.max_speed_mps
         yield replace(finding, speed_limit_mps=min(finding.speed_limit_mps, asked_mps))
