@@ -39,13 +39,13 @@ gate-branches:
 	    --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 unit-numpy2:
-	$(BIN)/python -m pytest -q test/unit --numpy 2
+	$(BIN)/python -m pytest -q test/unit --numpy 2 --hypothesis-profile brief -m "not slow" # make test runs those
 
 # Compiled loops must not be shared between two numpys, hence a cache of its own.
 unit-numpy1:
 ifneq ($(wildcard $(NUMPY_1)),)
 	PYTHONPATH=$(NUMPY_1) NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-numpy1 \
-	    $(BIN)/python -m pytest -q -p no:cacheprovider test/unit --numpy 1.26
+	    $(BIN)/python -m pytest -q -p no:cacheprovider test/unit --numpy 1.26 --hypothesis-profile brief
 else
 	@echo "unit tests under numpy 1.26 left out: it has no wheel for this Python"
 endif

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# For `make check`, which has a minute for everything twice; `make test` draws as many examples as is usual.
+settings.register_profile("brief", max_examples=20)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"

@@ -403,6 +403,7 @@ REAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_bags_of_others(shared_data: Path, name: str) -> None:
     skipped: Counter[str] = Counter()

@@ -122,6 +122,7 @@ def test_what_is_printed_and_drawn(tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_same_run_draws_the_same_bytes(tmp_path: Path) -> None:
     folder = as_run(tmp_path / "run", decisions())
     for name in ("one.png", "two.png"):

@@ -171,6 +171,7 @@ def test_the_command_writes_what_it_shows(street: Path, tmp_path: Path) -> None:
     assert "ground called obstacle: 0 of" in result.output
 
 
+@pytest.mark.slow
 def test_the_baseline_finds_what_stands_alone(street: Path) -> None:
     report = evaluate_lidar(street, VAN, LIDAR, Limits(), baseline_finder(VAN, LIDAR, 0))
     assert report["objects"]["found"] == 2

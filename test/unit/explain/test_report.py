@@ -96,6 +96,7 @@ def test_the_picture_is_one(report: Path) -> None:
     assert image.std() > 10
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(report: Path, tmp_path: Path) -> None:
     again = write_report(write(tmp_path / "run", stopping_run()), ROBOT, tmp_path / "out", WINDOWS)
     for name in ("report.html", "report.png"):
@@ -110,6 +111,7 @@ def test_a_run_without_a_stop_or_truth_has_a_page_too(tmp_path: Path) -> None:
     assert "Truth against" not in text
 
 
+@pytest.mark.slow
 def test_a_run_that_saw_nothing_has_a_report_too(tmp_path: Path) -> None:
     records = stopping_run()
     records["tracks"], records["detections"] = [], []

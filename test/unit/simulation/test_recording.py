@@ -86,6 +86,7 @@ def test_the_same_scene_gives_the_same_bytes(short_bag, script, tmp_path):
     assert (tmp_path / "again.mcap").read_bytes() == short_bag.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["amr_person", "forklift_pallet", "wall_approach"])
 def test_the_committed_truth_is_what_the_script_finds(script, name):
     one = script.RECORDINGS[name]
@@ -96,6 +97,7 @@ def test_the_committed_truth_is_what_the_script_finds(script, name):
     assert load_truth(ROSBAGS / name / "truth.yaml").windows == found
 
 
+@pytest.mark.slow
 def test_the_script_explains_itself_and_refuses_unknown_names(tmp_path):
     shown = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0
