@@ -113,12 +113,13 @@ def latency(
 
     The chain runs three ways in turn, in real processes over DDS: naive (a process a step, default settings, all work
     in callbacks), tuned (our nodes, a process each), composed (our nodes in one process, the gate in its own). Pure
-    compute is the same frames through the same functions, called one after the other. Takes about six minutes.
+    compute is the same frames through the same functions, called one after the other. Takes about eight minutes. Exit
+    code 1 if a message is unaccounted for, or a composed stack lost one.
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from perception_platform.bench.latency.bench import bench_latency
+    from perception_platform.bench.latency.bench import bench_latency, broken_promises
 
     with Progress(transient=True) as bar:
         task = bar.add_task("latency", total=1.0)
@@ -135,6 +136,10 @@ def latency(
     console = Console()
     for table in _latency_tables(report):
         console.print(table)
+    for line in broken_promises(report):
+        console.print(line, style="red")
+    if broken_promises(report):
+        raise typer.Exit(1)
 
 
 def _latency_tables(report: dict[str, Any]) -> Iterator[Table]:

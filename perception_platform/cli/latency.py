@@ -78,10 +78,7 @@ def latency(
 
     from perception_platform.runtime.latency import measure
 
-    if live == (source is not None):
-        raise InputError("latency", "give either a run or a bag, or --live")
-    if robot and not live:
-        raise InputError("--robot", "says how far to look for a running stack: it goes with --live")
+    _check_source(source, live, robot)
     console = Console()
     name = "the running stack" if source is None else str(source)
     decided = _listen(robot, seconds, console) if source is None else _read(source, console)
@@ -95,6 +92,18 @@ def latency(
         json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if plot:
         _plot(latencies, plot, console)
+
+
+def _check_source(source: Path | None, live: bool, robot: str | None) -> None:
+    """One source, and nothing that belongs to another.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if live == (source is not None):
+        raise InputError("latency", "give either a run or a bag, or --live")
+    if robot and not live:
+        raise InputError("--robot", "says how far to look for a running stack: it goes with --live")
 
 
 # --- where decisions come from ------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.errors import InputError
-from perception_platform.core.geometry import Array, Transform
+from perception_platform.core.geometry import Transform
 from perception_platform.core.sensor_data import PointCloud
+from perception_platform.evaluation.lidar_measures import Boxes
 from perception_platform.sensing.sweep_files import load_sweep
 
 _LABEL_FIELDS = 15
@@ -19,23 +20,14 @@ _UNLABELLED = "DontCare"
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledBoxes:
+class LabelledBoxes(Boxes):
     """N labelled boxes in the lidar's frame.
 
     Attributes:
         types: (N,) names as in the file: Car, Pedestrian, Cyclist, Tram, ...
-        centers_m: (N, 3) centres.
-        sizes_m: (N, 3) length along the heading, width, height.
-        yaws_rad: (N,) headings.
     """
 
     types: npt.NDArray[np.str_]
-    centers_m: Array
-    sizes_m: Array
-    yaws_rad: Array
-
-    def __len__(self) -> int:
-        return len(self.types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +91,10 @@ def read_labels(path: Path, camera_from_lidar: Transform) -> LabelledBoxes:
         np.column_stack([np.cos(ry_rad), np.zeros_like(ry_rad), -np.sin(ry_rad)])
     )
     return LabelledBoxes(
-        np.array(types, dtype=np.str_),
         lidar_from_camera.apply(center_m),
         height_width_length_m[:, ::-1],
         np.arctan2(ahead[:, 1], ahead[:, 0]),
+        np.array(types, dtype=np.str_),
     )
 
 

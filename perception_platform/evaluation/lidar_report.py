@@ -15,7 +15,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.sensor_data import PointCloud
-from perception_platform.evaluation.lidar_frames import LabelledBoxes, LabelledFrame, read_frames
+from perception_platform.evaluation.lidar_frames import LabelledFrame, read_frames
 from perception_platform.evaluation.lidar_measures import (
     Boxes,
     binomial_bounds,
@@ -107,13 +107,9 @@ def evaluate_lidar(
     return _report(frames, objects, ground, limits)
 
 
-def _as_boxes(labels: LabelledBoxes) -> Boxes:
-    return Boxes(labels.centers_m, labels.sizes_m, labels.yaws_rad)
-
-
 def _objects(frame: LabelledFrame, boxes: Boxes) -> list[dict[str, Any]]:
     """What became of each labelled object of a frame."""
-    labels, points_m = _as_boxes(frame.labels), frame.cloud.xyz_m.astype(np.float64)
+    labels, points_m = frame.labels, frame.cloud.xyz_m.astype(np.float64)
     rows = []
     for k in range(len(labels)):
         box = covering(near_side(points_m, labels, k), boxes)
@@ -121,7 +117,7 @@ def _objects(frame: LabelledFrame, boxes: Boxes) -> list[dict[str, Any]]:
         rows.append(
             {
                 "frame": frame.name,
-                "type": str(frame.labels.types[k]),
+                "type": str(labels.types[k]),
                 "range_m": round(float(np.hypot(*labels.centers_m[k, :2])), 2),
                 "points": int(inside(points_m, labels, k).sum()),
                 "found": box is not None,
@@ -138,7 +134,7 @@ def _ground(
     base_from_lidar = lidar.mounting.transform()
     footprint_m = robot.footprint - base_from_lidar.translation_m[:2]
     from_m, half_width_m = float(footprint_m[:, 0].max()), float(np.abs(footprint_m[:, 1]).max())
-    labels, points_m = _as_boxes(frame.labels), frame.cloud.xyz_m.astype(np.float64)
+    labels, points_m = frame.labels, frame.cloud.xyz_m.astype(np.float64)
     to_m = corridor_end_m(labels, from_m, _CORRIDOR_TO_M, half_width_m + _BEFORE_OBJECT_M) - _BEFORE_OBJECT_M
     in_corridor, ground = ground_in_corridor(points_m, from_m, to_m, half_width_m, seed)
     return {

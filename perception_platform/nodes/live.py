@@ -20,7 +20,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Decision
 from perception_platform.nodes.listener import Hear, Listener
-from perception_platform.robot.environment import adopt_environment, process_environment
+from perception_platform.robot.environment import adopt_environment, own_domain, process_environment
 from perception_platform.robot.load import load_robot
 from perception_platform.robot.stack import NodeSpec, Parameter, describe_stack, processes
 from perception_platform.robot.supervisor import Event, Supervisor, node_command
@@ -124,7 +124,7 @@ def _specs(run: LiveRun) -> list[NodeSpec]:
 
 def _environment() -> Mapping[str, str]:
     """Of all processes of the run, ours too: on this machine, and in a DDS domain of their own."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    os.environ.setdefault("ROS_DOMAIN_ID", own_domain())
     adopt_environment()
     return {name: os.environ[name] for name in ("ROS_DOMAIN_ID", *process_environment())}
 

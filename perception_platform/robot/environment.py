@@ -14,6 +14,11 @@ PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": (2**30, -3), "MALLOC_TRIM_THRESHOLD_": (2**31 - 1, -1)}
 
 
+def own_domain() -> str:
+    """A DDS domain (ROS_DOMAIN_ID) that other users of this machine are not likely to be in."""
+    return str(1 + os.getpid() % 100)
+
+
 def process_environment(discovery: str = "localhost") -> dict[str, str]:
     """Variables for a process with nodes; those the caller's environment already has should win.
 

@@ -25,7 +25,7 @@ _GROUP_OF: dict[NodeName, Group] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class NodeSpec:
     """One node to run.
 
@@ -96,9 +96,12 @@ def processes(nodes: Sequence[NodeSpec]) -> list[NodeSpec]:
 
     A container belongs to the group ``perception`` if one of its nodes does, else to that of its first node.
     """
-    shared = {node.process: [n for n in nodes if n.process == node.process] for node in nodes if node.process}
-    together = {name: _container(name, members) for name, members in shared.items() if len(members) > 1}
-    return list(dict.fromkeys(together.get(node.process, node) for node in nodes))
+    by_process: dict[str, list[NodeSpec]] = {}
+    for node in nodes:
+        by_process.setdefault(node.process or node.name, []).append(node)
+    return [
+        _container(name, members) if len(members) > 1 else members[0] for name, members in by_process.items()
+    ]
 
 
 def _container(name: str, members: list[NodeSpec]) -> NodeSpec:

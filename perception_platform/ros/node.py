@@ -220,11 +220,11 @@ class PlatformNode(LifecycleNode):
             fate = Fate.PROCESSED
         except LeftOut as lacking:
             fate = Fate.LEFT_OUT
-            self.tally.add(arrival.topic.of(arrival.sensor), f"left out without {lacking}")
+            self.tally.add(arrival.name, f"left out without {lacking}")
         except InputError as error:
             self.trouble("malformed", arrival.topic, arrival.sensor, str(error))
         finally:
-            ledger.settle(arrival.topic.of(arrival.sensor), fate)
+            ledger.settle(arrival.name, fate)
 
     def read_one(self, name: str) -> None:
         """Count a message that the node got from a device, under the name of the topic it goes to."""
@@ -372,19 +372,20 @@ class PlatformNode(LifecycleNode):
     ) -> None:
         """Have ``use`` called with each arrival: from a node of this process if one publishes, else over DDS."""
 
+        name = topic.of(sensor)
+
         def arrive(value: Any, decode: Callable[[Any], Any] | None) -> None:
             if not self._active:
                 return
             try:
                 arrival = Arrival(topic, sensor, value, decode, self.now_ns())
             except InputError as error:
-                ledger.refuse(topic.of(sensor))
+                ledger.refuse(name)
                 self.trouble("malformed", topic, sensor, str(error))
                 return
             arrival.gc_ns = GC.total_ns()
             use(arrival)
 
-        name = topic.of(sensor)
         if self._exchange.offers(name):
             self._made.append(self._exchange.listen(name, lambda value: arrive(value, None)))
             return
@@ -408,7 +409,7 @@ class PlatformNode(LifecycleNode):
 
     def _post(self, box: Mailbox[Arrival], arrival: Arrival) -> None:
         arrival.queued_ns = self.now_ns()
-        box.put(arrival.topic.of(arrival.sensor), arrival)
+        box.put(arrival.name, arrival)
 
     def _work_on(self, box: Mailbox[Arrival], arrival: Arrival, work: Callable[[Arrival], None]) -> None:
         arrival.started_ns, arrival.no_core_ns = self.now_ns(), run_delay_ns()

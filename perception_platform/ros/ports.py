@@ -17,6 +17,7 @@ class Arrival:
     Attributes:
         topic: row of the table.
         sensor: sensor that it belongs to, or an empty string.
+        name: the topic's ROS name.
         t_ns: time of capture by the message's own stamp, ns.
         received_ns: when it came, ns.
         queued_ns: when it lay ready for the stage, ns.
@@ -29,6 +30,7 @@ class Arrival:
         "_decode",
         "_value",
         "gc_ns",
+        "name",
         "no_core_ns",
         "queued_ns",
         "received_ns",
@@ -55,7 +57,8 @@ class Arrival:
         """
         self.topic = topic
         self.sensor = sensor
-        self.t_ns: int = value.t_ns if decode is None else time_ns(value.header.stamp, topic.of(sensor))
+        self.name = topic.of(sensor)
+        self.t_ns: int = value.t_ns if decode is None else time_ns(value.header.stamp, self.name)
         self.received_ns = self.queued_ns = self.started_ns = received_ns
         self.gc_ns = self.no_core_ns = 0
         self._value = value

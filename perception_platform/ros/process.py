@@ -66,13 +66,9 @@ def run(make_nodes: Callable[[], PlatformNode | list[PlatformNode]]) -> int:
 
 def _apply_realtime(nodes: list[PlatformNode]) -> None:
     """Ask the system for what the robot file wants of this process; nodes of one process want the same."""
-    for node in nodes:
-        settings = (
-            [p.realtime for p in node.robot.nodes if p.node == node.executable] if node.is_set_up else []
-        )
-        if settings:
-            for one in apply(settings[0]):
-                level = node.get_logger().info if one.ok else node.get_logger().warning
-                level(f"realtime {one.setting} {one.wanted}: {one.detail}")
-                nodes[0].realtime.append(one)
-            return
+    node = nodes[0]
+    placed = [p for p in node.robot.nodes if p.node == node.executable] if node.is_set_up else []
+    node.realtime = [one for placement in placed for one in apply(placement.realtime)]
+    for one in node.realtime:
+        log = node.get_logger().info if one.ok else node.get_logger().warning
+        log(f"realtime {one.setting} {one.wanted}: {one.detail}")

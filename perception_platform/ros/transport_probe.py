@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from perception_platform.messages.clouds import cloud_to_msg
 from perception_platform.messages.fields import set_header, time_ns
 from perception_platform.messages.images import image_to_msg
 from perception_platform.robot.description import Camera, Lidar, Robot
+from perception_platform.robot.environment import own_domain
 from perception_platform.robot.load import load_robot
 from perception_platform.ros import qos
 from perception_platform.ros.make import make, message_class
@@ -131,8 +131,8 @@ def measure(robot: Robot, robot_file: str, seconds: float, environment: Mapping[
 
 
 def _other_domain(own: str) -> str:
-    domain = 1 + os.getpid() % 100
-    return str(domain + 1 if str(domain) == own else domain)
+    domain = own_domain()
+    return str(int(domain) + 1) if domain == own else domain
 
 
 class _Role:

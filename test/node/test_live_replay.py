@@ -81,7 +81,7 @@ def test_live_and_lockstep_agree_on_every_window(name: str, tmp_path: Path) -> N
     outs = {"lockstep": tmp_path / "lockstep", "live": tmp_path / "live"}
     step = replay(name, truth.robot, outs["lockstep"], domain=DOMAIN)
     # The gate judges silence in real time: where this machine stalls for long enough, it stops, as it should. That is
-    # no difference between the two ways, so a run with one more stop than the truth has is made once again.
+    # no difference between the two ways, so a run that fails a window is made once again, and the second one counts.
     for _ in range(2):
         live = replay(name, truth.robot, outs["live"], "--live", "--rate", RATE, domain=DOMAIN)
         assert nodes_in(DOMAIN) == []

@@ -21,7 +21,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action
 from perception_platform.robot.description import Robot
-from perception_platform.robot.environment import process_environment
+from perception_platform.robot.environment import own_domain, process_environment
 from perception_platform.robot.load import load_robot
 from perception_platform.robot.stack import describe_stack, processes
 from perception_platform.robot.supervisor import Command, Supervisor, node_command
@@ -178,8 +178,7 @@ def _wait_for_start(rig: Rig) -> None:
 
 def _environment() -> dict[str, str]:
     """Of all processes, ours too: on this machine, in a DDS domain that is not the user's."""
-    domain = 1 + os.getpid() % 100
-    return process_environment() | {"ROS_DOMAIN_ID": str(domain)}
+    return process_environment() | {"ROS_DOMAIN_ID": own_domain()}
 
 
 def _commands(

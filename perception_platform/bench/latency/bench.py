@@ -130,7 +130,7 @@ def run_block(load: Load, mode: Mode, frames: int) -> Block:
     load.put_out(frames)
     block = Block()
     with listening(load.robot) as ears, Supervisor(_commands(load, mode), load.folder / "log") as supervisor:
-        _until_up(ears, supervisor, load, ears.stack_is_up)
+        _until_up(ears, supervisor, ears.stack_is_up)
         ears.forget_decisions()
         load.begin()
         before, began_s = _cpu_s(supervisor), time.monotonic()
@@ -152,7 +152,7 @@ def gate_alone(load: Load) -> dict[str, Any]:
     commands = [node_command(spec, process_environment()) for spec in specs]
     with listening(load.robot) as ears, Supervisor(commands, load.folder / "log") as supervisor:
         ears.speak_for_chain(*_one_result(load))
-        _until_up(ears, supervisor, load, lambda: len(ears.decisions) > 10)
+        _until_up(ears, supervisor, lambda: len(ears.decisions) > 10)
         ears.spin(2.0)
         ears.forget_decisions()
         before, began_s = _cpu_s(supervisor), time.monotonic()
@@ -174,13 +174,14 @@ def _one_result(load: Load) -> tuple[Any, Any]:
     )
 
 
-def _until_up(ears: Ears, supervisor: Supervisor, load: Load, is_up: Callable[[], bool]) -> None:
+def _until_up(ears: Ears, supervisor: Supervisor, is_up: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + START_WITHIN_S
     while not is_up():
         supervisor.poll()
         ears.spin(0.1)
         if time.monotonic() > deadline_s:
-            raise InputError("stack", f"did not come up in {START_WITHIN_S:g} s; see {load.folder / 'log'}")
+            said = "; ".join(f"{c.command.name}: {c.last_line()}" for c in supervisor.children)
+            raise InputError("stack", f"did not come up in {START_WITHIN_S:g} s; {said}")
 
 
 def _take_decisions(block: Block, ears: Ears, load: Load) -> None:
@@ -246,6 +247,18 @@ def report(
         "modes": modes,
         "gate_alone": gate,
     }
+
+
+def broken_promises(report: Mapping[str, Any]) -> list[str]:
+    """What must never be: a message that nobody can account for, or a sweep that a composed stack lost."""
+    found = []
+    for mode, figures in report["modes"].items():
+        for key, frames in figures["frames"].items():
+            if frames["unaccounted"]:
+                found.append(f"{mode}: {frames['unaccounted']} of {key} unaccounted for")
+            if mode == "composed" and frames["lost"]:
+                found.append(f"{mode}: {frames['lost']} of {key} lost by reference")
+    return found
 
 
 def _mode(runs: list[Block], load: Load) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from perception_platform.messages.motion import odometry_to_msg, twist_to_msg
 from perception_platform.messages.runtime import runtime_status_from_msg
 from perception_platform.messages.verdicts import decision_from_msg
 from perception_platform.robot.description import Robot
+from perception_platform.robot.environment import own_domain
 from perception_platform.ros import qos
 from perception_platform.ros.codecs import encoded
 from perception_platform.ros.make import make, message_class
@@ -120,7 +121,7 @@ class Ears:
 @contextmanager
 def listening(robot: Robot) -> Iterator[Ears]:
     """Ears in a DDS domain of this process's own, on this machine; processes started from it inherit the domain."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    os.environ.setdefault("ROS_DOMAIN_ID", own_domain())
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     rclpy.init()
     ears = Ears(robot)
