@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import load_graph
 from perception_platform.replay.compare import compare_runs
 from perception_platform.replay.run import replay_lockstep
 from perception_platform.replay.truth import Truth, check_run, load_truth
@@ -18,7 +18,7 @@ RECORDINGS = sorted(path.parent for path in (share_dir() / "rosbags").glob("*/tr
 
 def replay(recording: Path, out_dir: Path) -> dict[str, Any]:
     robot = load_robot(load_truth(recording / "truth.yaml").robot)
-    return replay_lockstep(recording / f"{recording.name}.mcap", robot, PerceptionGraph(robot), out_dir)
+    return replay_lockstep(recording / f"{recording.name}.mcap", robot, load_graph(robot), out_dir)
 
 
 @pytest.fixture(scope="module", params=RECORDINGS, ids=lambda path: path.name)
