@@ -173,7 +173,10 @@ def request_of(inputs: Mapping[str, Tensor], binary: bool) -> tuple[bytes, list[
         else:
             described["data"] = little.ravel().tolist()
         tensors.append(described)
-    request: dict[str, Any] = {"inputs": tensors}
+    request: dict[str, Any] = {
+        "id": "1",
+        "inputs": tensors,
+    }  # optional, but KServe answers no request without one
     if binary:
         request["parameters"] = {"binary_data_output": True}
     return json.dumps(request, allow_nan=False).encode(), buffers

@@ -146,7 +146,8 @@ class PerceptionGraph:
     def sheds(self) -> frozenset[ShedStep]:
         """Steps of the shedding ladder at which a component is left out."""
         entries = [step.wired.entry for step in self.steps]
-        return frozenset(e.shed_at for e in entries if isinstance(e, ComponentEntry) and e.shed_at)
+        used = [e for e in entries if self._cameras or "images" not in e.inputs.values()]
+        return frozenset(e.shed_at for e in used if isinstance(e, ComponentEntry) and e.shed_at)
 
     def warm_up(self) -> None:
         """Run all of it on made-up data: loops are compiled and models checked when the first sweep comes.
