@@ -80,6 +80,26 @@ class Step:
         self.run_times_ns.append(run_time_ns)
         self.overruns += run_time_ns > self.budget_ns
 
+    def hold_to_ports(self, results: list[Any]) -> None:
+        """See that what it took and made is of the types and shapes that its ports say.
+
+        Raises:
+            InputError: names the component and the port.
+        """
+        lengths: dict[str, int] = {}
+        ports = [*self.wired.component.inputs.items(), *self.wired.component.outputs.items()]
+        for (name, port), at in zip(ports, (*self.takes, *self.makes), strict=True):
+            value = results[at]
+            shape = value.shape if isinstance(value, np.ndarray) else ()
+            fits = isinstance(value, port.kind) and len(shape) == len(port.shape)
+            for axis, length in zip(port.shape, shape, strict=fits):
+                wanted = axis if isinstance(axis, int) else lengths.setdefault(axis, length)
+                fits &= wanted == length
+            if not fits:
+                given = f"{type(value).__name__} {shape or ''}".strip()
+                said = f"{port.kind.__name__} {port.shape or ''}".strip()
+                raise InputError(self.wired.entry.component, f"is {given}, the port says {said}", name)
+
     def count(self) -> ComponentCount:
         """How it has fared."""
         times_s = np.asarray([to_s(t) for t in list(self.run_times_ns)] or [np.nan])
@@ -163,7 +183,7 @@ class PerceptionGraph:
                 step.run(moment, results)
                 if step.problem is not None:
                     raise step.problem
-            self._hold_to_ports(results)
+                step.hold_to_ports(results)
         for step in self.steps:
             step.runs = 0
 
@@ -258,23 +278,6 @@ class PerceptionGraph:
             wanted.update(step.takes)
             needed.append(step)
         return needed[::-1]
-
-    def _hold_to_ports(self, results: list[Any]) -> None:
-        """See that arrays are as long and as typed as the ports say."""
-        for step in self.steps:
-            lengths: dict[str, int] = {}
-            ports = [*step.wired.component.inputs.items(), *step.wired.component.outputs.items()]
-            for (name, port), at in zip(ports, (*step.takes, *step.makes), strict=True):
-                value = results[at]
-                shape = value.shape if isinstance(value, np.ndarray) else ()
-                fits = isinstance(value, port.kind) and len(shape) == len(port.shape)
-                for axis, length in zip(port.shape, shape, strict=fits):
-                    wanted = axis if isinstance(axis, int) else lengths.setdefault(axis, length)
-                    fits &= wanted == length
-                if not fits:
-                    is_ = f"{type(value).__name__} {shape or ''}".strip()
-                    says = f"{port.kind.__name__} {port.shape or ''}".strip()
-                    raise InputError(step.wired.entry.component, f"is {is_}, the port says {says}", name)
 
     def _black(self, sensor: str) -> Image:
         (lens,) = [camera.intrinsics for camera in self._robot.cameras if camera.name == sensor]
