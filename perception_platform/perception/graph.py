@@ -176,7 +176,7 @@ class PerceptionGraph:
             Exception: what a component raises, or that it makes other arrays than it says: it would never work.
         """
         for camera in self._cameras:
-            camera.chain.warm_up(self._black(camera.sensor))
+            camera.chain.warm_up(self._grey(camera.sensor))
         for lidar, _ in self._lidars.values():
             moment, results = self._begin(_made_up_sweep(lidar), ())
             for step in self.steps:
@@ -279,9 +279,9 @@ class PerceptionGraph:
             needed.append(step)
         return needed[::-1]
 
-    def _black(self, sensor: str) -> Image:
+    def _grey(self, sensor: str) -> Image:
         (lens,) = [camera.intrinsics for camera in self._robot.cameras if camera.name == sensor]
-        return Image(0, sensor, sensor, np.zeros((lens.height_px, lens.width_px, 3), np.uint8))
+        return Image(0, sensor, sensor, np.full((lens.height_px, lens.width_px, 3), 128, np.uint8))
 
 
 def _reports(t_ns: int, due: Sequence[Step], results: Sequence[Any]) -> Iterator[ApplicationReport]:
