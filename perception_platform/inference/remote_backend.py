@@ -122,7 +122,7 @@ class RemoteBackend:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
         except (ConnectionError, HTTPException):
-            self._drop()
+            self.close()
             if fresh:
                 raise
             return self._exchange(method, path, body, headers)
@@ -136,8 +136,8 @@ class RemoteBackend:
         kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
         return kind(address.hostname or "", address.port, timeout=self._spec.timeout_ms / 1e3)
 
-    def _drop(self) -> None:
-        """Forget the connection and what was heard on it: the next one may lead to another server."""
+    def close(self) -> None:
+        """Let go of the connection, and forget what was heard on it: the next one may lead to another server."""
         if self._connection is not None:
             self._connection.close()
         self._connection = self._metadata = None
@@ -150,7 +150,7 @@ class RemoteBackend:
         except ModelError as error:
             raise ModelError(f"{self.name}: {error}") from error
         except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
-            self._drop()
+            self.close()
             raise ModelError(f"{self.name}: {type(error).__name__}: {error}") from error
 
 

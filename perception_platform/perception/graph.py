@@ -152,6 +152,7 @@ class PerceptionGraph:
         self._blank: list[Any] = [ABSENT] * len(names)
         self._obstacles = at[percept.obstacles]
         self._detections = [at[name] for name in percept.detections]
+        self.handed_on = (self._obstacles, *self._detections)
         self._applications = [step for step in self.steps if step.wired.is_application]
         self._served_ns: dict[str, int] = {}
         self._schedules: dict[tuple[Any, ...], list[Step]] = {}
@@ -178,7 +179,7 @@ class PerceptionGraph:
         for camera in self._cameras:
             camera.chain.warm_up(self._grey(camera.sensor))
         for lidar, _ in self._lidars.values():
-            moment, results = self._begin(_made_up_sweep(lidar), ())
+            moment, results = self.begin(_made_up_sweep(lidar), ())
             for step in self.steps:
                 step.run(moment, results)
                 if step.problem is not None:
@@ -201,7 +202,7 @@ class PerceptionGraph:
             InputError: if the robot has no such lidar.
             Exception: what a component of the geometric path raised: without it there is nothing to hand on.
         """
-        moment, results = self._begin(cloud, images)
+        moment, results = self.begin(cloud, images)
         due = self._due(cloud.t_ns)
         clock_ns = self._clock_ns
         for step in self._schedule(due, shed):
@@ -233,7 +234,12 @@ class PerceptionGraph:
         """How each component keeps its budget."""
         return tuple(step.count() for step in self.steps)
 
-    def _begin(self, cloud: PointCloud, images: Sequence[Image]) -> tuple[Moment, list[Any]]:
+    def begin(self, cloud: PointCloud, images: Sequence[Image]) -> tuple[Moment, list[Any]]:
+        """A sweep's moment, and where its results go, with what the sensors gave.
+
+        Raises:
+            InputError: if the robot has no such lidar.
+        """
         mounted = self._lidars.get(cloud.sensor)
         if mounted is None:
             known = ", ".join(self._lidars)
@@ -263,25 +269,31 @@ class PerceptionGraph:
         """What has to run for the percept and all that is due, each component once, without what is shed."""
         key = (*(step.wired.name for step in due), None, *sorted(shed))
         if key not in self._schedules:
-            self._schedules[key] = self._needed(due, shed)
+            wanted = {*self.handed_on, *(at for step in due for at in step.makes)}
+            self._schedules[key] = needed(self.steps, wanted, shed)
         return self._schedules[key]
-
-    def _needed(self, due: Sequence[Step], shed: Collection[ShedStep]) -> list[Step]:
-        wanted = {self._obstacles, *self._detections, *(at for step in due for at in step.makes)}
-        needed: list[Step] = []
-        for step in reversed(self.steps):
-            if wanted.isdisjoint(step.makes):
-                continue
-            entry = step.wired.entry
-            if isinstance(entry, ComponentEntry) and entry.shed_at in shed:
-                continue
-            wanted.update(step.takes)
-            needed.append(step)
-        return needed[::-1]
 
     def _grey(self, sensor: str) -> Image:
         (lens,) = [camera.intrinsics for camera in self._robot.cameras if camera.name == sensor]
         return Image(0, sensor, sensor, np.full((lens.height_px, lens.width_px, 3), 128, np.uint8))
+
+
+def needed(steps: Sequence[Step], wanted: Collection[int], shed: Collection[ShedStep] = ()) -> list[Step]:
+    """The steps that lead to some results, in their order, without those that are shed.
+
+    Args:
+        steps: all, in their order.
+        wanted: where the results lie.
+        shed: steps of the shedding ladder that are in force.
+    """
+    open_ends, chosen = set(wanted), []
+    for step in reversed(steps):
+        entry = step.wired.entry
+        is_shed = isinstance(entry, ComponentEntry) and entry.shed_at in shed
+        if not is_shed and not open_ends.isdisjoint(step.makes):
+            open_ends.update(step.takes)
+            chosen.append(step)
+    return chosen[::-1]
 
 
 def _reports(t_ns: int, due: Sequence[Step], results: Sequence[Any]) -> Iterator[ApplicationReport]:

@@ -294,7 +294,7 @@ class Model(Part):
     path: str
     fallbacks: list[str] = Field(default=[])
     limit_ms: Positive = 100.0
-    give_up_after: int = Field(3, ge=1, le=1000)
+    give_up_after: Annotated[int, Field(ge=1, le=1000)] = 3
     return_after_s: Positive | None = None
 
 

@@ -1,4 +1,4 @@
-"""A model on a real server of the Open Inference Protocol v2, KServe's, as a process on loopback: it serves and dies."""
+"""A model on a real server of the Open Inference Protocol v2, KServe's own, on loopback: it serves, and it dies."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ class Server:
         self._command = [str(python), str(HERE / "v2_server.py"), str(model), "tiny", str(self.port)]
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._backends: list[RemoteBackend] = []
 
     def start(self) -> None:
         with self._log.open("ab") as out:
@@ -67,6 +68,11 @@ class Server:
             assert time.monotonic() < until_s, self._log.read_text(encoding="utf-8")
             time.sleep(0.1)
 
+    def end(self) -> None:
+        for backend in self._backends:
+            backend.close()
+        self.kill()
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -75,7 +81,8 @@ class Server:
     def backend(self, model: str = "tiny", binary: bool = True) -> RemoteBackend:
         url = f"http://127.0.0.1:{self.port}"
         spec = RemoteSpec(kind="remote", url=url, model=model, timeout_ms=30_000, binary=binary)
-        return RemoteBackend(spec, "tiny@1")
+        self._backends.append(RemoteBackend(spec, "tiny@1"))
+        return self._backends[-1]
 
     def _listens(self) -> bool:
         try:
@@ -92,7 +99,7 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     made = Server(python, constant_detector(folder / "m.onnx", OUTPUT), folder)
     made.start()
     yield made
-    made.kill()
+    made.end()
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -113,7 +120,7 @@ def test_what_the_server_refuses_is_a_model_error(server: Server) -> None:
     with pytest.raises(ModelError, match=rf"remote/127\.0\.0\.1:{server.port}: HTTP 404"):
         server.backend("elsewhere").run({"image": IMAGE})
     backend = server.backend()
-    with pytest.raises(ModelError, match="HTTP 500.*image"):
+    with pytest.raises(ModelError, match=r"HTTP 500.*image"):
         backend.run({"image": IMAGE[:, :, :5]})
     with pytest.raises(ModelError, match="output boxes is not finite"):
         backend.run({"image": IMAGE * np.float32(np.nan)})
