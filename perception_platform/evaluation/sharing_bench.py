@@ -129,7 +129,7 @@ def _times_ms(
 def _graph_against_calls(
     graph: PerceptionGraph, bench: SharingBench, clouds: list[PointCloud]
 ) -> dict[str, Any]:
-    """Processor time of the geometric path as plain calls and through the graph; equal stamps let no application run."""
+    """Processor time of the geometric path as plain calls, and through the graph with no application due."""
     path, lidar = GeometricPath(bench.robot, GeometryParams()), bench.robot.lidars[0]
     graph.step(clouds[-1])
     ways: tuple[Callable[[PointCloud], object], ...] = (lambda c: path.step(c, lidar, Lineage()), graph.step)

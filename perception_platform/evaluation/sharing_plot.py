@@ -36,7 +36,7 @@ def plot_sharing(report: dict[str, Any], path: Path) -> None:
             shared = report["pipelines"]["shared"][key]
             axes.bar("shared", shared, color=INK)
             for x, value in enumerate((bottom, shared)):
-                axes.annotate(f"{value:.3g}", (x, value), ha="center", va="bottom")
+                axes.annotate(f"{value:.{0 if value >= 100 else 1}f}", (x, value), ha="center", va="bottom")
             axes.set_title(f"{title}: {report['times_less'][key]:.1f} × less", fontsize=9)
         made.legend(
             *axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
