@@ -54,6 +54,39 @@ def graph(
 
 
 @_commands.command()
+def models(
+    robot: Annotated[str, typer.Option(help="Robot file or name.")] = "amr",
+) -> None:
+    """Load a robot's models as its node does, hold them against their golden outputs, and say who would serve."""
+    import time
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from perception_platform.perception.load import load_graph
+    from perception_platform.robot.load import load_robot
+
+    graph = load_graph(load_robot(robot), keep_going=True, clock_ns=time.perf_counter_ns)
+    graph.warm_up()
+    table = Table("head", "state", "model", "runs on", "says")
+    for status in graph.model_status(0):
+        model = status.model.id if status.model else ""
+        table.add_row(status.head, status.state.name.lower(), model, status.backend, status.text)
+    Console(width=max(Console().width, 100)).print(table)
+
+
+@_commands.command()
+def golden(
+    model: Annotated[Path, typer.Argument(help="Folder with a model.yaml that has `golden`.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the made-up input.")] = 0,
+) -> None:
+    """Write a model's golden outputs: what it answers to a made-up input on the first of its backends."""
+    from perception_platform.perception.load import write_golden
+
+    print(f"wrote {write_golden(model, seed)}")
+
+
+@_commands.command()
 def picture(
     frames: Annotated[
         Path, typer.Option(help="Folder with velodyne/, label_2/ and calib/, as KITTI object.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -36,6 +36,10 @@ class Link(Protocol[In, Out]):
     @property
     def backend(self) -> str:
         """What runs it."""
+
+    @property
+    def assurance(self) -> Assurance:
+        """How its scores were calibrated, and what it says of its errors."""
 
     def step(self, value: In, /) -> Out:
         """Its answer; raises when the model fails."""
@@ -161,8 +165,13 @@ class Chain(Generic[InT, OutT]):
             return answer
         return None
 
-    def status(self, t_ns: int, assurance: Assurance) -> ModelStatus:
-        """Which model serves, and why not an earlier one."""
+    def status(self, t_ns: int, out_of_domain: str = "") -> ModelStatus:
+        """Which model serves, and why not an earlier one.
+
+        Args:
+            t_ns: time of the report.
+            out_of_domain: why the newest input is unlike what models are made for, or empty.
+        """
         member = self._served if self._has_run else self._next()
         asked = self._members and member is self._members[0] and self._first is self._members[0].link
         state = ModelState.FAILED if member is None else ModelState.ACTIVE if asked else ModelState.FALLBACK
@@ -178,7 +187,11 @@ class Chain(Generic[InT, OutT]):
             self._runs,
             self._failures,
             self._text(member)[:_LONGEST_TEXT],
-            assurance,
+            replace(
+                member.link.assurance if member else Assurance(),
+                out_of_domain=bool(out_of_domain),
+                reason=out_of_domain,
+            ),
         )
 
     def _next(self) -> _Member[InT, OutT] | None:

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from perception_platform.robot.parts import NonNegative, Part, Positive
 
-FileName = Annotated[str, Field(pattern=r"^[^/\\]+$")]
-
 
 class OnnxSpec(Part):
     """onnxruntime on this machine, by the first of the providers that it has."""
@@ -24,7 +22,7 @@ class TorchSpec(Part):
     """PyTorch on this machine, with a program that ``torch.export.save`` wrote, in the model's folder."""
 
     kind: Literal["torch"]
-    program: Annotated[FileName, Field(pattern=r"\.pt2$")]
+    program: Annotated[str, Field(pattern=r"^[^/\\]+\.pt2$")]
     device: Literal["cpu", "cuda"] = "cpu"
 
 
@@ -59,6 +57,6 @@ class GoldenSpec(Part):
         atol: ... and by this.
     """
 
-    file: Annotated[FileName, Field(pattern=r"\.npz$")]
+    file: Annotated[str, Field(pattern=r"^[^/\\]+\.npz$")]
     rtol: NonNegative = 1e-3
     atol: NonNegative = 1e-4

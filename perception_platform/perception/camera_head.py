@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
+from perception_platform.core.model_status import Assurance
 from perception_platform.core.objects import Ints, ModelRef
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import Backend, ModelError, Tensor
@@ -99,6 +100,11 @@ class CameraHead:
     def backend(self) -> str:
         """What runs it."""
         return self._backend.name
+
+    @property
+    def assurance(self) -> Assurance:
+        """Nothing is known of its scores beyond what its maker says."""
+        return Assurance()
 
     def check(self) -> None:
         """Hold the backend against the golden outputs that came with the model, if any did.

@@ -7,15 +7,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
 from perception_platform.core.errors import InputError
+from perception_platform.inference.backend import ModelError
 from perception_platform.inference.chain import BrokenLink, Chain, ChainRules
-from perception_platform.inference.golden import load_golden
+from perception_platform.inference.golden import load_golden, save_golden
 from perception_platform.inference.opening import open_backend
 from perception_platform.perception.camera_chain import CameraChain
-from perception_platform.perception.camera_head import CameraHead
+from perception_platform.perception.camera_head import CameraHead, fit_image
 from perception_platform.perception.component import Component, Setup
 from perception_platform.perception.detector_config import load_detector_config
 from perception_platform.perception.graph import PerceptionGraph
@@ -55,6 +57,26 @@ def camera_heads(folder: Path, sensor: str, threads: int = 1) -> list[CameraHead
         except InputError as error:
             heads.append(BrokenLink(error.source, str(error).removeprefix(f"{error.source}: ")))
     return heads
+
+
+def write_golden(folder: Path, seed: int) -> Path:
+    """Run a model on made-up pixels, and write input and outputs to the file that its description names.
+
+    Raises:
+        InputError: if the description names none, or the model can't be had or run.
+    """
+    config = load_detector_config(folder)
+    if config.golden is None:
+        raise InputError(folder / "model.yaml", "names no file for golden outputs", "golden")
+    backend = open_backend(config.backends[0], folder, config.weights, config.id)
+    size = (config.input.height_px, config.input.width_px, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+    path = folder / config.golden.file
+    try:
+        save_golden(path, backend, {backend.input_names[0]: fit_image(pixels, config.input).tensor})
+    except ModelError as error:
+        raise InputError(path, str(error)) from error
+    return path
 
 
 def load_graph(

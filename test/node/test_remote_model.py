@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perception_platform.core.model_status import Assurance, ModelState
+from perception_platform.core.model_status import ModelState
 from perception_platform.inference.backend import ModelError
 from perception_platform.inference.chain import Chain, ChainRules
 from perception_platform.inference.golden import load_golden, save_golden
@@ -135,13 +135,13 @@ def test_a_server_that_is_killed_is_replaced_and_comes_back(server: Server, tmp_
     server.kill()
     answers = [chain.run(i, IMAGE) for i in range(4)]
     assert answers == [10.0] * 4, "each is answered, by the one that is here"
-    status = chain.status(0, Assurance())
+    status = chain.status(0)
     assert status.state is ModelState.FALLBACK
     assert "tiny@1 on remote/127.0.0.1" in status.text
     server.start()
     now_ns = _until(lambda t_ns: chain.run(t_ns, IMAGE), 1.0)
     assert chain.run(now_ns, IMAGE) == 1.0
-    assert chain.status(0, Assurance()).state is ModelState.ACTIVE
+    assert chain.status(0).state is ModelState.ACTIVE
 
 
 def _until(answer: Callable[[int], float | None], wanted: float) -> int:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.model_status import Assurance, ModelStatus
+from perception_platform.core.model_status import ModelStatus
 from perception_platform.core.sensor_data import Image
 from perception_platform.perception.component import SOURCES, Component, Moment, NoParams, Port, Ports, Setup
 from perception_platform.perception.fusion import ImageObjects
@@ -44,7 +44,7 @@ class CameraObjects(Component):
     def model_status(self, t_ns: int) -> Sequence[ModelStatus]:
         """Of each camera's chain."""
         return [
-            camera.chain.status(t_ns, Assurance(out_of_domain=bool(trouble), reason=trouble))
+            camera.chain.status(t_ns, trouble)
             for camera, trouble in zip(self._cameras, self._troubles, strict=True)
         ]
 

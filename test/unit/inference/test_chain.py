@@ -39,6 +39,8 @@ class OnBackend:
     def backend(self) -> str:
         return self._backend.name
 
+    assurance = Assurance("temperature", 0.03)
+
     def check(self) -> None: ...
 
     def step(self, value: Tensor) -> float:
@@ -49,6 +51,7 @@ class Scripted:
     """A link that does what a test tells it to; for what no real model does at will: to hang, and to end."""
 
     backend = "script"
+    assurance = Assurance()
 
     def __init__(
         self, name: str, act: Callable[[], float] = lambda: 1.0, golden: Exception | None = None
@@ -81,7 +84,7 @@ def raising(error: Exception) -> Callable[[], float]:
 
 
 def status(chain: Chain[Tensor, float]) -> ModelStatus:
-    return chain.status(0, Assurance())
+    return chain.status(0)
 
 
 def chain_of(*links: object, rules: ChainRules = GENEROUS, timed: bool = True) -> Chain[Tensor, float]:
@@ -98,6 +101,9 @@ def test_the_first_model_serves_while_it_is_well(tmp_path: Path, timed: bool) ->
         ModelState.ACTIVE, onnx(tmp_path, "first", 1.0).model, 3, 0,
     )  # fmt: skip
     assert said.text == "runs"
+    assert said.assurance == Assurance("temperature", 0.03)
+    dark = chain.status(0, "the image is dark").assurance
+    assert (dark.calibration, dark.out_of_domain, dark.reason) == ("temperature", True, "the image is dark")
     assert np.isnan(said.run_time_p50_s) != timed
 
 

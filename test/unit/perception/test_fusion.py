@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from perception_platform.core.errors import InputError
-from perception_platform.core.model_status import ModelState
+from perception_platform.core.model_status import Assurance, ModelState
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, SensorKind
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
@@ -53,7 +53,7 @@ def head_that(answers: ImageObjects | Exception) -> Link[Image, ImageObjects]:
             raise answers
         return answers
 
-    return SimpleNamespace(model=MODEL, backend="test", step=step, check=lambda: None)  # type: ignore[return-value]
+    return SimpleNamespace(model=MODEL, backend="test", assurance=Assurance(), step=step, check=lambda: None)  # type: ignore[return-value]
 
 
 def graph_with(
