@@ -79,6 +79,13 @@ def test_the_process_holds_neither_model_runtime_nor_perception(gate: Started) -
     assert not any(name in libraries for name in ("libtorch", "onnxruntime"))
 
 
+def test_no_frozen_process_can_hold_it_up_by_a_lock_in_shared_memory(gate: Started) -> None:
+    tasks = Path(f"/proc/{gate.process.pid}/task").iterdir()
+    transports = {t.split(".")[1] for task in tasks if (t := (task / "comm").read_text()).startswith("dds.")}
+    assert "udp" in transports
+    assert "shm" not in transports
+
+
 @pytest.fixture(scope="module")
 def feeder(gate: Started, peer: Peer) -> Iterator[Feeder]:
     """Everything that the gate needs; it has let the command through once."""
