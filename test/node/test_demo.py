@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 
 COMMAND = (sys.executable, "-c", "from perception_platform.cli.main import main; main()", "demo")
 DOMAIN = 1 + os.getpid() % 100
-LONGEST_START_S = 20.0
+LONGEST_START_S = 60.0
 
 
 def demo(*arguments: str) -> subprocess.Popen[str]:
@@ -57,13 +57,13 @@ def watch(port: int, wanted: set[str], within_s: float) -> dict[str, list[bytes]
     return got
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_the_demo_shows_decides_and_reports(tmp_path: Path) -> None:
     running = demo("--out", str(tmp_path), "--port", "0")
     try:
         wanted = {"/tf", "/tracks", "/obstacles/1", "/obstacles/2", "/camera/1/image", "/decision", "/robot"}
         got = watch(port_of(running), wanted, within_s=LONGEST_START_S)
-        said, _ = running.communicate(timeout=60)
+        said, _ = running.communicate(timeout=100)
     finally:
         running.kill()
     assert running.returncode == 0, said
@@ -83,12 +83,12 @@ def test_the_demo_shows_decides_and_reports(tmp_path: Path) -> None:
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(180)
 def test_a_real_drive_is_driven_without_an_emergency_stop(shared_data: Path, tmp_path: Path) -> None:
     drive = shared_data / "kitti_drive_0052"
     running = demo("--drive", str(drive), "--out", str(tmp_path), "--headless")
     try:
-        said, _ = running.communicate(timeout=100)
+        said, _ = running.communicate(timeout=160)
     finally:
         running.kill()
     assert running.returncode == 0, said
