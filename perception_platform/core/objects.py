@@ -8,7 +8,6 @@ from enum import IntEnum, IntFlag
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.sensor_data import PointCloud
@@ -203,9 +202,7 @@ class Percept:
     Attributes:
         detections: objects in the base frame.
         obstacles: points above the ground that are not the robot itself, in the base frame.
-        reports: what the applications say that were served with this sweep.
     """
 
     detections: Detections
     obstacles: PointCloud
-    reports: tuple[ApplicationReport, ...] = ()

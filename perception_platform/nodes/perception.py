@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from perception_platform.core.objects import Percept
 from perception_platform.core.runtime_status import RuntimeStatus
 from perception_platform.core.sensor_data import Image
 from perception_platform.core.time import to_s
@@ -79,12 +78,12 @@ class PerceptionNode(PlatformNode):
             ),
         )
 
-        self._report_applications(percept, timing.finished_ns)
+        self._serve_applications()
 
-    def _report_applications(self, percept: Percept, now_ns: int) -> None:
-        """Publish what applications say after what decisions wait for, and count who was served late."""
-        for report in percept.reports:
-            aged = replace(report, age_s=to_s(max(0, now_ns - report.t_ns)))
+    def _serve_applications(self) -> None:
+        """Publish what applications say, after what decisions wait for, and count who was served late."""
+        for report in self._graph.serve():
+            aged = replace(report, age_s=to_s(max(0, self.now_ns() - report.t_ns)))
             if aged.late:
                 self.tally.add(report.application, "served late")
             self._applications.publish(aged)

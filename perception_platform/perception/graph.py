@@ -34,7 +34,7 @@ class _Absent:
 ABSENT = _Absent()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Step:
     """A component in its place, and how it has fared.
 
@@ -157,6 +157,7 @@ class PerceptionGraph:
         self._served_ns: dict[str, int] = {}
         self._schedules: dict[tuple[Any, ...], list[Step]] = {}
         self._clock_ns = clock_ns
+        self._sweep: tuple[Moment, list[Any], tuple[ShedStep, ...]] | None = None
 
     @property
     def cameras(self) -> list[str]:
@@ -191,7 +192,7 @@ class PerceptionGraph:
     def step(
         self, cloud: PointCloud, images: Sequence[Image] = (), shed: Collection[ShedStep] = ()
     ) -> Percept:
-        """Objects and obstacle points around the robot, in its base frame, and what applications say that are due.
+        """Objects and obstacle points around the robot, in its base frame: what decisions wait for.
 
         Args:
             cloud: a sweep in its lidar's frame.
@@ -202,24 +203,29 @@ class PerceptionGraph:
             InputError: if the robot has no such lidar.
             Exception: what a component of the geometric path raised: without it there is nothing to hand on.
         """
+        self._sweep = None
         moment, results = self.begin(cloud, images)
-        due = self._due(cloud.t_ns)
-        clock_ns = self._clock_ns
-        for step in self._schedule(due, shed):
-            if clock_ns is None:
-                step.run(moment, results)
-            else:
-                began_ns = clock_ns()
-                step.run(moment, results)
-                step.took(clock_ns() - began_ns)
-        made = next((results[at] for at in self._detections if results[at] is not ABSENT), None)
-        if made is None or results[self._obstacles] is ABSENT:
-            raise next(step.problem for step in self.steps if step.problem is not None)
-        return Percept(
-            made,
-            PointCloud(cloud.t_ns, self._robot.base_frame, cloud.sensor, results[self._obstacles]),
-            tuple(_reports(cloud.t_ns, due, results)),
-        )
+        done = self._run(self._schedule((), shed), moment, results)
+        objects = next((results[at] for at in self._detections if results[at] is not ABSENT), None)
+        if objects is None or results[self._obstacles] is ABSENT:
+            raise next(step.problem for step in done if step.problem is not None)
+        self._sweep = moment, results, tuple(shed)
+        obstacles_m = results[self._obstacles]
+        return Percept(objects, PointCloud(cloud.t_ns, self._robot.base_frame, cloud.sensor, obstacles_m))
+
+    def serve(self) -> tuple[ApplicationReport, ...]:
+        """What the applications say that are due, of the sweep of the last step; of each sweep once.
+
+        It is apart from ``step`` so that no decision waits for an application.
+        """
+        if self._sweep is None:
+            return ()
+        moment, results, shed = self._sweep
+        self._sweep = None
+        due = self._due(moment.t_ns)
+        done = self._schedule((), shed)
+        self._run([step for step in self._schedule(due, shed) if step not in done], moment, results)
+        return tuple(_reports(moment.t_ns, due, results))
 
     def model_status(self, t_ns: int) -> list[ModelStatus]:
         """How each head's model fares, the geometric path first."""
@@ -248,6 +254,18 @@ class PerceptionGraph:
         results = self._blank.copy()
         results[0], results[1] = cloud, {image.sensor: image for image in images}
         return moment, results
+
+    def _run(self, steps: Sequence[Step], moment: Moment, results: list[Any]) -> Sequence[Step]:
+        """Run components in their order, each timed where there is a clock; they are returned."""
+        clock_ns = self._clock_ns
+        for step in steps:
+            if clock_ns is None:
+                step.run(moment, results)
+            else:
+                began_ns = clock_ns()
+                step.run(moment, results)
+                step.took(clock_ns() - began_ns)
+        return steps
 
     def _due(self, t_ns: int) -> list[Step]:
         """Applications whose turn it is, by the stamps of sweeps: half a sweep early counts as on time."""

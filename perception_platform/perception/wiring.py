@@ -222,6 +222,15 @@ class _Check:
                         f"percept.{field}", f"{what} of {result!r} is {_named(gives)}, not {_named(takes)}"
                     )
 
+        self._never_shed({file.percept.obstacles, file.percept.detections[-1]}, makers)
+
+    def _never_shed(self, results: set[str], makers: Mapping[str, Wired]) -> None:
+        """What every decision rests on, and all that leads to it, is never left out."""
+        for maker in [makers[result] for result in results if result in makers]:
+            if isinstance(maker.entry, ComponentEntry) and maker.entry.shed_at:
+                self._refuse(f"{maker.field}.shed_at", "every decision needs it: it can't be left out")
+            self._never_shed(set(maker.takes), makers)
+
     def times(self, file: GraphFile, ordered: Sequence[Wired], robot: Robot) -> None:
         """Nobody asks for more sweeps than come, or for an answer before the work on it is done."""
         sweeps_hz = 1e3 / robot.sweep_period_ms

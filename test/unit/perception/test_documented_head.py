@@ -37,7 +37,8 @@ def test_one_file_and_one_entry_add_a_head(tmp_path: Path, monkeypatch: pytest.M
         graph = build_graph(tmp_path / "graph.yaml", AMR)
         graph.warm_up()
         scene = [Solid(6.0, 2.5, PERSON_SIZE_M), Solid(4.0, -0.7, (0.4, 0.6, 0.3))]
-        reports = graph.step(sweep(scene, AMR.lidars[0].mounting.transform(), "lidar_top")).reports
+        graph.step(sweep(scene, AMR.lidars[0].mounting.transform(), "lidar_top"))
+        reports = graph.serve()
     finally:
         sys.modules.pop("my_robot.low_things", None)
         sys.modules.pop("my_robot", None)

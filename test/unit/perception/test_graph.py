@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import ObjectClass
@@ -112,6 +113,12 @@ def graph_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., P
     return make
 
 
+def served(graph: PerceptionGraph, cloud: PointCloud, **how: Any) -> tuple[ApplicationReport, ...]:
+    """What applications say of a sweep."""
+    graph.step(cloud, **how)
+    return graph.serve()
+
+
 def component(file: dict[str, Any], name: str) -> dict[str, Any]:
     (found,) = [c for c in [*file["components"], *file["applications"]] if c["name"] == name]
     return found
@@ -204,7 +211,12 @@ def wrong_percept(file: dict[str, Any]) -> None:
     file["percept"]["detections"] = ["pieces"]
 
 
+def shed_ground(file: dict[str, Any]) -> None:
+    component(file, "ground")["shed_at"] = "optional_heads"
+
+
 REFUSED = [
+    (shed_ground, r"components\.ground\.shed_at: every decision needs it: it can't be left out"),
     (
         no_producer,
         r"components\.ground\.inputs\.points: nothing makes 'range_image'; there are sweep, images, points",
@@ -274,10 +286,10 @@ def test_a_component_that_makes_other_arrays_than_it_says_never_starts(
 
 
 def test_the_order_in_the_file_does_not_matter(graph_of: Callable[..., PerceptionGraph]) -> None:
-    turned = graph_of(lambda file: file["components"].reverse()).step(CLOUD)
-    straight = load_graph(AMR).step(CLOUD)
-    assert np.array_equal(turned.detections.centers_m, straight.detections.centers_m)
-    assert turned.reports == straight.reports
+    turned, straight = graph_of(lambda file: file["components"].reverse()), load_graph(AMR)
+    first, second = turned.step(CLOUD).detections, straight.step(CLOUD).detections
+    assert np.array_equal(first.centers_m, second.centers_m)
+    assert turned.serve() == straight.serve()
 
 
 # --- what is computed, and how often -----------------------------------------------------------------------------
@@ -297,13 +309,14 @@ def test_each_component_runs_once_a_sweep_for_all_applications() -> None:
     graph = load_graph(AMR)
     for i in range(10):
         graph.step(at_sweep(i))
+        graph.serve()
     runs = {count.component: count.runs for count in graph.component_counts()}
     assert runs["ground"] == runs["pieces"] == runs["people_protection"] == runs["vehicle_following"] == 10
     assert runs["free_space"] == runs["free_space_keeping"] == 5, "asked for at half the rate of sweeps"
 
 
 def test_applications_say_what_they_see() -> None:
-    reports = {r.application: r for r in load_graph(AMR).step(CLOUD).reports}
+    reports = {r.application: r for r in served(load_graph(AMR), CLOUD)}
     assert set(reports) == {"people_protection", "vehicle_following", "free_space_keeping"}
     person = reports["people_protection"]
     assert person.value == pytest.approx(4.0 - 0.25 - 0.45, abs=0.15)
@@ -324,15 +337,15 @@ def test_an_unnamed_thing_of_a_persons_size_counts_for_people_protection(
     graph_of: Callable[..., PerceptionGraph],
 ) -> None:
     nobody = sweep([Solid(5.0, 0.0, (0.9, 1.15, 0.9))], LIDAR.mounting.transform(), LIDAR.name)
-    percept = load_graph(AMR).step(nobody)
-    assert ObjectClass.PERSON not in percept.detections.class_ids
-    (report,) = [r for r in percept.reports if r.application == "people_protection"]
+    graph = load_graph(AMR)
+    assert ObjectClass.PERSON not in graph.step(nobody).detections.class_ids
+    (report,) = [r for r in graph.serve() if r.application == "people_protection"]
     assert report.value < 5.0
 
     def named_only(file: dict[str, Any]) -> None:
         component(file, "people_protection")["params"] = {"unnamed": False}
 
-    (report,) = [r for r in graph_of(named_only).step(nobody).reports if r.application == "people_protection"]
+    (report,) = [r for r in served(graph_of(named_only), nobody) if r.application == "people_protection"]
     assert report.value == np.inf
     assert report.point_m is None
 
@@ -340,25 +353,35 @@ def test_an_unnamed_thing_of_a_persons_size_counts_for_people_protection(
 def test_without_anything_there_is_nothing_to_report() -> None:
     empty = PointCloud(0, LIDAR.name, LIDAR.name, np.zeros((0, 3), dtype=np.float32))
     graph = load_graph(AMR)
-    values = {r.application: r.value for r in graph.step(empty).reports}
+    values = {r.application: r.value for r in served(graph, empty)}
     assert values == {"people_protection": np.inf, "vehicle_following": np.inf, "free_space_keeping": 30.0}
     (status,) = graph.model_status(0)
     assert status.assurance.out_of_domain
     assert "too few to find the ground" in status.assurance.reason
 
 
+def test_no_decision_waits_for_an_application() -> None:
+    graph = load_graph(AMR)
+    graph.step(CLOUD)
+    runs = {count.component: count.runs for count in graph.component_counts()}
+    assert (runs["fusion"], runs["free_space"], runs["people_protection"]) == (1, 0, 0)
+    assert len(graph.serve()) == 3
+    assert graph.serve() == (), "each sweep once"
+    assert {c.component: c.runs for c in graph.component_counts()}["fusion"] == 1, "and nothing twice"
+
+
 def test_what_nobody_asks_for_is_not_computed(graph_of: Callable[..., PerceptionGraph]) -> None:
     graph = graph_of(lambda file: file.update(applications=[]))
-    assert graph.step(CLOUD).reports == ()
+    assert served(graph, CLOUD) == ()
     assert {c.component: c.runs for c in graph.component_counts()}["free_space"] == 0
 
 
 def test_scaling_time_does_not_change_who_is_served_when() -> None:
     """Stamps that run backwards serve everybody at once; equal ones nobody twice."""
     graph = load_graph(AMR)
-    assert len(graph.step(at_sweep(50)).reports) == 3
-    assert len(graph.step(at_sweep(50)).reports) == 0
-    assert len(graph.step(at_sweep(10)).reports) == 3
+    assert len(served(graph, at_sweep(50))) == 3
+    assert len(served(graph, at_sweep(50))) == 0
+    assert len(served(graph, at_sweep(10))) == 3
 
 
 # --- failures, budgets, shedding ---------------------------------------------------------------------------------
@@ -410,6 +433,6 @@ def test_shed_components_are_left_out_and_the_rest_goes_on(graph_of: Callable[..
 
     graph = graph_of(shed_space)
     assert graph.sheds == {"optional_heads"}  # the camera's step sheds nothing where there is no model
-    reports = graph.step(CLOUD, shed=("stale_frames", "optional_heads")).reports
+    reports = served(graph, CLOUD, shed=("stale_frames", "optional_heads"))
     assert {r.application for r in reports} == {"people_protection", "vehicle_following"}
-    assert len(graph.step(replace(CLOUD, t_ns=10 * SWEEP_NS)).reports) == 3
+    assert len(served(graph, replace(CLOUD, t_ns=10 * SWEEP_NS))) == 3
