@@ -62,6 +62,11 @@ class PerceptionNode(PlatformNode):
             components=self._graph.component_counts(),
         )
 
+    def diagnostics(self) -> dict[str, str]:
+        """Components that fail, and why."""
+        problems = self._graph.problems() if self.is_set_up else {}
+        return {f"component {name}": problem for name, problem in problems.items()}
+
     def _perceive(self, arrival: Arrival) -> None:
         if self._shedding.drops(self.now_ns() - arrival.t_ns):
             self._ladder.lost(time.monotonic_ns())

@@ -43,6 +43,12 @@ class Step:
         component: it.
         takes: where its inputs lie among the results.
         makes: where its outputs go.
+        budget_ns: time that one run may take.
+        runs: since the start.
+        overruns: of them, those that took longer.
+        failures: of them, those that raised an error.
+        problem: what the newest run raised.
+        run_times_ns: of the last runs.
     """
 
     wired: Wired
@@ -64,16 +70,13 @@ class Step:
         self.runs += 1
         try:
             made = self.component.step(moment, *inputs)
+            values = (made,) if len(self.makes) == 1 else made
+            for at, value in zip(self.makes, values, strict=True):
+                results[at] = value
+            self.problem = None
         except Exception as error:
             self.failures += 1
             self.problem = error
-            return
-        self.problem = None
-        if len(self.makes) == 1:
-            results[self.makes[0]] = made
-        else:
-            for at, value in zip(self.makes, made, strict=True):
-                results[at] = value
 
     def took(self, run_time_ns: int) -> None:
         """Hold a run against the budget."""
@@ -239,6 +242,10 @@ class PerceptionGraph:
     def component_counts(self) -> tuple[ComponentCount, ...]:
         """How each component keeps its budget."""
         return tuple(step.count() for step in self.steps)
+
+    def problems(self) -> dict[str, str]:
+        """What the newest run of each component raised, of those that did."""
+        return {s.wired.name: f"{type(s.problem).__name__}: {s.problem}" for s in self.steps if s.problem}
 
     def begin(self, cloud: PointCloud, images: Sequence[Image]) -> tuple[Moment, list[Any]]:
         """A sweep's moment, and where its results go, with what the sensors gave.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
@@ -94,8 +99,6 @@ class Untold(Component):
 @pytest.fixture
 def graph_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PerceptionGraph]:
     """A graph from the robots' file after a change to it; components of this module are at hand as ``own.NAME``."""
-    import sys
-    from types import ModuleType
 
     for made in (Nearest, Broken, Untrue, Untold):
         module = ModuleType(f"own.{made.__name__.lower()}")
@@ -376,8 +379,20 @@ def test_what_nobody_asks_for_is_not_computed(graph_of: Callable[..., Perception
     assert {c.component: c.runs for c in graph.component_counts()}["free_space"] == 0
 
 
-def test_scaling_time_does_not_change_who_is_served_when() -> None:
-    """Stamps that run backwards serve everybody at once; equal ones nobody twice."""
+@given(
+    points=arrays.arrays(
+        np.float32, st.tuples(st.integers(0, 300), st.just(3)), elements=st.floats(-80, 80, width=32)
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_any_points_give_reports_that_mean_something(points: np.ndarray) -> None:
+    reports = served(load_graph(AMR), PointCloud(0, LIDAR.name, LIDAR.name, points))
+    assert len(reports) == 3
+    assert all(report.value >= 0 for report in reports), "no NaN, nothing negative"
+    assert all(np.isfinite(report.point_m or (0.0, 0.0)).all() for report in reports)
+
+
+def test_stamps_that_run_backwards_serve_everybody_and_equal_ones_nobody_twice() -> None:
     graph = load_graph(AMR)
     assert len(served(graph, at_sweep(50))) == 3
     assert len(served(graph, at_sweep(50))) == 0
@@ -396,6 +411,7 @@ def test_a_component_that_raises_costs_only_what_it_would_have_added(
     counts = {count.component: count for count in graph.component_counts()}
     assert (counts["camera_objects"].runs, counts["camera_objects"].failures) == (1, 1)
     assert counts["fusion"].runs == 0, "it has nothing to fuse"
+    assert graph.problems() == {"camera_objects": "RuntimeError: no such luck"}
 
 
 def test_when_the_geometric_path_itself_fails_the_error_comes_out(
