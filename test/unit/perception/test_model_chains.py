@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -61,6 +62,9 @@ def test_the_first_provider_that_is_here_runs_it(tmp_path: Path) -> None:
     status = camera_status(graph_of(model_folder(tmp_path, "people", backends=backends)))
     assert status.state is ModelState.ACTIVE
     assert status.backend.startswith("onnxruntime/")
+    here = onnxruntime.get_available_providers()
+    if not {"TensorrtExecutionProvider", "CUDAExecutionProvider"} & set(here):
+        assert status.backend == "onnxruntime/CPUExecutionProvider without tensorrt, cuda"
 
 
 def test_a_provider_that_is_not_here_is_a_broken_link(tmp_path: Path) -> None:
