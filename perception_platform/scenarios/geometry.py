@@ -70,8 +70,8 @@ def _to_polygon(x: float, y: float, polygon_m: Array) -> float:
     outside, inside = np.inf, -np.inf
     count = len(polygon_m)
     for i in range(count):
-        x0, y0 = polygon_m[i]
-        ex, ey = polygon_m[(i + 1) % count] - polygon_m[i]
+        x0, y0 = polygon_m[i, 0], polygon_m[i, 1]
+        ex, ey = polygon_m[(i + 1) % count, 0] - x0, polygon_m[(i + 1) % count, 1] - y0
         length2 = max(ex * ex + ey * ey, 1e-18)
         px, py = x - x0, y - y0
         inside = max(inside, (py * -ex + px * ey) / np.sqrt(length2))
@@ -84,10 +84,11 @@ def _to_polygon(x: float, y: float, polygon_m: Array) -> float:
 def _apart(one: Array, other: Array) -> bool:
     """Whether an edge of the first convex, counter-clockwise polygon parts it from the second."""
     for i in range(len(one)):
-        ex, ey = one[(i + 1) % len(one)] - one[i]
+        x0, y0 = one[i, 0], one[i, 1]
+        ex, ey = one[(i + 1) % len(one), 0] - x0, one[(i + 1) % len(one), 1] - y0
         beyond = True
         for j in range(len(other)):
-            beyond = beyond and (other[j, 0] - one[i, 0]) * ey - (other[j, 1] - one[i, 1]) * ex > 0
+            beyond = beyond and (other[j, 0] - x0) * ey - (other[j, 1] - y0) * ex > 0
         if beyond:
             return True
     return False
@@ -111,8 +112,8 @@ def _ahead(corners_m: Array, front_m: float, right_m: float, left_m: float) -> f
     """Least x beyond the front of the part of a convex polygon between two lines along x; infinite without one."""
     nearest = np.inf
     for i in range(len(corners_m)):
-        x0, y0 = corners_m[i]
-        x1, y1 = corners_m[(i + 1) % len(corners_m)]
+        after = (i + 1) % len(corners_m)
+        x0, y0, x1, y1 = corners_m[i, 0], corners_m[i, 1], corners_m[after, 0], corners_m[after, 1]
         if right_m < y0 < left_m:
             nearest = min(nearest, x0)
         for line in (right_m, left_m):

@@ -129,25 +129,29 @@ def _nearest(
 
     A solid is looked at only if the fan's plane cuts its box, grown by what it moves, on the side the fan looks to.
     """
+    # Numbers one by one: rows of arrays would be made anew for each of the many pairs.
     span = np.empty(2)
     cos, sin = np.cos(yaws_rad), np.sin(yaws_rad)
     for s in range(len(centers_m)):
-        hx, hy, hz = half_m[s]
-        radius = np.sqrt(hx * hx + hy * hy + hz * hz)
+        hx, hy, hz = half_m[s, 0], half_m[s, 1], half_m[s, 2]
+        radius = np.sqrt(hx * hx + hy * hy + hz * hz) + moved_m[s]
         for c in range(len(origins_m)):
-            nx, ny, nz = normals[c]
-            ox, oy, oz = centers_m[s] - origins_m[c]
-            reach = abs(nx * cos[s] + ny * sin[s]) * hx + abs(ny * cos[s] - nx * sin[s]) * hy
-            if abs(nx * ox + ny * oy + nz * oz) > reach + abs(nz) * hz + moved_m[s]:
+            ox = centers_m[s, 0] - origins_m[c, 0]
+            oy = centers_m[s, 1] - origins_m[c, 1]
+            oz = centers_m[s, 2] - origins_m[c, 2]
+            nx, ny, nz = normals[c, 0], normals[c, 1], normals[c, 2]
+            off = abs(nx * ox + ny * oy + nz * oz)
+            if off > radius or ahead[c, 0] * ox + ahead[c, 1] * oy + ahead[c, 2] * oz + radius <= 0:
                 continue
-            if ahead[c, 0] * ox + ahead[c, 1] * oy + ahead[c, 2] * oz + radius + moved_m[s] <= 0:
+            reach = abs(nx * cos[s] + ny * sin[s]) * hx + abs(ny * cos[s] - nx * sin[s]) * hy
+            if off > reach + abs(nz) * hz + moved_m[s]:
                 continue
             yaw = yaws_rad[s] + share[c] * turn_rad[s]
             cy, sy = np.cos(yaw), np.sin(yaw)
             ex, ey = ox + share[c] * way_m[s, 0], oy + share[c] * way_m[s, 1]
             x, y, z = -(ex * cy + ey * sy), ex * sy - ey * cy, -(oz + share[c] * way_m[s, 2])
             for b in range(directions.shape[1]):
-                dx, dy, dz = directions[c, b]
+                dx, dy, dz = directions[c, b, 0], directions[c, b, 1], directions[c, b, 2]
                 span[0], span[1] = -np.inf, range_m[c, b]
                 if not _slab(z, dz, hz, span):
                     continue
