@@ -1,8 +1,8 @@
 """One run: the stack, or what it is compared with, drives a simulated robot through a case.
 
-The stack is the same as in lockstep replay: the pure steps that the nodes run, each taking the time that the
-robot file declares. Sensors measure at their rates, what they deliver may be late, and what the judge lets through of the
-planner's command reaches the wheels after the drive's reaction time.
+The stack is the same as in lockstep replay: the pure steps that the nodes run, each taking the time that the robot
+file declares. Sensors measure at their rates, what they deliver may be late, and what the judge lets through of
+the planner's command reaches the wheels after the drive's reaction time.
 """
 
 from __future__ import annotations
@@ -152,12 +152,15 @@ class ClosedLoop:
     def _every(self, rate_hz: float, first: int, act: Callable[[float], None]) -> None:
         """Do it at all multiples of the period, from the ``first`` one."""
 
-        def again(k: int) -> None:
-            t_s = k / rate_hz
-            if t_s <= self._setup.duration_s + 1e-9:
-                self._at(START_NS + from_s(t_s), lambda now_s: (act(now_s), again(k + 1))[0])
+        def schedule(k: int) -> None:
+            def happen(t_s: float) -> None:
+                act(t_s)
+                schedule(k + 1)
 
-        again(first)
+            if k / rate_hz <= self._setup.duration_s + 1e-9:
+                self._at(START_NS + from_s(k / rate_hz), happen)
+
+        schedule(first)
 
     def _at(self, t_ns: int, act: Callable[[float], None]) -> None:
         heapq.heappush(self._agenda, (t_ns, self._entries, act))

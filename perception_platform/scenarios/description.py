@@ -220,7 +220,19 @@ def _require_known(used: set[str], known: set[str], place: str) -> None:
         raise ValueError(f"{place} uses {name!r}, which is no parameter ({', '.join(sorted(known))})")
 
 
-_PLAIN = {"family", "title", "hazard", "robot", "tags", "derived", "parameters", "domain", "thing", "kind", "sensor"}
+_PLAIN = {
+    "family",
+    "title",
+    "hazard",
+    "robot",
+    "tags",
+    "derived",
+    "parameters",
+    "domain",
+    "thing",
+    "kind",
+    "sensor",
+}
 
 
 def _expressions(part: Any, place: str = "") -> Iterator[tuple[str, str]]:
@@ -237,5 +249,3 @@ def _expressions(part: Any, place: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(part, list | tuple):
         for i, value in enumerate(part):
             yield from _expressions(value, f"{place}.{i}")
-
-

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.robot.description import Robot
 from perception_platform.scenarios.geometry import Around
 from perception_platform.simulation.truth import stopping_gap_m
+
+Flags = npt.NDArray[np.bool_]
 
 MOVING_MPS = 0.05  # slower, the robot stands
 SPEED_MPS = 0.1  # a stop is late only while the robot still drives faster
@@ -46,7 +49,7 @@ class EventLog:
 
     robot: Robot
     cruise_mps: float
-    is_actor: Array
+    is_actor: Flags
     collided: bool = False
     struck: bool = False
     impact_mps: float | None = None
@@ -74,9 +77,7 @@ class EventLog:
         """Whether the robot and something else touch."""
         return self.collided or self.struck
 
-    def events(
-        self, travelled_m: float, end_s: float, faults_s: list[tuple[float, float]]
-    ) -> dict[str, Any]:
+    def events(self, travelled_m: float, end_s: float, faults_s: list[tuple[float, float]]) -> dict[str, Any]:
         """The events of the run.
 
         Args:
@@ -106,12 +107,25 @@ class EventLog:
         }
 
 
+def no_events() -> dict[str, Any]:
+    """Of a run that did not come to an end: nothing is known."""
+    unknown = (
+        "collision", "impact_speed_mps", "min_separation_m", "late_stop", "false_stop", "time_lost_s",
+        "peak_decel_mps2", "peak_jerk_mps3", "stops", "struck",
+    )  # fmt: skip
+    return dict.fromkeys(unknown)
+
+
 def _comfort(accel_mps2: Array, t_s: Array) -> dict[str, float]:
     """Hardest braking and hardest jerk, of the acceleration as passengers and loads feel it: over 0.1 s."""
     if len(t_s) < 2:
         return {"peak_decel_mps2": 0.0, "peak_jerk_mps3": 0.0}
     width = max(1, round(COMFORT_OVER_S / float(np.median(np.diff(t_s)))))
-    felt = np.convolve(accel_mps2, np.ones(width) / width, mode="valid") if len(accel_mps2) > width else accel_mps2
+    felt = (
+        np.convolve(accel_mps2, np.ones(width) / width, mode="valid")
+        if len(accel_mps2) > width
+        else accel_mps2
+    )
     jerk = np.abs(felt[width:] - felt[:-width]) / COMFORT_OVER_S if len(felt) > width else np.zeros(1)
     return {
         "peak_decel_mps2": round(max(0.0, -float(felt.min())), 3),
@@ -119,11 +133,11 @@ def _comfort(accel_mps2: Array, t_s: Array) -> dict[str, float]:
     }
 
 
-def _spans(flags: Array) -> list[tuple[int, int]]:
+def _spans(flags: Flags) -> list[tuple[int, int]]:
     """First and last index of each run of True."""
     edges = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(np.int8)))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _near(t_s: Array, needed: Array, from_s: float, until_s: float) -> bool:
+def _near(t_s: Array, needed: Flags, from_s: float, until_s: float) -> bool:
     return bool(needed[(t_s >= from_s - BEFORE_S) & (t_s <= until_s + AFTER_S)].any())

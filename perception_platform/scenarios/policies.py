@@ -30,7 +30,9 @@ def _decision(
     drive = robot.drive
     command = inputs.command.value if inputs.command else None
     oldest_ns = min((seen.value.t_ns for seen in inputs.obstacles.values()), default=None)
-    state = {Action.PROCEED: GateState.NORMAL, Action.LIMIT: GateState.LIMITED}.get(action, GateState.STOPPING)
+    state = {Action.PROCEED: GateState.NORMAL, Action.LIMIT: GateState.LIMITED}.get(
+        action, GateState.STOPPING
+    )
     return Decision(
         now_ns,
         sequence,
@@ -80,14 +82,19 @@ class FixedField:
         drive = robot.drive
         slow_mps = self.SLOWDOWN * drive.max_speed_mps
         delay_s = drive.reaction_s + robot.latency.perception_ms / 1e3 + 1.0 / robot.gate.rate_hz + 0.1
-        stop_m = slow_mps * delay_s + slow_mps**2 / (2 * drive.emergency_decel_mps2) + robot.clearance.ahead_m / 2
+        stop_m = (
+            slow_mps * delay_s + slow_mps**2 / (2 * drive.emergency_decel_mps2) + robot.clearance.ahead_m / 2
+        )
         braking_m = (drive.max_speed_mps**2 - slow_mps**2) / (2 * drive.service_decel_mps2)
         self._stop = self._field(stop_m, self.BESIDE_M)
         self._slow = self._field(stop_m + drive.max_speed_mps * delay_s + braking_m, 2 * self.BESIDE_M)
 
     def _field(self, ahead_m: float, beside_m: float) -> Array:
         front_m = float(self._robot.footprint[:, 0].max())
-        right_m, left_m = self._robot.footprint[:, 1].min() - beside_m, self._robot.footprint[:, 1].max() + beside_m
+        right_m, left_m = (
+            self._robot.footprint[:, 1].min() - beside_m,
+            self._robot.footprint[:, 1].max() + beside_m,
+        )
         far_m = front_m + ahead_m
         return np.array([[far_m, left_m], [front_m, left_m], [front_m, right_m], [far_m, right_m]])
 
@@ -120,8 +127,8 @@ class AutowareAeb:
     After its documentation (autoware_autonomous_emergency_braking): brake while the distance is below
     ``v t + v² / 2a - sign(vo) vo² / 2ao + offset`` with a constant reaction time t of 1 s; the object's speed along
     the path is that of the nearest point from sweep to sweep, the median of the last five; inactive below 0.1 m/s; a
-    verdict is kept for 3 s. ``a`` is the robot's own emergency deceleration and ``ao`` 1 m/s²; the path is the footprint's
-    width with 0.1 m to each side, straight, 3 s long; of the lidar where there is one.
+    verdict is kept for 3 s. ``a`` is the robot's own emergency deceleration and ``ao`` 1 m/s²; the path is straight,
+    3 s long, the footprint's width with 0.1 m to each side; points are the lidar's where there is one.
     """
 
     RESPONSE_S = 1.0
@@ -144,9 +151,9 @@ class AutowareAeb:
         """One beat."""
         self._sequence += 1
         seen, ego = inputs.obstacles.get(self._sensor), inputs.ego
-        if seen is not None and ego is not None and abs(ego.value.velocity_mps[0]) > self.INACTIVE_MPS:
-            if self._must_brake(seen.value, ego.value):
-                self._until_ns = now_ns + from_s(self.KEEP_S)
+        drives = ego is not None and abs(ego.value.velocity_mps[0]) > self.INACTIVE_MPS
+        if drives and seen is not None and ego is not None and self._must_brake(seen.value, ego.value):
+            self._until_ns = now_ns + from_s(self.KEEP_S)
         brakes = now_ns < self._until_ns
         action = Action.EMERGENCY_STOP if brakes else Action.PROCEED
         limit_mps = 0.0 if brakes else self._robot.drive.max_speed_mps

@@ -76,9 +76,11 @@ class SensorRig:
     def arrived(self, value: PointCloud | Image, now_ns: int) -> None:
         """Let the driver's watch see what came."""
         monitor = self._monitors.get(value.sensor)
-        if monitor is not None and isinstance(value, Image):
+        if monitor is None:
+            return
+        if isinstance(value, Image):
             monitor.observe_image(value, now_ns)
-        elif monitor is not None:
+        else:
             monitor.observe_cloud(value, now_ns)
 
     def reports(self, now_ns: int) -> Iterator[SensorHealth]:
@@ -99,13 +101,14 @@ class SensorRig:
             image = render(scene, sensor, t_s)
             effects = setup.camera
             return through_lens(image, effects, scene.noise("lens", t_s)) if effects else image
-        bumped = sensor.model_copy(update={"mounting": _bumped(sensor.mounting, faults)})
+        really = {"mounting": _bumped(sensor.mounting, faults)}
         noise = LidarNoise(setup.case.family.range_sigma_m)
         if isinstance(sensor, Scan):
-            reading = scan(scene, bumped, t_s, noise=noise, air=setup.air)
+            reading = scan(scene, sensor.model_copy(update=really), t_s, noise=noise, air=setup.air)
             cloud = _in_base(reading, sensor, setup.robot.base_frame)
         else:
             columns = setup.case.family.lidar_columns
+            bumped = sensor.model_copy(update=really)
             cloud = sweep(scene, bumped, t_s, columns=columns, noise=noise, air=setup.air)
         half = any(fault.kind == "half_blocked" for fault in faults)
         return _without_left_half(cloud) if half else cloud
@@ -124,11 +127,13 @@ def _in_base(reading: ScanReading, sensor: Scan, base_frame: str) -> PointCloud:
 def _without_left_half(cloud: PointCloud) -> PointCloud:
     """What a cover over the sensor's left half leaves."""
     right = cloud.xyz_m[:, 1] < 0
-    parts = {
-        name: None if getattr(cloud, name) is None else getattr(cloud, name)[right]
-        for name in ("intensity", "ring", "offset_s")
-    }
-    return replace(cloud, xyz_m=cloud.xyz_m[right], **parts)
+    return replace(
+        cloud,
+        xyz_m=cloud.xyz_m[right],
+        intensity=None if cloud.intensity is None else cloud.intensity[right],
+        ring=None if cloud.ring is None else cloud.ring[right],
+        offset_s=None if cloud.offset_s is None else cloud.offset_s[right],
+    )
 
 
 def _bumped(mounting: Mounting, faults: list[TimedFault]) -> Mounting:

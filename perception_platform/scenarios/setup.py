@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
-from perception_platform.core.geometry import Array
 from perception_platform.robot.description import Robot
 from perception_platform.scenarios.cases import Case
 from perception_platform.scenarios.description import ActorSpec, Amount, Fault
@@ -43,7 +43,11 @@ class Mover:
 
     def watch(self, front_x_m: float, t_s: float) -> None:
         """Set out if the robot is near enough."""
-        if self.at_s is None and self.within_m is not None and self.path.xy_m[0, 0] - front_x_m <= self.within_m:
+        if (
+            self.at_s is None
+            and self.within_m is not None
+            and self.path.xy_m[0, 0] - front_x_m <= self.within_m
+        ):
             self.at_s = t_s
 
     def solids_at(self, t_s: float) -> Solids:
@@ -86,7 +90,7 @@ class LiveWorld:
         return [mover.solids_at(t_s) for mover in self.movers]
 
     @cached_property
-    def is_actor(self) -> Array:
+    def is_actor(self) -> npt.NDArray[np.bool_]:
         """(S,) which of the solids belong to movers."""
         moving = sum(len(solids) for solids in self.movers_at(0.0))
         return np.arange(len(self.standing) + moving) >= len(self.standing)
@@ -162,9 +166,14 @@ def set_up(case: Case, robot: Robot) -> Setup:
         robot,
         LiveWorld(_furniture(case), (*_actors(case), *_crowd(case)), amount(around.floor_reflectivity)),
         Air(amount(around.rain_mm_h), tuple(_dust(case))),
-        Ground(*(amount(a) for a in (vehicle.grip_mps2, vehicle.grade, vehicle.brake_share, vehicle.delay_s))),
+        Ground(
+            *(amount(a) for a in (vehicle.grip_mps2, vehicle.grade, vehicle.brake_share, vehicle.delay_s))
+        ),
         OdometryNoise(
-            *(amount(a) for a in (odometry.speed_scale, odometry.speed_sigma_mps, odometry.yaw_rate_sigma_radps))
+            *(
+                amount(a)
+                for a in (odometry.speed_scale, odometry.speed_sigma_mps, odometry.yaw_rate_sigma_radps)
+            )
         ),
         CameraEffects(*(amount(a) for a in (around.light, around.glare, around.blur_px, around.dirt)))
         if family.camera
@@ -188,7 +197,8 @@ def _furniture(case: Case) -> Solids:
         x_m, y_m, yaw_deg = (case.amount(a) for a in (thing.x_m, thing.y_m, thing.yaw_deg))
         dx_m, dy_m = (case.amount(a) for a in thing.step_m[:2])
         standing += [
-            solids.placed(x_m + i * dx_m, y_m + i * dy_m, float(np.deg2rad(yaw_deg))) for i in range(thing.count)
+            solids.placed(x_m + i * dx_m, y_m + i * dy_m, float(np.deg2rad(yaw_deg)))
+            for i in range(thing.count)
         ]
     return join(standing)
 

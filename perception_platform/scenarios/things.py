@@ -64,7 +64,7 @@ def ladder_worker(height_m: float = 3.0, feet_m: float = 1.2) -> Body:
         for z in np.arange(0.3, 0.7 * height_m, 0.3)
     ]
     worker = catalogue.person(0.0)
-    lifted = replace(worker, centers_m=worker.centers_m + [0.0, 0.0, feet_m])
+    lifted = replace(worker, centers_m=worker.centers_m + np.array([0.0, 0.0, feet_m]))
     return _still(join([*rails, *rungs, lifted]))
 
 
@@ -83,9 +83,7 @@ def cyclist(height_m: float = 1.7) -> Body:
 
 def wheelchair_user() -> Body:
     """Somebody in a wheelchair."""
-    parts = [
-        box((0.0, y), (0.6, 0.05, 0.6), bgr=catalogue.DARK, reflectivity=0.2) for y in (-0.3, 0.3)
-    ]
+    parts = [box((0.0, y), (0.6, 0.05, 0.6), bgr=catalogue.DARK, reflectivity=0.2) for y in (-0.3, 0.3)]
     parts.append(box((0.0, 0.0), (0.8, 0.5, 0.5), bottom_m=0.1, bgr=catalogue.TROUSERS, reflectivity=0.4))
     parts.append(box((-0.15, 0.0), (0.3, 0.45, 0.6), bottom_m=0.6, bgr=catalogue.VEST, reflectivity=0.5))
     parts.append(cylinder((-0.1, 0.0), 0.18, 0.22, bottom_m=1.2, bgr=catalogue.SKIN))
@@ -131,7 +129,7 @@ def truck(length_m: float = 8.0) -> Body:
 
 
 def forklift(load_length_m: float = 0.0, load_width_m: float = 0.8, load_bottom_m: float = 0.15) -> Body:
-    """A counterbalance truck, forks ahead; with a load its own way over the forks when ``load_length_m`` is positive."""
+    """A counterbalance truck, forks ahead; with a load on them when ``load_length_m`` is positive."""
     parts = [catalogue.forklift()]
     if load_length_m > 0:
         parts.append(
@@ -150,7 +148,8 @@ def shelf(seed: float = 0.0, bays: float = 1.0) -> Body:
     """A row of 2 m shelf bays along x, centred, with a panel at both ends."""
     count = max(1, round(bays))
     row = [
-        catalogue.shelf_bay(round(seed) + i).placed((i - (count - 1) / 2) * 2.0, 0.0, 0.0) for i in range(count)
+        catalogue.shelf_bay(round(seed) + i).placed((i - (count - 1) / 2) * 2.0, 0.0, 0.0)
+        for i in range(count)
     ]
     ends = [box((side * count, 0.0), (0.04, 0.84, 2.7), bgr=(150, 110, 60)) for side in (-1, 1)]
     return _still(join([*row, *ends]))
@@ -163,7 +162,9 @@ def wall(length_m: float = 4.0) -> Body:
 
 def glass(length_m: float = 2.0, height_m: float = 2.2, frame_m: float = 0.08) -> Body:
     """A pane across x between two posts; ``frame_m`` is how thick they are."""
-    pane = box((0.0, 0.0), (0.02, length_m, height_m), bgr=(210, 205, 195), reflectivity=0.4, surface=Surface.GLASS)
+    pane = box(
+        (0.0, 0.0), (0.02, length_m, height_m), bgr=(210, 205, 195), reflectivity=0.4, surface=Surface.GLASS
+    )
     posts = [
         box((0.0, side * (length_m + frame_m) / 2), (frame_m, frame_m, height_m), bgr=(90, 90, 95))
         for side in (-1, 1)
@@ -185,7 +186,9 @@ def block(
 ) -> Body:
     """A plain box that begins ``bottom_m`` above the floor."""
     size = (length_m, width_m, height_m)
-    return _still(box((0.0, 0.0), size, bottom_m=bottom_m, bgr=catalogue.CARTONS[0], reflectivity=reflectivity))
+    return _still(
+        box((0.0, 0.0), size, bottom_m=bottom_m, bgr=catalogue.CARTONS[0], reflectivity=reflectivity)
+    )
 
 
 def post(diameter_m: float = 0.1, height_m: float = 1.0, reflectivity: float = 0.4) -> Body:

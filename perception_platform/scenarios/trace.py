@@ -20,8 +20,8 @@ class Trace:
     """Collects the lines.
 
     Attributes:
-        lines: the first says what stands and what the robot looks like; each other is a moment: the robot, what the judge
-            decided and why, outlines of what moves, and the tracks (id, class, x, y, length, width, yaw, vx, vy).
+        lines: the first says what stands and what the robot looks like; each other is a moment: the robot, what the
+            judge decided and why, outlines of what moves, and the tracks (id, class, x, y, length, width, yaw, vx, vy).
             Outlines are (x, y, length, width, yaw, bottom, top); a cylinder's yaw is null.
     """
 
@@ -73,7 +73,9 @@ def outlines_of(solids: Solids) -> list[list[float | None]]:
 
 def _tracks(tracks: Tracks) -> list[list[Any]]:
     shown = np.flatnonzero(tracks.existence > 0.5)
-    table = np.column_stack([tracks.centers_m[:, :2], tracks.sizes_m[:, :2], tracks.yaws_rad, tracks.velocities_mps])
+    table = np.column_stack(
+        [tracks.centers_m[:, :2], tracks.sizes_m[:, :2], tracks.yaws_rad, tracks.velocities_mps]
+    )
     names = [ObjectClass(int(c)).name.lower() for c in tracks.class_ids[shown]]
     rows = zip(tracks.ids[shown].tolist(), names, _rounded(table[shown]), strict=True)
     return [[i, name, *row] for i, name, row in rows]

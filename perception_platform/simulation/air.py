@@ -89,9 +89,7 @@ def through_dust(
     return Echo(np.where(struck, at_m, echo.range_m), np.where(struck, DUST_REFLECTIVITY, echo.strength))
 
 
-def _ball(
-    origins_m: Array, directions: npt.NDArray[np.float64], cloud: DustCloud
-) -> tuple[Array, Array]:
+def _ball(origins_m: Array, directions: npt.NDArray[np.float64], cloud: DustCloud) -> tuple[Array, Array]:
     """(C, B) ranges at which rays enter and leave the ball; equal where they miss it."""
     towards = np.asarray(cloud.center_m) - origins_m
     along = np.einsum("cbk,ck->cb", directions, towards)

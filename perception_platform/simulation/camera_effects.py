@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.sensor_data import Image
 
@@ -32,12 +34,12 @@ class CameraEffects:
 
 def through_lens(image: Image, effects: CameraEffects, rng: np.random.Generator) -> Image:
     """The image as that lens and light give it; noise stays, as it arises behind the lens."""
-    bgr = image.bgr.astype(np.float32)
+    bgr: npt.NDArray[Any] = image.bgr.astype(np.float32)
     if effects.blur_px > 0:
         bgr = cv2.GaussianBlur(bgr, (0, 0), effects.blur_px)
     height, width = bgr.shape[:2]
     if effects.dirt > 0:
-        first = int(round(height * (1 - min(effects.dirt, 1.0))))
+        first = round(height * (1 - min(effects.dirt, 1.0)))
         if first < height:
             bgr[first:] = cv2.GaussianBlur(bgr[first:], (0, 0), DIRT_BLUR_PX) * 0.5 + 40.0
     bgr *= effects.light
@@ -47,7 +49,7 @@ def through_lens(image: Image, effects: CameraEffects, rng: np.random.Generator)
     return replace(image, bgr=np.clip(np.round(bgr), 0, 255).astype(np.uint8))
 
 
-def _patch(height: int, width: int, share: float) -> np.ndarray:
+def _patch(height: int, width: int, share: float) -> npt.NDArray[np.float32]:
     """(H, W) light of a lamp that blinds a share of the image."""
     v, u = np.mgrid[0:height, 0:width].astype(np.float32)
     radius_px = np.sqrt(min(share, 1.5) * height * width / np.pi)

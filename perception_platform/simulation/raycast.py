@@ -60,25 +60,32 @@ def cast(fans: Fans, start: Solids, end: Solids) -> Hits:
     range_m = np.where(fans.directions[..., 2] < 0, -fans.origins_m[:, None, 2] / down, np.inf)
     index = np.where(np.isfinite(range_m), FLOOR, NOTHING).astype(np.int64)
     if len(start) and len(range_m):
-        _nearest(*_rays(fans), *_moving(start, end), range_m, index)
+        half_m, way_m = end.sizes_m / 2, end.centers_m - start.centers_m
+        turn_rad = wrap_angle(end.yaws_rad - start.yaws_rad)
+        # How far any point of a solid gets during the sweep.
+        moved_m = np.linalg.norm(way_m, axis=1) + np.linalg.norm(half_m, axis=1) * np.abs(turn_rad)
+        _nearest(
+            _whole(fans.origins_m),
+            _whole(fans.directions),
+            _whole(fans.ahead),
+            _whole(fans.normals),
+            _whole(fans.share),
+            _whole(start.centers_m),
+            way_m,
+            _whole(start.yaws_rad),
+            turn_rad,
+            half_m,
+            np.ascontiguousarray(end.is_round),
+            moved_m,
+            range_m,
+            index,
+        )
     return Hits(range_m, index)
 
 
-def _rays(fans: Fans) -> tuple[Array, ...]:
-    parts = (fans.origins_m, fans.directions, fans.ahead, fans.normals, fans.share)
-    return tuple(np.ascontiguousarray(part, dtype=np.float64) for part in parts)
-
-
-def _moving(start: Solids, end: Solids) -> tuple[npt.NDArray[np.generic], ...]:
-    """Of S solids: centres and way (S, 3), headings and turn (S,), half sizes (S, 3), roundness, and how far any
-    of their points gets during the sweep, m.
-    """
-    half_m = end.sizes_m / 2
-    way_m = end.centers_m - start.centers_m
-    turn_rad = wrap_angle(end.yaws_rad - start.yaws_rad)
-    moved_m = np.linalg.norm(way_m, axis=1) + np.linalg.norm(half_m, axis=1) * np.abs(turn_rad)
-    arrays = (start.centers_m, way_m, start.yaws_rad, turn_rad, half_m, end.is_round, moved_m)
-    return tuple(np.ascontiguousarray(array) for array in arrays)
+def _whole(array: Array) -> Array:
+    """As compiled loops take it: in one piece."""
+    return np.ascontiguousarray(array, dtype=np.float64)
 
 
 @compiled("boolean(float64, float64, float64, float64[::1])", finite=False)
@@ -87,7 +94,7 @@ def _slab(start: float, direction: float, half: float, span: Array) -> bool:
     inverse = 1.0 / (direction if abs(direction) >= _PARALLEL else _PARALLEL)
     one, other = (-half - start) * inverse, (half - start) * inverse
     span[0], span[1] = max(span[0], min(one, other)), min(span[1], max(one, other))
-    return span[0] <= span[1]
+    return bool(span[0] <= span[1])
 
 
 @compiled("boolean(float64, float64, float64, float64, float64, float64[::1])", finite=False)
@@ -100,7 +107,7 @@ def _disc(x: float, y: float, dx: float, dy: float, radius: float, span: Array) 
         return False
     root = np.sqrt(discriminant)
     span[0], span[1] = max(span[0], (-b - root) / a), min(span[1], (-b + root) / a)
-    return span[0] <= span[1]
+    return bool(span[0] <= span[1])
 
 
 @compiled(
