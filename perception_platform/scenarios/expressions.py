@@ -54,7 +54,7 @@ def evaluate(text: str, values: Mapping[str, float]) -> float:
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:
     match node:
-        case ast.Constant(value=int() | float() as number):
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return float(number)
         case ast.Name(id=name) if name in values:
             return values[name]

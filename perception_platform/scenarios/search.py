@@ -27,15 +27,16 @@ from perception_platform.scenarios.policies import PolicyName
 from perception_platform.scenarios.runners import all_of
 
 CONFIDENCE = 0.95
-ELITE_SHARE = 0.2
+ELITE_SHARE = 0.08
 # Every round keeps this share of its samples even, so that no part of the ranges is ever ruled out and no weight
 # exceeds the inverse of it.
 EVEN_SHARE = 0.2
 ROUNDS = 4
-SMOOTHING = 0.7  # share of the new distribution in the next one
+SMOOTHING = 0.8  # share of the new distribution in the next one
 NARROWEST = 0.05  # standard deviation of a beta variable is kept above this
 SHRUNK_FAILURES = 3
 HALVINGS = 4  # of each parameter's way to its middle, while a failure is made smaller
+MOST_TRIES = 50  # draws for each sample that is to lie inside the domain
 LATE_M = 0.3  # severity of a late stop, as if it had come so near
 
 
@@ -64,13 +65,11 @@ class Sample:
         unit: (P,) its point of the unit cube.
         case: the case.
         line: its result.
-        weight: how likely the family makes it, by how likely the search did.
     """
 
     unit: Array
     case: Case
     line: dict[str, Any]
-    weight: float = 1.0
 
     @property
     def collided(self) -> bool:
@@ -88,40 +87,64 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples that were drawn alike.
+
+    Attributes:
+        shapes: (2, P) of the beta variables; ones are the family's own distribution.
+        accepted: share of the draws that lay inside the domain.
+        samples: what was run.
+    """
+
+    shapes: Array
+    accepted: float
+    samples: list[Sample]
+
+    def density(self, units: Array) -> Array:
+        """How likely it makes each of (N, P) points, the domain counted."""
+        beta = np.prod(stats.beta.pdf(units, *self.shapes), axis=1)
+        return np.asarray((EVEN_SHARE + (1 - EVEN_SHARE) * beta) / max(self.accepted, 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
 class SearchReport:
     """What a search found.
 
     Attributes:
         family: name.
         options: how it was searched.
-        even: samples drawn from the family's own distribution.
-        aimed: samples of the cross-entropy rounds.
+        batches: what was run: first what was drawn from the family's own distribution, then the cross-entropy rounds.
         skipped: points that were passed over, as they lie outside the domain.
         minimal: failures made small, with what was wrong.
     """
 
     family: str
     options: SearchOptions
-    even: list[Sample]
-    aimed: list[Sample]
+    batches: list[Batch]
     skipped: int
     minimal: list[tuple[Case, str]]
 
+    @property
+    def samples(self) -> list[Sample]:
+        """All of them."""
+        return [sample for batch in self.batches for sample in batch.samples]
+
     def as_json(self) -> dict[str, Any]:
         """For files and programs."""
-        failures = [s for s in (*self.even, *self.aimed) if s.collided]
+        samples = self.samples
+        failures = [s for s in samples if s.collided]
         return {
             "family": self.family,
             "policy": self.options.policy,
             "seed": self.options.seed,
-            "runs": len(self.even) + len(self.aimed),
+            "runs": len(samples),
             "skipped_outside_domain": self.skipped,
             "failures": len(failures),
             "probability": {
-                "exact": exact_interval(self.even),
-                "weighted": weighted_interval(self.even, self.aimed),
+                "exact": exact_interval(self.batches[0].samples),
+                "weighted": weighted_interval(self.batches),
             },
-            "least_margin_m": round(min((s.margin for s in (*self.even, *self.aimed)), default=np.inf), 3),
+            "least_margin_m": round(min(s.margin for s in samples), 3) if samples else None,
             "failing_cases": [
                 {"case": s.case.id, "parameters": s.case.parameters, **_brief(s)} for s in failures
             ],
@@ -153,14 +176,17 @@ def search_family(
     """Spend the budget: half evenly, half on cross-entropy rounds; then make failures small."""
     searcher = _Searcher(family, options, runner, on_runs)
     half = options.budget // 2
-    even = searcher.run(searcher.draw(None, half))
-    aimed = searcher.rounds(even, options.budget - half)
-    failures = sorted((s for s in (*even, *aimed) if s.collided), key=lambda s: s.margin)
+    batches = [searcher.batch(np.ones((2, len(family.parameters))), half)]
+    for k in range(ROUNDS):
+        count = (options.budget - half) * (k + 1) // ROUNDS - (options.budget - half) * k // ROUNDS
+        seen = [sample for batch in batches for sample in batch.samples]
+        batches.append(searcher.batch(_towards(batches[-1].shapes, _elite(seen)), count))
+    failures = sorted((s for b in batches for s in b.samples if s.collided), key=lambda s: s.margin)
     minimal = {}
     for sample in failures[:SHRUNK_FAILURES]:
         small = searcher.shrink(sample)
         minimal[small.case.id] = (small.case, _found(small))
-    return SearchReport(family.family, options, even, aimed, searcher.skipped, list(minimal.values()))
+    return SearchReport(family.family, options, batches, searcher.skipped, list(minimal.values()))
 
 
 class _Searcher:
@@ -171,48 +197,31 @@ class _Searcher:
         self._rng = np.random.default_rng([options.seed, 7])
         self._drawn = 0
         self.skipped = 0
-        self.accepted = 1.0  # share of the last draws that lay inside the domain
 
-    def draw(self, beta: Array | None, count: int) -> list[Sample]:
-        """Points of the even or a beta distribution, inside the domain, not run yet."""
-        found: list[Sample] = []
+    def batch(self, shapes: Array, count: int) -> Batch:
+        """Draw and drive; points outside the domain are passed over."""
+        drawn: list[Sample] = []
         tries = 0
-        while len(found) < count and tries < 50 * count:
+        while len(drawn) < count and tries < MOST_TRIES * count:
             tries += 1
-            case, unit = self._draw_one(beta)
-            if self._options.in_domain and not case.in_domain:
-                self.skipped += 1
-                continue
-            found.append(Sample(unit, case, {}))
-        self.accepted = len(found) / max(tries, 1)
-        return found
+            unit = self._point(shapes)
+            case = case_at(self._family, self._drawn, unit)
+            if case.in_domain or not self._options.in_domain:
+                drawn.append(Sample(unit, case, {}))
+        self.skipped += tries - len(drawn)
+        return Batch(shapes, len(drawn) / max(tries, 1), self.run(drawn))
 
-    def _draw_one(self, beta: Array | None) -> tuple[Case, Array]:
-        width = len(self._family.parameters)
-        even = beta is None or self._rng.random() < EVEN_SHARE
-        unit = self._rng.random(width) if even or beta is None else self._rng.beta(*beta)
-        unit = np.clip(unit, 1e-6, 1 - 1e-6)
+    def _point(self, shapes: Array) -> Array:
         self._drawn += 1
-        return case_at(self._family, self._drawn, unit), unit
+        even = self._rng.random() < EVEN_SHARE
+        unit = self._rng.random(shapes.shape[1]) if even else self._rng.beta(*shapes)
+        return np.clip(unit, 1e-6, 1 - 1e-6)
 
     def run(self, samples: list[Sample]) -> list[Sample]:
         """Drive them."""
         results = all_of(self._runner, [Job(s.case, self._options.policy) for s in samples])
         self._on_runs(len(samples))
-        return [Sample(s.unit, s.case, r.line, s.weight) for s, r in zip(samples, results, strict=True)]
-
-    def rounds(self, seen: list[Sample], budget: int) -> list[Sample]:
-        """The cross-entropy rounds, each sample weighted by the mixture of the rounds that it could have come from."""
-        aimed: list[Sample] = []
-        drawn_from: list[tuple[Array, float]] = []
-        beta = np.ones((2, len(self._family.parameters)))
-        for k in range(ROUNDS):
-            count = budget * (k + 1) // ROUNDS - budget * k // ROUNDS
-            beta = _towards(beta, _elite([*seen, *aimed]))
-            samples = self.draw(beta, count)
-            drawn_from.append((beta, self.accepted))
-            aimed += self.run(samples)
-        return [Sample(s.unit, s.case, s.line, _weight(s.unit, drawn_from)) for s in aimed]
+        return [Sample(s.unit, s.case, r.line) for s, r in zip(samples, results, strict=True)]
 
     def shrink(self, failure: Sample) -> Sample:
         """Bring one parameter after the other as near to the middle of its range as the failure lasts.
@@ -251,20 +260,6 @@ def _towards(beta: Array, elite: Array) -> Array:
     return np.asarray(SMOOTHING * fitted + (1 - SMOOTHING) * beta)
 
 
-def _weight(unit: Array, drawn_from: list[tuple[Array, float]]) -> float:
-    """One over the density of the mixture of all rounds at a point of the cube.
-
-    Args:
-        unit: (P,) the point.
-        drawn_from: of each round, the shapes of its beta variables and the share of its draws inside the domain.
-    """
-    densities = [
-        (EVEN_SHARE + (1 - EVEN_SHARE) * np.prod(stats.beta.pdf(unit, *beta))) / max(accepted, 1e-9)
-        for beta, accepted in drawn_from
-    ]
-    return float(1.0 / np.mean(densities))
-
-
 def exact_interval(samples: list[Sample]) -> dict[str, float]:
     """Share of failures among even samples with its Clopper-Pearson interval."""
     runs, failures = len(samples), sum(s.collided for s in samples)
@@ -275,39 +270,30 @@ def exact_interval(samples: list[Sample]) -> dict[str, float]:
     return {"runs": runs, "failures": failures, "estimate": share, "low": interval.low, "high": interval.high}
 
 
-def weighted_interval(even: list[Sample], aimed: list[Sample]) -> dict[str, float]:
-    """The same from all samples by importance sampling, with a normal interval.
+def weighted_interval(batches: list[Batch]) -> dict[str, float]:
+    """The same from all samples, each weighted by the mixture of all batches, with a normal interval.
 
-    The weights of the aimed half are normalised by their own mean: the share of the ranges inside the domain drops out.
-    The two halves are joined by the inverse of their variances. Without a failure in the aimed half there is no
-    spread to tell an interval from: then the exact one of the even half holds.
+    Without two failures there is no spread to tell an interval from: then the exact one of the first batch holds.
     """
-    exact = exact_interval(even)
-    weights = np.array([s.weight for s in aimed])
-    hits = np.array([s.collided for s in aimed])
-    if len(hits) < 2 or not hits.any():
-        return {
-            "estimate": exact["estimate"],
-            "low": exact["low"],
-            "high": exact["high"],
-            "effective": float(len(even)),
-        }
-    weights = weights / weights.mean()
-    mean = float((weights * hits).mean())
-    parts = [(mean, float((weights * (hits - mean)).var(ddof=1)) / len(hits))]
-    if even:
-        # A share of nought has no spread of its own: Laplace's rule gives it one.
-        share = (exact["failures"] + 1) / (len(even) + 2)
-        parts.append((exact["estimate"], share * (1 - share) / len(even)))
-    precision = np.array([1.0 / max(variance, 1e-12) for _, variance in parts])
-    estimate = float((precision * [mean for mean, _ in parts]).sum() / precision.sum())
-    half = float(stats.norm.ppf(0.5 + CONFIDENCE / 2) / np.sqrt(precision.sum()))
-    effective = estimate * (1 - estimate) * float(precision.sum())
+    samples = [sample for batch in batches for sample in batch.samples]
+    exact = exact_interval(batches[0].samples)
+    hits = np.array([s.collided for s in samples], dtype=np.float64)
+    if hits.sum() < 2:
+        effective = float(len(batches[0].samples))
+        return {**{name: exact[name] for name in ("estimate", "low", "high")}, "effective": effective}
+    units = np.array([s.unit for s in samples])
+    shares = [len(batch.samples) / len(samples) for batch in batches]
+    mixture = np.sum(
+        [share * batch.density(units) for share, batch in zip(shares, batches, strict=True)], axis=0
+    )
+    scores = hits * batches[0].density(units) / mixture
+    estimate, variance = float(scores.mean()), float(scores.var(ddof=1)) / len(samples)
+    half = float(stats.norm.ppf(0.5 + CONFIDENCE / 2)) * variance**0.5
     return {
         "estimate": estimate,
         "low": max(0.0, estimate - half),
         "high": min(1.0, estimate + half),
-        "effective": effective,
+        "effective": estimate * (1 - estimate) / variance if variance > 0 else float(len(samples)),
     }
 
 
