@@ -22,7 +22,7 @@ class Job:
     """A case, who judges, and whether a trace is wanted."""
 
     case: Case
-    policy: PolicyName
+    policy: PolicyName = "ours"
     trace: bool = False
 
     @property
