@@ -172,7 +172,7 @@ class ClosedLoop:
         ego = self._odometer.measure(
             START_NS + from_s(t_s), chassis.state, chassis.wheel_mps, 1.0 / ODOMETRY_HZ
         )
-        self._in_chain(lambda: self._chain.odometry(ego, ego.t_ns))
+        self._chain.odometry(ego, ego.t_ns)
         front_m = chassis.state.x_m + float(setup.robot.footprint[:, 0].max())
         for mover in setup.world.movers:
             mover.watch(front_m, t_s)
@@ -184,7 +184,7 @@ class ClosedLoop:
     def _command(self, t_s: float) -> None:
         """The planner asks for its cruising speed; it sees nothing."""
         velocity = (self._setup.cruise_mps, 0.0, 0.0)
-        self._in_chain(lambda: self._chain.command(velocity, START_NS + from_s(t_s)))
+        self._chain.command(velocity, START_NS + from_s(t_s))
 
     def _measure(self, sensor: Lidar | Scan | Camera) -> Callable[[float], None]:
         def measure(t_s: float) -> None:

@@ -22,11 +22,8 @@ def _still(solids: Solids) -> Body:
 def person(height_m: float = 1.75, reflectivity: float = 0.6) -> Body:
     """A walker; ``reflectivity`` of the clothes."""
 
-    def body(travelled_m: float) -> Solids:
-        walker = catalogue.person(travelled_m, height_m=height_m)
-        return replace(walker, reflectivity=np.minimum(walker.reflectivity, reflectivity))
-
-    return body
+    dressed = np.minimum(catalogue.person(0.0, height_m=height_m).reflectivity, reflectivity)
+    return lambda travelled_m: replace(catalogue.person(travelled_m, height_m=height_m), reflectivity=dressed)
 
 
 def crouching(height_m: float = 0.8, reflectivity: float = 0.5) -> Body:

@@ -50,9 +50,11 @@ class Solids:
     def placed(self, x_m: float, y_m: float, yaw_rad: float) -> Solids:
         """The same solids, turned about z by ``yaw_rad`` and then moved."""
         c, s = np.cos(yaw_rad), np.sin(yaw_rad)
-        x, y, z = self.centers_m.T
-        centers = np.column_stack([x * c - y * s + x_m, x * s + y * c + y_m, z])
-        return replace(self, centers_m=centers, yaws_rad=self.yaws_rad + yaw_rad)
+        x, y, _ = self.centers_m.T
+        centers = self.centers_m.copy()
+        centers[:, 0], centers[:, 1] = x * c - y * s + x_m, x * s + y * c + y_m
+        yaws = self.yaws_rad + yaw_rad
+        return Solids(centers, self.sizes_m, yaws, self.is_round, self.reflectivity, self.bgr, self.surface)
 
 
 def join(parts: Sequence[Solids]) -> Solids:
