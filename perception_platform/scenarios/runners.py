@@ -72,7 +72,7 @@ class Cluster:
         with client:
             try:
                 futures = client.map(run_job, jobs, pure=False, retries=TRIES)
-                for _, result in as_dask_completes(futures, with_results=True):
+                for _, result in as_dask_completes(futures, loop=client.loop, with_results=True):
                     yield result
             except (OSError, FutureCancelledError, KilledWorker) as error:
                 lost = (
