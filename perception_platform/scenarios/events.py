@@ -17,8 +17,9 @@ Flags = npt.NDArray[np.bool_]
 
 MOVING_MPS = 0.05  # slower, the robot stands
 SPEED_MPS = 0.1  # a stop is late only while the robot still drives faster
-# A stop is no mistake if, so long before or after it, something was where a robot at cruising speed has to brake.
-BEFORE_S, AFTER_S = 1.0, 1.5
+# A stop is no mistake if, so long before or after it, something was where a robot at cruising speed has to brake, or so
+# near to that place: it may come towards the robot.
+BEFORE_S, AFTER_S, COMING_M = 1.0, 1.5, 1.0
 FAULT_AFTER_S = 1.0  # the stack may stand so long after a fault has ended
 COMFORT_OVER_S = 0.1  # jerk is that of the acceleration over so long
 
@@ -29,6 +30,7 @@ class _Ticks:
     speed_mps: list[float] = field(default_factory=list)
     accel_mps2: list[float] = field(default_factory=list)
     ahead_m: list[float] = field(default_factory=list)
+    near_ahead_m: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class EventLog:
         ticks.speed_mps.append(speed_mps)
         ticks.accel_mps2.append(accel_mps2)
         ticks.ahead_m.append(float(around.ahead_m.min(initial=np.inf)))
+        ticks.near_ahead_m.append(float(around.near_ahead_m.min(initial=np.inf)))
         self.separation_m = min(
             self.separation_m, float(around.distance_m.min(initial=np.inf, where=self.is_actor))
         )
@@ -88,7 +91,7 @@ class EventLog:
         ticks = self._ticks
         t_s, speed, ahead = (np.asarray(a) for a in (ticks.t_s, ticks.speed_mps, ticks.ahead_m))
         stops = _spans(speed < MOVING_MPS)
-        needed = ahead < stopping_gap_m(self.robot, self.cruise_mps)
+        needed = np.asarray(ticks.near_ahead_m) < stopping_gap_m(self.robot, self.cruise_mps) + COMING_M
         for from_s, until_s in faults_s:
             needed |= (t_s >= from_s) & (t_s <= until_s + FAULT_AFTER_S)
         false = [s for s in stops if not _near(t_s, needed, float(t_s[s[0]]), float(t_s[s[1]]))]

@@ -25,10 +25,12 @@ class Around:
     Attributes:
         distance_m: (S,) 0 where they overlap.
         ahead_m: (S,) along the straight swept path, without margin at its sides; infinite outside of it.
+        near_ahead_m: (S,) the same with ``clearance.beside_m`` at each side.
     """
 
     distance_m: Array
     ahead_m: Array
+    near_ahead_m: Array
 
 
 def look_around(robot: Robot, solids: Solids, state: VehicleState) -> Around:
@@ -44,18 +46,19 @@ def look_around(robot: Robot, solids: Solids, state: VehicleState) -> Around:
     tangible = (solids.centers_m[:, 2] - half_height < robot.height_m) & (
         solids.centers_m[:, 2] + half_height > LOWEST_M
     )
-    distance_m, ahead_m = np.full(len(solids), np.inf), np.full(len(solids), np.inf)
+    distance_m, ahead_m = np.full(len(solids), np.inf), np.full((2, len(solids)), np.inf)
     _look(
         _counter_clockwise(robot.footprint),
         np.ascontiguousarray(corners),
         np.ascontiguousarray(centers),
         np.where(solids.is_round, solids.sizes_m[:, 0] / 2, -1.0),
         tangible,
+        float(robot.clearance.beside_m),
         SLACK_M + SLACK_S * abs(state.speed_mps),
         distance_m,
         ahead_m,
     )
-    return Around(distance_m, ahead_m)
+    return Around(distance_m, ahead_m[0], ahead_m[1])
 
 
 def _counter_clockwise(polygon_m: Array) -> Array:
@@ -122,9 +125,18 @@ def _ahead(corners_m: Array, front_m: float, right_m: float, left_m: float) -> f
     return nearest - front_m
 
 
+@compiled("float64(float64, float64, float64, float64, float64, float64)", finite=False)
+def _disc_ahead(x: float, y: float, radius: float, front_m: float, right_m: float, left_m: float) -> float:
+    """The same of a disc."""
+    off_m = max(right_m - y, y - left_m, 0.0)
+    if off_m >= radius:
+        return np.inf
+    return float(x - np.sqrt(radius * radius - off_m * off_m) - front_m)
+
+
 @compiled(
-    "void(float64[:,::1], float64[:,:,::1], float64[:,::1], float64[::1], boolean[::1], float64, float64[::1],"
-    " float64[::1])",
+    "void(float64[:,::1], float64[:,:,::1], float64[:,::1], float64[::1], boolean[::1], float64, float64,"
+    " float64[::1], float64[:,::1])",
     finite=False,
 )
 def _look(
@@ -133,24 +145,26 @@ def _look(
     centers_m: Array,
     radius_m: Array,
     tangible: npt.NDArray[np.bool_],
+    beside_m: float,
     slack_m: float,
     distance_m: Array,
     ahead_m: Array,
 ) -> None:
-    """Fill in distances of what is tangible; a radius of -1 says that a solid is a box."""
+    """Fill in distances (S,) and ways ahead (2, S) of what is tangible; a radius of -1 says that a solid is a box."""
     front_m, right_m, left_m = footprint_m[:, 0].max(), footprint_m[:, 1].min(), footprint_m[:, 1].max()
     for s in range(len(corners_m)):
         if not tangible[s]:
             continue
-        if radius_m[s] < 0:
+        x, y, radius = centers_m[s, 0], centers_m[s, 1], radius_m[s]
+        if radius < 0:
             distance_m[s] = _between(footprint_m, corners_m[s])
-            gap_m = _ahead(corners_m[s], front_m, right_m, left_m)
         else:
-            x, y, radius = centers_m[s, 0], centers_m[s, 1], radius_m[s]
             distance_m[s] = max(_to_polygon(x, y, footprint_m) - radius, 0.0)
-            off_m = max(right_m - y, y - left_m, 0.0)
-            gap_m = x - np.sqrt(max(radius * radius - off_m * off_m, 0.0)) - front_m
-            if off_m >= radius:
-                gap_m = np.inf
-        if gap_m > -slack_m:
-            ahead_m[s] = max(gap_m, 0.0)
+        for k in range(2):
+            right, left = right_m - k * beside_m, left_m + k * beside_m
+            if radius < 0:
+                gap_m = _ahead(corners_m[s], front_m, right, left)
+            else:
+                gap_m = _disc_ahead(x, y, radius, front_m, right, left)
+            if gap_m > -slack_m:
+                ahead_m[k, s] = max(gap_m, 0.0)

@@ -18,9 +18,8 @@ def told(speeds, ahead_m, distance_m=None, faults_s=(), end_s=None):
     distance = ahead if distance_m is None else np.broadcast_to(distance_m, speeds.shape)
     accel = np.gradient(speeds, 0.02) if len(speeds) > 1 else np.zeros(1)
     for k, speed in enumerate(speeds):
-        log.tick(
-            k * 0.02, float(speed), float(accel[k]), Around(np.array([distance[k]]), np.array([ahead[k]]))
-        )
+        around = Around(np.array([distance[k]]), np.array([ahead[k]]), np.array([ahead[k]]))
+        log.tick(k * 0.02, float(speed), float(accel[k]), around)
         if log.touched:
             break
     return log.events(

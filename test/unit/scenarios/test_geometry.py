@@ -40,6 +40,7 @@ def test_overlap_is_no_distance_and_a_robot_inside_a_box_touches_it():
 def test_a_corner_counts_as_far_as_it_reaches_into_the_way():
     turned = box((2.0, 0.5), (1.0, 1.0, 1.0), yaw_rad=np.pi / 4)
     assert around(turned).ahead_m[0] == pytest.approx(2.0 - np.sqrt(0.5) + 0.2 - 0.45)
+    assert around(turned).near_ahead_m[0] == pytest.approx(2.0 - np.sqrt(0.5) + 0.1 - 0.45)
     assert around(cylinder((2.0, 0.35), 0.2, 1.0)).ahead_m[0] == pytest.approx(
         2.0 - np.sqrt(0.01 - 0.0025) - 0.45
     )
