@@ -215,7 +215,7 @@ class _Searcher:
         self._drawn += 1
         even = self._rng.random() < EVEN_SHARE
         unit = self._rng.random(shapes.shape[1]) if even else self._rng.beta(*shapes)
-        return np.clip(unit, 1e-6, 1 - 1e-6)
+        return np.asarray(np.clip(unit, 1e-6, 1 - 1e-6))
 
     def run(self, samples: list[Sample]) -> list[Sample]:
         """Drive them."""
