@@ -26,7 +26,7 @@ from perception_platform.tracking.extent import (
 )
 from perception_platform.tracking.merging import merged
 from perception_platform.tracking.motion import MotionModel
-from perception_platform.tracking.occlusion import Memory, gone_behind, remembered, seconds_since
+from perception_platform.tracking.occlusion import Memory, behind, gone_behind, remembered, seconds_since
 from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
 
@@ -133,11 +133,18 @@ class TrackFilter:
         self, table: TrackTable, seen: npt.NDArray[np.bool_], sightings: Sightings, t_ns: int
     ) -> tuple[Memory, npt.NDArray[np.bool_]]:
         """What is remembered of people out of sight, and whom the look could not see."""
-        people = remembered(table.class_ids, table.existence, table.confirmed, self._config)
-        if seen.all() or not (people | table.memory.hidden).any():
+        config = self._config
+        people = remembered(table.class_ids, table.existence, table.confirmed, config)
+        asked = people | table.memory.hidden if config.hidden_hold_s <= 0 else ~seen
+        if seen.all() or not asked.any():
             return table.memory, np.zeros(len(table), dtype=np.bool_)
         unseen_s = np.where(seen, 0.0, seconds_since(t_ns, table.last_seen_ns))
-        return gone_behind(table.memory, table.motion, table.z_m, unseen_s, people, sightings, self._config)
+        memory, unseeable = gone_behind(
+            table.memory, table.motion, table.z_m, unseen_s, people, sightings, config
+        )
+        if config.hidden_hold_s > 0:
+            unseeable |= behind(table.motion, table.z_m, unseen_s, sightings, config.hidden_hold_s)
+        return memory, unseeable
 
     def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:
         """Tracks after the detections that belong to them, row by row."""

@@ -93,6 +93,26 @@ def gone_behind(
     return replace(memory, hidden=hidden | blocked), blocked
 
 
+def behind(
+    motion: MotionState, middles_m: Array, unseen_s: Array, sightings: Sightings, hold_s: float
+) -> Mask:
+    """(N,) whose middle, as foreseen, is out of sight, of those who have been unseen for no longer than ``hold_s``.
+
+    Args:
+        motion: of N tracks at the time of the look.
+        middles_m: (N,) heights of their middles.
+        unseen_s: (N,) time since they were seen; 0 for those that the look saw.
+        sightings: what the look saw.
+        hold_s: bound.
+    """
+    out = np.zeros(len(unseen_s), dtype=np.bool_)
+    rows = np.flatnonzero((unseen_s > 0) & (unseen_s <= hold_s))
+    if len(rows) and len(sightings):
+        points_m = motion.merged()[0][rows, None, :2]
+        out[rows] = lines_blocked(points_m, middles_m[rows], sightings)[:, 0]
+    return out
+
+
 def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Mask:
     """(K, P) whether something that was seen stands in the line of sight to points (K, P, 2).
 
