@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from perception_platform.core.geometry import Array
-from perception_platform.core.objects import Ints, ObjectClass
+from perception_platform.core.objects import Ints, ObjectClass, SensorKind
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import View, known_centers, view_boxes
 from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
@@ -46,8 +46,8 @@ def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: 
 
     The cost of a pair is minus twice the logarithm of how much better the track explains the detection than a new
     object would, so that a wide track does not take what belongs to a sure one, and a pair that is worse than none
-    is not made. Pairs outside the gate are out of the question. Confident detections choose first, and weak ones
-    are offered to the tracks that are left (Zhang et al., ByteTrack, 2022).
+    is not made. Pairs outside the gate are out of the question. Confident detections choose first; weak ones, and those
+    of a camera alone, are offered to the tracks that are left (Zhang et al., ByteTrack, 2022).
 
     Args:
         table: N tracks, predicted to the time of the detections.
@@ -60,7 +60,8 @@ def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: 
         none = np.zeros(0, dtype=np.int64)
         return Association(none, none, np.zeros((len(table), len(sightings))))
     costs = pair_costs(table, sightings, config)
-    confident = sureness >= config.confident_from
+    by_camera = sightings.sensors == int(SensorKind.CAMERA)
+    confident = (sureness >= config.confident_from) & ~by_camera
     rows, columns = _assigned(np.where(confident, costs, 0.0))
     if confident.all():
         return Association(rows, columns, costs)
@@ -138,6 +139,17 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     inside = np.zeros(len(sightings), dtype=np.bool_)
     inside[pieces[b[(along < reach_m[a, 0]) & (across < reach_m[a, 1])]]] = True
     return inside
+
+
+def seen_twice(sightings: Sightings, pairs: Association) -> npt.NDArray[np.bool_]:
+    """(M,) which detections are a camera's alone and fit a track that another sensor's detection was given to.
+
+    Where lidar and camera disagree about an object so far that their boxes were not joined, it is still one.
+    """
+    taken = np.zeros(len(pairs.costs), dtype=np.bool_)
+    taken[pairs.rows] = sightings.sensors[pairs.columns] != int(SensorKind.CAMERA)
+    fits = (pairs.costs[taken] < 0).any(axis=0)
+    return np.asarray(fits & (sightings.sensors == int(SensorKind.CAMERA)))
 
 
 def _mahalanobis(view: View, known_m: Array, mean: Array, cov: Array) -> tuple[Array, Array]:

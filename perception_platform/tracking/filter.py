@@ -13,7 +13,7 @@ from perception_platform.core.objects import Detections, Ints, SensorKind
 from perception_platform.core.track_events import TrackEvent
 from perception_platform.tracking import events
 from perception_platform.tracking.acceleration import RampModel
-from perception_platform.tracking.association import Association, associate, fragments
+from perception_platform.tracking.association import Association, associate, fragments, seen_twice
 from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import (
@@ -206,7 +206,7 @@ class TrackFilter:
         self, table: TrackTable, sightings: Sightings, pairs: Association, t_ns: int, number: Number
     ) -> tuple[TrackTable | None, list[TrackEvent]]:
         """Tracks of the detections that belong to none, if there are any."""
-        new = ~fragments(table, sightings)
+        new = ~(fragments(table, sightings) | seen_twice(sightings, pairs))
         new[pairs.columns] = False
         rows = np.flatnonzero(new)
         if not len(rows):
