@@ -97,10 +97,11 @@ def test_what_only_a_camera_sees_becomes_a_track_that_is_unsure_of_its_range() -
 
 def test_lidar_and_camera_that_disagree_about_an_object_make_one_track_of_it() -> None:
     """At the edge of what the lidar sees, its part of a person and the camera's whole are apart in the image."""
-    tracker, rng = Tracker(), np.random.default_rng(6)
-    for i in range(12):
-        y_m = -0.4 + 0.08 * i
-        found = look(i * FRAME_NS, [person(6.0, min(y_m, 0.25))], [person(6.0, y_m)], rng)
+    tracker, rng, whole = Tracker(), np.random.default_rng(6), person(6.0, 0.0)
+    part = Box(6.0, -0.2, 0.1, 0.12, object_class=ObjectClass.PERSON)
+    for i in range(15):
+        found = look(i * FRAME_NS, [whole if i < 5 else part], [whole], rng)
+        assert len(found) == (1 if i < 5 else 2)
         tracks = tracker.step(i * FRAME_NS, found, ego(i * FRAME_NS))
         assert tracks.ids.tolist() == [1]
 
