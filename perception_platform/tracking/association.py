@@ -15,6 +15,7 @@ from perception_platform.tracking.extent import View, known_centers, view_boxes
 from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
 from perception_platform.tracking.sightings import Sightings
 from perception_platform.tracking.table import TrackTable
+from perception_platform.tracking.whole_costs import whole_costs
 
 _FRAGMENT_MARGIN_M = 0.3
 
@@ -59,7 +60,7 @@ def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: 
     if not len(table) or not len(sightings):
         none = np.zeros(0, dtype=np.int64)
         return Association(none, none, np.zeros((len(table), len(sightings))))
-    costs = pair_costs(table, sightings, config)
+    costs = (whole_costs if config.whole_boxes else pair_costs)(table, sightings, config)
     by_camera = sightings.sensors == int(SensorKind.CAMERA)
     confident = (sureness >= config.confident_from) & ~by_camera
     rows, columns = _assigned(np.where(confident, costs, 0.0))
@@ -81,7 +82,7 @@ def _assigned(costs: Array) -> tuple[Ints, Ints]:
 
 
 def pair_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> Array:
-    """(N, M) what it costs to give a detection to a track; zero where that is no better than not to."""
+    """(N, M) what it costs to give a visible part to a track; zero where that is no better than not to."""
     mean, cov = table.motion.merged()
     near = _near(table, sightings, mean, cov, config)
     view = view_boxes(sightings.select(near[1]), table.yaws_rad[near[0]], config)
@@ -125,8 +126,8 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     anything else in the box of a wall may be a thing of its own.
     """
     structure = sightings.class_ids == ObjectClass.STRUCTURE
-    rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE)
-    if not structure.any() or not len(rows):
+    rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE) if structure.any() else ()
+    if not len(rows):
         return np.zeros(len(sightings), dtype=np.bool_)
     pieces = np.flatnonzero(structure)
     walls_m, pieces_m = table.motion.merged()[0][rows, :2], sightings.centers_m[pieces, :2]

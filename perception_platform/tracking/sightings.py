@@ -69,9 +69,7 @@ def sight(
 
     Their order is made to depend on nothing but themselves, so that whoever lists them changes no result.
     """
-    d = detections
-    evidence = (d.sensors, d.num_points, d.scores)
-    order = np.lexsort((*evidence, d.yaws_rad, d.class_ids, *d.sizes_m.T, *d.centers_m.T))
+    order = _order(detections)
     order = order[wanted[order]]
     turn = odom_from_base.rotation[:2, :2]
     return Sightings(
@@ -85,6 +83,16 @@ def sight(
         sensors=np.asarray(detections.sensors[order], dtype=np.int64),
         num_points=np.asarray(detections.num_points[order], dtype=np.int64),
     )
+
+
+def _order(d: Detections) -> Ints:
+    """(M,) rows by height of the centre, and by all else where heights are the same."""
+    heights_m = d.centers_m[:, 2]
+    order = np.argsort(heights_m, kind="stable")
+    if (np.diff(heights_m[order]) > 0).all():
+        return order
+    evidence = (d.sensors, d.num_points, d.scores)
+    return np.lexsort((*evidence, d.yaws_rad, d.class_ids, *d.sizes_m.T, *d.centers_m.T))
 
 
 def _proper(cov: Array, least_sigma: float) -> Array:

@@ -97,13 +97,16 @@ def test_what_only_a_camera_sees_becomes_a_track_that_is_unsure_of_its_range() -
 
 def test_lidar_and_camera_that_disagree_about_an_object_make_one_track_of_it() -> None:
     """At the edge of what the lidar sees, its part of a person and the camera's whole are apart in the image."""
-    tracker, rng, whole = Tracker(), np.random.default_rng(6), person(6.0, 0.0)
-    part = Box(6.0, -0.2, 0.1, 0.12, object_class=ObjectClass.PERSON)
-    for i in range(15):
-        found = look(i * FRAME_NS, [whole if i < 5 else part], [whole], rng)
-        assert len(found) == (1 if i < 5 else 2)
+    tracker, rng, apart = Tracker(), np.random.default_rng(6), 0
+    for i in range(14):
+        whole = person(6.0, -0.4 + 0.08 * i)
+        low_m, high_m = whole.y_m - 0.3, min(whole.y_m + 0.3, 0.25)  # what is left of it to the lidar
+        part = Box(6.0, (low_m + high_m) / 2, 0.5, high_m - low_m, object_class=ObjectClass.PERSON)
+        found = look(i * FRAME_NS, [part], [whole], rng)
+        apart += len(found) - 1
         tracks = tracker.step(i * FRAME_NS, found, ego(i * FRAME_NS))
         assert tracks.ids.tolist() == [1]
+    assert apart
 
 
 def test_a_camera_alone_still_finds_somebody_beside_a_person_whom_the_lidar_sees() -> None:
