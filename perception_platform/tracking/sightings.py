@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -44,10 +45,10 @@ class Sightings:
 
     def select(self, rows: Ints) -> Sightings:
         """Some of them, by row."""
-        return Sightings(self.viewpoint_m, *(getattr(self, name)[rows] for name in _COLUMNS))
+        return Sightings(self.viewpoint_m, *[column[rows] for column in _columns(self)])
 
 
-_COLUMNS = tuple(f.name for f in fields(Sightings))[1:]  # all but the viewpoint
+_columns = attrgetter(*[f.name for f in fields(Sightings)][1:])  # all but the viewpoint
 
 
 def usable(detections: Detections) -> npt.NDArray[np.bool_]:
@@ -98,9 +99,8 @@ def _order(d: Detections) -> Ints:
 def _proper(cov: Array, least_sigma: float) -> Array:
     """Covariances made symmetric, with no direction surer than ``least_sigma``."""
     cov = (cov + np.swapaxes(cov, -1, -2)) / 2
-    trace, determinant = cov[:, 0, 0] + cov[:, 1, 1], cov[:, 0, 0] * cov[:, 1, 1] - cov[:, 0, 1] ** 2
-    least = trace / 2 - np.sqrt(np.maximum(trace**2 / 4 - determinant, 0.0))  # the smaller eigenvalue
-    if (least >= least_sigma**2).all():
+    half_m2, apart_m2 = (cov[:, 0, 0] + cov[:, 1, 1]) / 2, (cov[:, 0, 0] - cov[:, 1, 1]) / 2
+    if (half_m2 - np.hypot(apart_m2, cov[:, 0, 1]) >= least_sigma**2).all():  # the smaller eigenvalue
         return np.asarray(cov)
     values, vectors = np.linalg.eigh(cov)
     values = np.maximum(values, least_sigma**2)
