@@ -1,14 +1,14 @@
 """Which motions lead a stopped robot out: those that bring it nowhere nearer than it may be.
 
 The proof is a simulation. The footprint is moved along the commanded motion, for as far as the robot may come before
-the next look at its surroundings can stop it, and ``ahead_m`` further; every 2 cm the separations are measured again:
+the next look at its surroundings has stopped it; every 2 cm the separations are measured again:
 
-* to what the stop rests on (points and tracks in a stop zone, and the tracks and points that findings name): it must
-  never shrink from one pose to the next;
-* of each edge of the footprint to all raw points: it must not fall below ``beside_m``, nor, where it is less already,
-  below what it is;
-* to each other track, where it is and where it will be if it keeps its velocity: neither below ``beside_m`` nor below
-  what it would be if the robot stood still.
+* to what the stop rests on (points and tracks in a stop zone, and the tracks and points that findings name), point by
+  point: it must never shrink from one pose to the next;
+* to all raw points, and for ``ahead_m`` further: the least of them must not fall below ``beside_m``, nor, where it is
+  less already, below what it is;
+* to each other track, where it is and where it will be if it keeps its velocity, as far: neither below ``beside_m`` nor
+  below what it would have come to if the robot stood still.
 
 Everything is refused that cannot be measured: a comparison with a NaN is false.
 """
@@ -78,11 +78,15 @@ def is_escape(motion: Motion, around: Surroundings, delay_s: float, config: Gate
         config: the robot.
     """
     speed_mps = _fastest_mps(motion, config)
-    way_m = speed_mps * delay_s + speed_mps**2 / (2 * config.service_decel_mps2) + config.ahead_m
-    steps = math.ceil(way_m / STEP_M)
-    times_s = way_m / speed_mps * np.arange(1, steps + 1) / steps
-    return all(
-        keeps(motion, times_s, around, config) for keeps in (_leaves_causes, _clears_points, _clears_tracks)
+    stopping_m = speed_mps * delay_s + speed_mps**2 / (2 * config.service_decel_mps2)
+    steps = math.ceil((stopping_m + config.ahead_m) / STEP_M)
+    ways_m = STEP_M * np.arange(1, steps + 1)
+    times_s = ways_m / speed_mps
+    until_stop_s = times_s[: math.ceil(stopping_m / STEP_M)]
+    return (
+        _leaves_causes(motion, until_stop_s, around, config)
+        and _clears_points(motion, times_s, around, config)
+        and _clears_tracks(motion, times_s, around, config)
     )
 
 
@@ -136,8 +140,8 @@ def look_around(
 
 def escape_finding(motion: Motion, around: Surroundings, config: GateConfig) -> Finding:
     """What lets a stopped robot move, with the least separation that it is based on."""
-    distances_m = edge_distances_m(np.concatenate([around.points_m, around.outlines_m]), config.footprint_m)
-    least_m = float(distances_m.min(initial=math.inf))
+    everything_m = np.concatenate([around.points_m, around.outlines_m])
+    least_m = float(_distance_m(everything_m, config).min(initial=math.inf))
     vx, vy, yaw_rate = motion
     return Finding(
         Reason.ESCAPE,
@@ -150,17 +154,6 @@ def escape_finding(motion: Motion, around: Surroundings, config: GateConfig) -> 
         text=f"moving by {vx:.2f}, {vy:.2f} m/s, {yaw_rate:.2f} rad/s leads away from everything: "
         f"at most {config.escape_mps:.2f} m/s",
     )
-
-
-def edge_distances_m(points_m: Array, polygon_m: Array) -> Array:
-    """Signed distances (..., M) of points (..., 2) to each edge of a polygon (M, 2); negative inside it."""
-    edge = np.roll(polygon_m, -1, axis=0) - polygon_m
-    offset = points_m[..., None, :] - polygon_m
-    along = offset[..., 0] * edge[:, 0] + offset[..., 1] * edge[:, 1]
-    share = np.clip(along / (edge[:, 0] ** 2 + edge[:, 1] ** 2), 0.0, 1.0)
-    distances_m = np.hypot(offset[..., 0] - share * edge[:, 0], offset[..., 1] - share * edge[:, 1])
-    inside = points_in_polygon(points_m.reshape(-1, 2), polygon_m).reshape(points_m.shape[:-1])
-    return np.asarray(np.where(inside[..., None], -distances_m, distances_m))
 
 
 def seen_from(points_m: Array, motion: Motion, times_s: Array) -> Array:
@@ -195,12 +188,10 @@ def _leaves_causes(motion: Motion, times_s: Array, around: Surroundings, config:
 
 
 def _clears_points(motion: Motion, times_s: Array, around: Surroundings, config: GateConfig) -> bool:
-    """Each edge of the footprint keeps its distance to raw points."""
+    """What is nearest keeps its distance."""
     points_m = around.points_m
-    first_m = edge_distances_m(points_m, config.footprint_m).min(axis=0, initial=np.inf)
-    then_m = edge_distances_m(seen_from(points_m, motion, times_s), config.footprint_m)
-    least_m = np.minimum(first_m, config.beside_m) - ROUNDING_M
-    return bool((then_m.min(axis=1, initial=np.inf) >= least_m).all())
+    least_m = min(float(_distance_m(points_m, config).min(initial=np.inf)), config.beside_m)
+    return bool((_distance_m(seen_from(points_m, motion, times_s), config) >= least_m - ROUNDING_M).all())
 
 
 def _clears_tracks(motion: Motion, times_s: Array, around: Surroundings, config: GateConfig) -> bool:
@@ -208,7 +199,7 @@ def _clears_tracks(motion: Motion, times_s: Array, around: Surroundings, config:
     lasting_s = np.minimum(times_s, PREDICTED_S)[:, None, None]
     still_m = np.broadcast_to(around.outlines_m, (len(times_s), *around.outlines_m.shape))
     for then_m in (still_m, still_m + around.velocities_mps * lasting_s):
-        standing_m = _distance_m(then_m, config)
+        standing_m = np.minimum.accumulate(_distance_m(then_m, config), axis=0)
         moving_m = _distance_m(seen_from(then_m, motion, times_s), config)
         if not (moving_m >= np.minimum(standing_m, config.beside_m) - ROUNDING_M).all():
             return False
@@ -216,10 +207,15 @@ def _clears_tracks(motion: Motion, times_s: Array, around: Surroundings, config:
 
 
 def _distance_m(points_m: Array, config: GateConfig) -> Array:
-    """Signed distances (...,) of points (..., 2) to the footprint."""
-    distances_m = edge_distances_m(points_m, config.footprint_m)
-    nearest = np.abs(distances_m).argmin(axis=-1)[..., None]
-    return np.asarray(np.take_along_axis(distances_m, nearest, axis=-1)[..., 0])
+    """Signed distances (...,) of points (..., 2) to the footprint; negative inside it."""
+    corners_m = config.footprint_m
+    edge = np.roll(corners_m, -1, axis=0) - corners_m
+    offset = points_m[..., None, :] - corners_m
+    along = offset[..., 0] * edge[:, 0] + offset[..., 1] * edge[:, 1]
+    share = np.clip(along / (edge[:, 0] ** 2 + edge[:, 1] ** 2), 0.0, 1.0)
+    apart = np.hypot(offset[..., 0] - share * edge[:, 0], offset[..., 1] - share * edge[:, 1]).min(axis=-1)
+    inside = points_in_polygon(points_m.reshape(-1, 2), corners_m).reshape(apart.shape)
+    return np.asarray(np.where(inside, -apart, apart))
 
 
 def _fastest_mps(motion: Motion, config: GateConfig) -> float:

@@ -148,12 +148,14 @@ class SafetyGate:
         return motion, escape_finding(motion, around, config)
 
     def _may_escape(self, findings: Sequence[Finding], ego: EgoState) -> bool:
+        """An escape begins where the robot has been stopped and stands, and goes on while the stop is held."""
         stops = {f.reason for f in findings if f.action <= Action.STOP}
-        if not stops or self._holds.latched or not self._started or not stops <= _ESCAPABLE:
+        if not stops or self._holds.latched or not stops <= _ESCAPABLE:
             return False
         if self._state is GateState.ESCAPING:
             return math.hypot(*ego.velocity_mps) <= self._config.escape_mps + _SLIP_MPS
-        return stops != {Reason.HOLD} and _stands(ego) and abs(ego.yaw_rate_radps) <= TURNING_RADPS
+        stands = _stands(ego) and abs(ego.yaw_rate_radps) <= TURNING_RADPS
+        return self._state is GateState.STOPPED and stands and stops != {Reason.HOLD}
 
     def _decide(
         self,

@@ -10,12 +10,12 @@ from perception_platform.safety.faults import SURROUNDINGS
 _DRIVES = frozenset({GateState.NORMAL, GateState.LIMITED})
 _STANDS = frozenset({GateState.STOPPING, GateState.STOPPED, GateState.FAULT})
 
-# From each state to which others. Nothing leads back to STARTING, and an escape begins from a stop alone.
+# From each state to which others. Nothing leads back to STARTING, and an escape begins where the robot stands.
 CHANGES: dict[GateState, frozenset[GateState]] = {
-    GateState.STARTING: _DRIVES | _STANDS | {GateState.ESCAPING},
-    GateState.FAULT: _DRIVES | _STANDS | {GateState.ESCAPING},
+    GateState.STARTING: _DRIVES | _STANDS,
+    GateState.FAULT: _DRIVES | _STANDS,
     GateState.STOPPED: _DRIVES | _STANDS | {GateState.ESCAPING},
-    GateState.STOPPING: _DRIVES | _STANDS | {GateState.ESCAPING},
+    GateState.STOPPING: _DRIVES | _STANDS,
     GateState.LIMITED: _DRIVES | _STANDS,
     GateState.NORMAL: _DRIVES | _STANDS,
     GateState.ESCAPING: _DRIVES | _STANDS,
