@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import StageTiming
 from perception_platform.core.objects import Detections, Tracks
@@ -292,7 +293,8 @@ class Lockstep:
         done_ns = now_ns + from_ms(self._robot.latency.perception_ms)
         stage = declared_timing("perception", now_ns, done_ns)
         detections = replace(percept.detections, lineage=percept.detections.lineage.then(stage))
-        self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, t_ns))
+        reports = self._timed("applications", self._graph.serve)
+        self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, reports, t_ns))
 
     def _take_images(self, t_ns: int) -> list[Image]:
         """The newest image of each camera, if it is fresh enough for a sweep captured at ``t_ns``."""
@@ -306,10 +308,18 @@ class Lockstep:
                 self.frames.dropped[sensor, "expired"] += 1
         return fresh
 
-    def _perceived(self, detections: Detections, obstacles: PointCloud, now_ns: int) -> None:
+    def _perceived(
+        self,
+        detections: Detections,
+        obstacles: PointCloud,
+        reports: Sequence[ApplicationReport],
+        now_ns: int,
+    ) -> None:
         self._busy = False
         self._obstacles[obstacles.sensor] = _Received(obstacles, now_ns)
         self._records.detections(detections, obstacles)
+        for report in reports:
+            self._records.application(replace(report, age_s=to_s(max(0, now_ns - report.t_ns))))
         self._track(detections, now_ns)
         self._perceive(now_ns)
 

@@ -114,9 +114,7 @@ class SafetyGate:
         self._started = self._started or not any(f.reason in _MISSING for f in faults)
         return faults if self._started else [fault_finding(Reason.STARTING, self._config), *faults]
 
-    def _surroundings(
-        self, now_ns: int, inputs: GateInputs, faults: Sequence[Finding]
-    ) -> list[Finding]:
+    def _surroundings(self, now_ns: int, inputs: GateInputs, faults: Sequence[Finding]) -> list[Finding]:
         """What the risk stage found, and the gate's own look at raw points."""
         found: list[Finding] = []
         stale = any(f.reason is Reason.ASSESSMENT_STALE for f in faults)

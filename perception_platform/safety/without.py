@@ -14,9 +14,7 @@ _CONSEQUENCES = frozenset({Reason.HOLD, Reason.ESCAPE, Reason.OPINIONS_DIFFER})
 _SKIN = 1.3  # points this much outside a track's box, as a share of its size, still are the object's
 
 
-def without_binding(
-    findings: Sequence[Finding], near: NearObjects, max_speed_mps: float
-) -> Without | None:
+def without_binding(findings: Sequence[Finding], near: NearObjects, max_speed_mps: float) -> Without | None:
     """The decision without the object that the binding finding is about, or without the fault; None if nothing binds.
 
     Args:

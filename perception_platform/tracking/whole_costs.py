@@ -34,9 +34,7 @@ def whole_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) 
     return _costs(tracks, cov, table.class_votes, seen, position_cov, sightings.class_ids, *settings)
 
 
-@compiled(
-    "f8[:,::1](f8[:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8[::1], f8, f8, f8, f8, f8)"
-)
+@compiled("f8[:,::1](f8[:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8[::1], f8, f8, f8, f8, f8)")
 def _costs(
     tracks: Array,
     cov: Array,
@@ -57,7 +55,11 @@ def _costs(
             x, y = seen[j, 0] - tracks[i, 0], seen[j, 1] - tracks[i, 1]
             xx, xy = cov[i, 0, 0] + seen_cov[j, 0, 0], cov[i, 0, 1] + seen_cov[j, 0, 1]
             yy = cov[i, 1, 1] + seen_cov[j, 1, 1]
-            reach = np.sqrt(gate * (xx + yy)) + np.hypot(tracks[i, 2], tracks[i, 3]) + np.hypot(seen[j, 2], seen[j, 3])
+            reach = (
+                np.sqrt(gate * (xx + yy))
+                + np.hypot(tracks[i, 2], tracks[i, 3])
+                + np.hypot(seen[j, 2], seen[j, 3])
+            )
             if x * x + y * y > reach * reach:
                 continue
             determinant = xx * yy - xy * xy

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,11 @@ def test_the_demo_shows_decides_and_reports(tmp_path: Path) -> None:
     assert summary["decisions"]["limit"] + summary["decisions"]["proceed"] > 100
     assert re.search(r"\d+\.\d s +(stop|emergency_stop|limit|proceed) ", said)  # a line now and then
     assert "what the safety gate decided" in said
+    lines = [json.loads(line) for line in (tmp_path / "applications.jsonl").read_text().splitlines()]
+    served = Counter(line["application"] for line in lines)
+    assert min(served["people_protection"], served["vehicle_following"]) > 50, (
+        "beside each other on one layer"
+    )
     assert (tmp_path / "report.html").stat().st_size > 1000
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
 
