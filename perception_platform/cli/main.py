@@ -16,6 +16,7 @@ from perception_platform.cli import (
     latency,
     perception,
     replay,
+    scenarios,
     topics,
     track,
     up,
@@ -29,7 +30,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, perception, evaluate, bench, check):
+for group in (
+    up,
+    demo,
+    replay,
+    latency,
+    importing,
+    bag,
+    topics,
+    track,
+    perception,
+    scenarios,
+    evaluate,
+    bench,
+    check,
+):
     group.register(app)
 
 

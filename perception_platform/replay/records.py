@@ -22,7 +22,7 @@ from perception_platform.core.objects import Detections, ModelRef, ObjectClass, 
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_ms, to_s
 from perception_platform.core.track_events import TrackEvent
-from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks
+from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks, Without
 from perception_platform.runtime.latency import percentiles
 
 FILES = ("detections.jsonl", "tracks.jsonl", "decisions.jsonl", "applications.jsonl")
@@ -231,17 +231,29 @@ def decision_line(decision: Decision, ego: EgoState | None) -> dict[str, Any]:
         "sequence": decision.sequence,
         "action": decision.action.name.lower(),
         "state": decision.state.name.lower(),
+        "transition": decision.transition,
         "speed_limit_mps": _number(decision.speed_limit_mps),
+        "profile_mps": _number(decision.profile_mps),
         "speed_mps": None if ego is None else _number(ego.velocity_mps[0]),
         "deceleration_mps2": _number(decision.deceleration_mps2),
         "reasons": [reason.name.lower() for reason in decision.reasons],
         "evidence": [finding_line(finding) for finding in decision.findings],
+        "without": None if decision.without is None else without_line(decision.without),
         "latched": decision.latched,
         "latency_ms": None if decision.latency_ns < 0 else _number(to_ms(decision.latency_ns)),
         "command": None if decision.command_mps is None else _rounded(decision.command_mps),
         "output": _rounded(decision.output_mps),
         "lineage": lineage_line(decision.lineage),
         "models": models_line(decision.models),
+    }
+
+
+def without_line(without: Without) -> dict[str, Any]:
+    """What would have been decided without what binds."""
+    return {
+        "action": without.action.name.lower(),
+        "speed_limit_mps": _number(without.speed_limit_mps),
+        "reason": without.reason.name.lower() if without.reason else None,
     }
 
 

@@ -186,21 +186,33 @@ class Drive(Part):
         max_yaw_rate_radps: highest turn rate.
         service_decel_mps2: deceleration that limits are planned with.
         emergency_decel_mps2: deceleration the brakes reach on the worst permitted floor.
+        jerk_mps3: how fast the gate lets the deceleration of a limit or a stop grow; an emergency stop does not wait.
         reaction_s: from the decision to the beginning of braking (actuators and their bus).
     """
 
-    type: Literal["differential", "ackermann"]
+    type: Literal["differential", "ackermann", "omnidirectional"]
     max_speed_mps: Positive
     max_yaw_rate_radps: Positive
     service_decel_mps2: Positive
     emergency_decel_mps2: Positive
+    jerk_mps3: Positive = 10.0
     reaction_s: NonNegative
+    wheelbase_m: Positive | None = None
 
     @model_validator(mode="after")
     def _emergency_is_stronger(self) -> Drive:
         if self.emergency_decel_mps2 < self.service_decel_mps2:
             raise ValueError("emergency_decel_mps2 is weaker than service_decel_mps2")
         return self
+
+    @property
+    def braking_delay_s(self) -> float:
+        """By how much a stop is later than one that brakes with the full service deceleration at once, s.
+
+        The reaction time, and what bounded jerk costs: deceleration that grows from 0 to a at jerk j loses as much
+        speed as one that begins a / 2j later, and covers no more way.
+        """
+        return self.reaction_s + self.service_decel_mps2 / (2 * self.jerk_mps3)
 
 
 class Clearance(Part):
@@ -254,6 +266,7 @@ class Gate(Part):
         command_timeout_s: age at which a velocity command counts as stale.
         future_tolerance_s: how far a stamp may lie ahead of the gate's clock.
         hold_s: how long the reason for a stop has to be gone before it is released.
+        escape_mps: highest speed of an escape, the motion that leads a stopped robot away from everything.
         latch_on: reasons whose stop stays until it is reset by hand.
     """
 
@@ -262,6 +275,7 @@ class Gate(Part):
     command_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.5
     future_tolerance_s: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     hold_s: Annotated[float, Field(ge=0, le=0.45)] = 0.2
+    escape_mps: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     latch_on: list[str] = Field(default=[])
 
     @field_validator("latch_on")

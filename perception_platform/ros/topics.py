@@ -118,7 +118,7 @@ TABLE: tuple[Topic, ...] = (
           "a required sensor counts as failed",
           publishers=("camera_driver", "lidar_driver", OUTSIDE), subscribers=("safety_gate",)),
     Topic("model_status", "/model_status", _MSGS + "ModelStatus", 1.0, "reliable", 10, "shown as unknown",
-          publishers=("perception",), subscribers=(OUTSIDE,)),
+          publishers=("perception",), subscribers=("safety_gate", OUTSIDE)),
     Topic("applications", "/perception/applications", _MSGS + "ApplicationReport", 10.0, "reliable", 10,
           "whoever follows one has to stop by itself",
           publishers=("perception",), subscribers=(OUTSIDE,), deadline_periods=3),
