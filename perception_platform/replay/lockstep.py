@@ -70,6 +70,9 @@ class Sink(Protocol):
     def detections(self, detections: Detections, obstacles: PointCloud) -> None:
         """One sweep's objects and obstacle points."""
 
+    def application(self, report: ApplicationReport) -> None:
+        """What one application says of a sweep."""
+
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """The tracks of one moment with their criticality."""
 
