@@ -11,7 +11,7 @@ import numpy as np
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
-from perception_platform.perception.clusters import Bytes, Flags
+from perception_platform.perception.clusters import Bytes
 from perception_platform.perception.parameters import BackscatterParams
 from perception_platform.perception.preprocess import Rows
 from perception_platform.runtime.compiled import compiled
@@ -19,21 +19,24 @@ from perception_platform.runtime.compiled import compiled
 # The beams' density is measured on one point in so many, in cells of so many degrees.
 _SAMPLED = 64
 _CELL_DEG = 8.0
-_MOST = np.uint8(255)
-# Points are counted in cells, and around a point in three of them each way.
+# Points are counted in cells, and around a point in three of them each way; as high as drops could be in the way.
 _WINDOW_CELLS = 3
+_BELOW_M, _ABOVE_M = 3.0, 2.0
+_MOST = np.uint8(255)
 
 
-@compiled("void(float32[:,::1], float64[::1], float64, float64, int64, uint8[:,:,::1])")
-def _count(xyz_m: Points, corner_m: Array, reach_m: float, per_m: float, layers: int, counts: Bytes) -> None:
+@compiled("void(float32[:,::1], float64[::1], float64[::1], uint8[:,:,::1])")
+def _count(xyz_m: Points, corner_m: Array, limits: Array, counts: Bytes) -> None:
     """Count the points of each cell, up to 255; the outermost cells stay empty."""
-    side = np.float64(2 * reach_m)
+    per_m = np.float32(limits[1])
+    x0, y0, z0 = np.float32(corner_m[0]), np.float32(corner_m[1]), np.float32(corner_m[2])
+    rows, columns, layers = counts.shape
     for i in range(xyz_m.shape[0]):
-        x, y, z = xyz_m[i, 0] - corner_m[0], xyz_m[i, 1] - corner_m[1], xyz_m[i, 2] - corner_m[2]
-        if x > 0 and x < side and y > 0 and y < side:
-            row, column = int(y * per_m) + 1, int(x * per_m) + 1
-            layer = min(max(int(z * per_m) + 1, 1), layers)
-            counts[row, column, layer] += np.uint8(1) if counts[row, column, layer] < _MOST else np.uint8(0)
+        x, y, z = (xyz_m[i, 0] - x0) * per_m, (xyz_m[i, 1] - y0) * per_m, (xyz_m[i, 2] - z0) * per_m
+        if x > 1 and x < columns - 1 and y > 1 and y < rows - 1 and z > 1 and z < layers - 1:
+            row, column, layer = np.int32(y), np.int32(x), np.int32(z)
+            if counts[row, column, layer] < _MOST:
+                counts[row, column, layer] += np.uint8(1)
 
 
 @compiled("boolean(uint8[:,:,::1], int64, int64, int64, float64)")
@@ -50,36 +53,38 @@ def _is_alone(counts: Bytes, row: int, column: int, layer: int, fewest: float) -
 
 
 @compiled(
-    "int64(float32[:,::1], float32[::1], int32[::1], float64[::1], float64[::1], float64[::1], int64,"
-    " uint8[:,:,::1], boolean[::1])"
+    "int64(float32[:,::1], float32[::1], int32[::1], float64[::1], float64[::1], float64[::1], uint8[:,:,::1],"
+    " float32[:,::1])"
 )
-def _mark(
+def _keep(
     xyz_m: Points,
     intensity: Points,
-    rows: Rows,
+    rows_of: Rows,
     corner_m: Array,
     origin_m: Array,
     limits: Array,
-    layers: int,
     counts: Bytes,
-    airborne: Flags,
+    kept_m: Points,
 ) -> int:
-    """Mark the faint points that are alone among the beams around them; returns how many."""
-    reach_m, per_m, dimmest, beams_at_1_m, fewest, filled = limits
-    marked = 0
+    """Write the points that are not faint and alone among the beams around them; returns how many."""
+    dimmest, per_m, beams_at_1_m, fewest, filled = limits
+    rows, columns, layers = counts.shape
+    kept = 0
     for i in range(xyz_m.shape[0]):
-        if intensity[rows[i]] > dimmest:
+        kept_m[kept, 0], kept_m[kept, 1], kept_m[kept, 2] = xyz_m[i, 0], xyz_m[i, 1], xyz_m[i, 2]
+        kept += 1
+        if intensity[rows_of[i]] > dimmest:
             continue
         x, y, z = xyz_m[i, 0] - origin_m[0], xyz_m[i, 1] - origin_m[1], xyz_m[i, 2] - origin_m[2]
         beams = beams_at_1_m / max(x * x + y * y + z * z, 1e-6)
-        if abs(x) >= reach_m or abs(y) >= reach_m or beams < fewest:
+        at_x, at_y = (xyz_m[i, 0] - corner_m[0]) * per_m, (xyz_m[i, 1] - corner_m[1]) * per_m
+        at_z = (xyz_m[i, 2] - corner_m[2]) * per_m
+        inside = at_x > 1 and at_x < columns - 1 and at_y > 1 and at_y < rows - 1
+        if beams < fewest or not inside or at_z <= 1 or at_z >= layers - 1:
             continue
-        row, column = int((xyz_m[i, 1] - corner_m[1]) * per_m) + 1, int((xyz_m[i, 0] - corner_m[0]) * per_m) + 1
-        layer = min(max(int((xyz_m[i, 2] - corner_m[2]) * per_m) + 1, 1), layers)
-        if _is_alone(counts, row, column, layer, filled * beams):
-            airborne[i] = True
-            marked += 1
-    return marked
+        if _is_alone(counts, int(at_y), int(at_x), int(at_z), filled * beams):
+            kept -= 1
+    return kept
 
 
 def beams_per_rad2(sweep_m: Points, origin_m: Array) -> float:
@@ -95,32 +100,29 @@ def beams_per_rad2(sweep_m: Points, origin_m: Array) -> float:
     return float(len(sweep_m) / (occupied * np.radians(_CELL_DEG) ** 2))
 
 
-def backscatter(
-    xyz_m: Points, intensity: Points, rows: Rows, sweep_m: Points, origin_m: Array, params: BackscatterParams
-) -> Flags | None:
-    """(N,) which obstacle points are no thing but drops in the air; None if none is.
+def without_backscatter(
+    xyz_m: Points, intensity: Points, rows: Rows, origin_m: Array, params: BackscatterParams
+) -> Points:
+    """The points (M, 3) of a sweep that are no drops in the air.
 
     Args:
-        xyz_m: (N, 3) contiguous obstacle points in the base frame.
+        xyz_m: (N, 3) contiguous points in the base frame.
         intensity: (K,) of the sweep as it came, in [0, 1].
-        rows: (N,) which of these belong to the obstacle points.
-        sweep_m: (M, 3) all points of the sweep, in the base frame: how dense its beams are.
+        rows: (N,) which of these belong to the points.
         origin_m: (3,) where the lidar is.
         params: what counts as faint and as alone.
     """
-    beams_at_1_m = beams_per_rad2(sweep_m, origin_m) * params.window_m**2
+    beams_at_1_m = beams_per_rad2(xyz_m, origin_m) * params.window_m**2
     # Beyond this, so few beams go through a window that a thing may have missed most of them.
     reach_m = min(params.farthest_m, float(np.sqrt(beams_at_1_m / params.fewest_beams)))
-    if len(xyz_m) == 0 or reach_m < params.window_m:
-        return None
-    per_m, lowest_m = _WINDOW_CELLS / params.window_m, float(xyz_m[:, 2].min())
-    side, layers = int(2 * reach_m * per_m) + 4, int((xyz_m[:, 2].max() - lowest_m) * per_m) + 2
-    counts = np.zeros((side, side, layers + 2), dtype=np.uint8)
-    corner_m = np.array([origin_m[0] - reach_m, origin_m[1] - reach_m, lowest_m])
-    _count(xyz_m, corner_m, reach_m, per_m, layers, counts)
-    limits = np.array(
-        [reach_m, per_m, params.dimmest, beams_at_1_m, params.fewest_beams, params.least_filled]
-    )
-    airborne = np.zeros(len(xyz_m), dtype=np.bool_)
-    found = _mark(xyz_m, intensity, rows, corner_m, origin_m, limits, layers, counts, airborne)
-    return airborne if found else None
+    if reach_m < params.window_m:
+        return xyz_m
+    per_m = _WINDOW_CELLS / params.window_m
+    side, layers = int(2 * reach_m * per_m) + 2, int((_BELOW_M + _ABOVE_M) * per_m) + 2
+    counts = np.zeros((side, side, layers), dtype=np.uint8)
+    corner_m = origin_m - np.array([reach_m, reach_m, _BELOW_M]) - 1.0 / per_m
+    limits = np.array([params.dimmest, per_m, beams_at_1_m, params.fewest_beams, params.least_filled])
+    _count(xyz_m, corner_m, limits, counts)
+    faint = np.require(intensity, dtype=np.float32, requirements=["C", "W", "A"])
+    kept_m = np.empty_like(xyz_m)
+    return kept_m[: _keep(xyz_m, faint, rows, corner_m, origin_m, limits, counts, kept_m)]
