@@ -67,18 +67,31 @@ def lidar(
         float, typer.Option(min=1, help="People and cyclists up to this range count.")
     ] = 25.0,
     min_points: Annotated[int, typer.Option(min=1, help="Objects with fewer points do not count.")] = 20,
+    keep: Annotated[float, typer.Option(min=0.01, max=1, help="Keep this share of the points.")] = 1.0,
+    noise_m: Annotated[float, typer.Option(min=0, help="Add so much noise to ranges.")] = 0.0,
+    pitch_deg: Annotated[float, typer.Option(help="Turn the lidar up or down, unknown to the robot.")] = 0.0,
+    backscatter: Annotated[float, typer.Option(min=0, max=1, help="Drops stop this share of beams.")] = 0.0,
+    filter_drops: Annotated[bool, typer.Option(help="Leave out what looks like drops in the air.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
 ) -> None:
     """Recall, near-side error and ground called obstacle of the geometric lidar path, with exact binomial bounds.
 
-    Frames that are in both velodyne/ and label_2/ count. docs/lidar.md says how each figure is measured.
+    Frames that are in both velodyne/ and label_2/ count. --keep, --noise-m, --pitch-deg and --backscatter make the
+    sweeps harder, by a random choice that is the same each time. docs/lidar.md says how each figure is measured.
     """
-    from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, lidar_of
+    from perception_platform.evaluation.lidar_conditions import Condition
+    from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, geometric_finder, lidar_of
+    from perception_platform.perception.parameters import GeometryParams
     from perception_platform.robot.load import load_robot
 
     described = load_robot(robot)
     limits = Limits(range_m, people_range_m, min_points)
-    report = evaluate_lidar(frames, described, lidar_of(described, sensor), limits)
+    on = lidar_of(described, sensor)
+    find = geometric_finder(
+        described, on, GeometryParams() if filter_drops else GeometryParams(backscatter=None)
+    )
+    condition = Condition("as asked", pitch_deg, keep, noise_m, backscatter)
+    report = evaluate_lidar(frames, described, on, limits, find, condition)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -107,6 +120,19 @@ def _show_lidar(report: dict[str, Any]) -> None:
         console.print(
             f"ground called obstacle: {ground['called_obstacle']} of {ground['points']} points, "
             f"{100 * ground['share']:.3f} % (at most {100 * ground['interval_95'][1]:.3f} %)",
+            highlight=False,
+        )
+    parts = report["segmentation"]
+    console.print(
+        f"of {parts['found']} found, {parts['cut']} lie in several boxes, {parts['merged']} in a box that is mostly "
+        "something else",
+        highlight=False,
+    )
+    if "drops" in report:
+        drops = report["drops"]
+        console.print(
+            f"drops called obstacle: {drops['called_obstacle']} of {drops['points']}; enough for a stop ahead in "
+            f"{drops['sweeps_with_phantom']} of {report['frames']} sweeps",
             highlight=False,
         )
     for o in report["missed"]:

@@ -1,8 +1,9 @@
 """Returns from the air: fog, rain and spray send back faint single points where nothing stands.
 
 A solid thing stops every beam that meets it. Drops stop few of the beams that pass them, each at a depth of its own. So
-what is faint and has far fewer points around it than beams go through there is taken for backscatter (as dynamic radius
-outlier removal does, Charron et al., CRV 2018, with the intensity as a second witness: Park et al., "LIOR", Access 2020).
+what is faint, stands above the ground and has far fewer of its like around it than beams go through there is taken for
+backscatter (as dynamic radius outlier removal does, Charron et al., CRV 2018, with the intensity as a second witness:
+Park et al., "LIOR", Access 2020).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
 from perception_platform.perception.clusters import Bytes
 from perception_platform.perception.parameters import BackscatterParams
-from perception_platform.perception.preprocess import Rows
 from perception_platform.runtime.compiled import compiled
 
 # The beams' density is measured on one point in so many, in cells of so many degrees.
@@ -53,27 +53,29 @@ def _is_alone(counts: Bytes, row: int, column: int, layer: int, fewest: float) -
 
 
 @compiled(
-    "int64(float32[:,::1], float32[::1], int32[::1], float64[::1], float64[::1], float64[::1], uint8[:,:,::1],"
-    " float32[:,::1])"
+    "int64(float32[:,::1], float32[::1], float32[::1], float64[::1], float64[::1], float64[::1], uint8[:,:,::1],"
+    " float32[:,::1], float32[::1])"
 )
 def _keep(
     xyz_m: Points,
+    height_m: Points,
     intensity: Points,
-    rows_of: Rows,
     corner_m: Array,
     origin_m: Array,
     limits: Array,
     counts: Bytes,
     kept_m: Points,
+    kept_height_m: Points,
 ) -> int:
-    """Write the points that are not faint and alone among the beams around them; returns how many."""
+    """Write the points that are not faint and alone among the beams around them, and their heights; how many."""
     dimmest, per_m, beams_at_1_m, fewest, filled = limits
     rows, columns, layers = counts.shape
     kept = 0
     for i in range(xyz_m.shape[0]):
         kept_m[kept, 0], kept_m[kept, 1], kept_m[kept, 2] = xyz_m[i, 0], xyz_m[i, 1], xyz_m[i, 2]
+        kept_height_m[kept] = height_m[i]
         kept += 1
-        if intensity[rows_of[i]] > dimmest:
+        if intensity[i] > dimmest:
             continue
         x, y, z = xyz_m[i, 0] - origin_m[0], xyz_m[i, 1] - origin_m[1], xyz_m[i, 2] - origin_m[2]
         beams = beams_at_1_m / max(x * x + y * y + z * z, 1e-6)
@@ -101,28 +103,37 @@ def beams_per_rad2(sweep_m: Points, origin_m: Array) -> float:
 
 
 def without_backscatter(
-    xyz_m: Points, intensity: Points, rows: Rows, origin_m: Array, params: BackscatterParams
-) -> Points:
-    """The points (M, 3) of a sweep that are no drops in the air.
+    xyz_m: Points,
+    height_m: Points,
+    intensity: Points,
+    sweep_m: Points,
+    origin_m: Array,
+    params: BackscatterParams,
+) -> tuple[Points, Points]:
+    """The obstacle points (M, 3) that are no drops in the air, and their (M,) heights.
 
     Args:
-        xyz_m: (N, 3) contiguous points in the base frame.
-        intensity: (K,) of the sweep as it came, in [0, 1].
-        rows: (N,) which of these belong to the points.
+        xyz_m: (N, 3) contiguous obstacle points in the base frame.
+        height_m: (N,) their heights above the ground.
+        intensity: (N,) in [0, 1].
+        sweep_m: (K, 3) all points of the sweep in the base frame: how dense its beams are.
         origin_m: (3,) where the lidar is.
         params: what counts as faint and as alone.
     """
-    beams_at_1_m = beams_per_rad2(xyz_m, origin_m) * params.window_m**2
+    beams_at_1_m = beams_per_rad2(sweep_m, origin_m) * params.window_m**2
     # Beyond this, so few beams go through a window that a thing may have missed most of them.
     reach_m = min(params.farthest_m, float(np.sqrt(beams_at_1_m / params.fewest_beams)))
     if reach_m < params.window_m:
-        return xyz_m
+        return xyz_m, height_m
     per_m = _WINDOW_CELLS / params.window_m
     side, layers = int(2 * reach_m * per_m) + 2, int((_BELOW_M + _ABOVE_M) * per_m) + 2
     counts = np.zeros((side, side, layers), dtype=np.uint8)
     corner_m = origin_m - np.array([reach_m, reach_m, _BELOW_M]) - 1.0 / per_m
     limits = np.array([params.dimmest, per_m, beams_at_1_m, params.fewest_beams, params.least_filled])
     _count(xyz_m, corner_m, limits, counts)
-    faint = np.require(intensity, dtype=np.float32, requirements=["C", "W", "A"])
-    kept_m = np.empty_like(xyz_m)
-    return kept_m[: _keep(xyz_m, faint, rows, corner_m, origin_m, limits, counts, kept_m)]
+    kept_m, kept_height_m = np.empty_like(xyz_m), np.empty_like(height_m)
+    kept = _keep(
+        *(xyz_m, height_m, intensity, corner_m, origin_m, limits, counts),
+        *(kept_m, kept_height_m),
+    )
+    return kept_m[:kept], kept_height_m[:kept]

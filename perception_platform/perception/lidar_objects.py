@@ -10,7 +10,7 @@ from perception_platform.core.objects import Detections, Ints, ObjectClass, Perc
 from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.perception.backscatter import without_backscatter
 from perception_platform.perception.boxes import FlatBoxes
-from perception_platform.perception.clusters import Clusters, cluster
+from perception_platform.perception.clusters import Cells, Clusters, cluster
 from perception_platform.perception.ground import height_above_ground
 from perception_platform.perception.naming import name_by_shape
 from perception_platform.perception.parameters import GeometryParams
@@ -18,6 +18,8 @@ from perception_platform.perception.pieces import Pieces, cut_to_boxes
 from perception_platform.perception.preprocess import Body, sweep_in_base
 from perception_platform.robot.description import Lidar, Robot
 from perception_platform.runtime.compiled import compiled
+
+Layers = tuple[Points, Points, Points, Points]
 
 # A box is never thinner: a single row of points has no depth.
 _THINNEST_M = 0.05
@@ -48,23 +50,30 @@ class GeometricPath:
         """
         base_from_sensor = lidar.mounting.transform()
         origin_m = base_from_sensor.translation_m
-        xyz_m = self.ready(cloud, lidar, base_from_sensor)
+        xyz_m, intensity = self.ready(cloud, lidar, base_from_sensor)
         height_m = height_above_ground(xyz_m, origin_m, self._params.ground)
-        in_way = _between(xyz_m, height_m, self._params.ground.clear_m, self._highest_m)
-        above = _between(xyz_m, height_m, self._highest_m, self._params.tall_m)
+        *in_way, above_m, above_height_m = self.layers(xyz_m, height_m, intensity, origin_m)
         obstacles_m = in_way[0]
         pieces = self._pieces(*in_way, origin_m)
-        vertical = _vertical(*in_way, *above, pieces.clusters, self._params.clusters.cell_m)
+        vertical = _vertical(*in_way, above_m, above_height_m, pieces.clusters, self._params.clusters.cell_m)
         detections = self._detections(cloud.t_ns, origin_m, pieces, vertical, lineage)
         return Percept(detections, PointCloud(cloud.t_ns, self._base_frame, cloud.sensor, obstacles_m))
 
-    def ready(self, cloud: PointCloud, lidar: Lidar, base_from_sensor: Transform) -> Points:
-        """(N, 3) points of use, in the base frame: drops in the air are left out where intensities tell them."""
-        xyz_m, rows = sweep_in_base(cloud.xyz_m, lidar, base_from_sensor, self._body)
-        if self._params.backscatter is None or cloud.intensity is None:
-            return xyz_m
-        origin_m = base_from_sensor.translation_m
-        return without_backscatter(xyz_m, cloud.intensity, rows, origin_m, self._params.backscatter)
+    def ready(self, cloud: PointCloud, lidar: Lidar, base_from_sensor: Transform) -> tuple[Points, Points]:
+        """(N, 3) points of use, in the base frame, and their (N,) intensities."""
+        return sweep_in_base(cloud, lidar, base_from_sensor, self._body)
+
+    def layers(self, xyz_m: Points, height_m: Points, intensity: Points, origin_m: Array) -> Layers:
+        """What the robot could touch: (M, 3) points and (M,) heights; what is above that: (K, 3) and (K,)."""
+        params = self._params
+        in_way_m, in_way_height_m, which = _between(xyz_m, height_m, params.ground.clear_m, self._highest_m)
+        above_m, above_height_m, _ = _between(xyz_m, height_m, self._highest_m, params.tall_m)
+        if params.backscatter is not None:
+            in_way_m, in_way_height_m = without_backscatter(
+                *(in_way_m, in_way_height_m, intensity[which]),
+                *(xyz_m, origin_m, params.backscatter),
+            )
+        return in_way_m, in_way_height_m, above_m, above_height_m
 
     def _pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:
         """Obstacle points grouped into what a box each can describe."""
@@ -100,25 +109,32 @@ class GeometricPath:
         )
 
 
-@compiled("int64(float32[:,::1], float32[::1], float32, float32, float32[:,::1], float32[::1])")
+@compiled("int64(float32[:,::1], float32[::1], float32, float32, float32[:,::1], float32[::1], int32[::1])")
 def _select(
-    xyz_m: Points, height_m: Points, above_m: float, to_m: float, out_m: Points, out_height_m: Points
+    xyz_m: Points,
+    height_m: Points,
+    above_m: float,
+    to_m: float,
+    out_m: Points,
+    out_height_m: Points,
+    which: Cells,
 ) -> int:
-    """Write the points above one height and up to another, and their heights; returns how many."""
+    """Write the points above one height and up to another, their heights and which they are; returns how many."""
     kept = 0
     for i in range(xyz_m.shape[0]):
         if height_m[i] > above_m and height_m[i] <= to_m:
             out_m[kept, 0], out_m[kept, 1], out_m[kept, 2] = xyz_m[i, 0], xyz_m[i, 1], xyz_m[i, 2]
-            out_height_m[kept] = height_m[i]
+            out_height_m[kept], which[kept] = height_m[i], i
             kept += 1
     return kept
 
 
-def _between(xyz_m: Points, height_m: Points, above_m: float, to_m: float) -> tuple[Points, Points]:
-    """(M, 3) points above one height over the ground and up to another, and their (M,) heights."""
+def _between(xyz_m: Points, height_m: Points, above_m: float, to_m: float) -> tuple[Points, Points, Cells]:
+    """(M, 3) points above one height over the ground and up to another, their (M,) heights and rows."""
     out_m, out_height_m = np.empty_like(xyz_m), np.empty_like(height_m)
-    kept = _select(xyz_m, height_m, above_m, to_m, out_m, out_height_m)
-    return out_m[:kept], out_height_m[:kept]
+    which = np.empty(len(xyz_m), dtype=np.int32)
+    kept = _select(xyz_m, height_m, above_m, to_m, out_m, out_height_m, which)
+    return out_m[:kept], out_height_m[:kept], which[:kept]
 
 
 @compiled("void(float32[:,::1], int64[::1], float32[:,::1], float32[::1])")

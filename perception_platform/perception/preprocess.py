@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform
-from perception_platform.core.sensor_data import Points
+from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.robot.description import Lidar, Robot
 from perception_platform.runtime.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +83,13 @@ def _on_body(
 
 
 @compiled(
-    "int64(float32[:,::1], float64[:,::1], float64[::1], float64, float64, float64[:,::1], int64[::1],"
-    " float64[:,::1], float64, float32[:,::1], int32[::1])",
+    "int64(float32[:,::1], float32[::1], float64[:,::1], float64[::1], float64, float64, float64[:,::1],"
+    " int64[::1], float64[:,::1], float64, float32[:,::1], float32[::1])",
     finite=False,
 )
 def _to_base(
     xyz_m: Points,
+    intensity: Points,
     rotation: Array,
     translation_m: Array,
     nearest_m: float,
@@ -99,9 +99,9 @@ def _to_base(
     bounds_m: Array,
     margin_m: float,
     out: Points,
-    rows: Rows,
+    out_intensity: Points,
 ) -> int:
-    """Write the points in range and off the body, in the base frame, to ``out``, and which they were; returns how many.
+    """Write the points in range and off the body, in the base frame, and their intensities; returns how many.
 
     NaN fails every comparison.
     """
@@ -117,7 +117,7 @@ def _to_base(
                     rotation[row, 0] * x + rotation[row, 1] * y + rotation[row, 2] * z + translation_m[row]
                 )
                 out[kept, row] = np.float32(value)
-            rows[kept] = i
+            out_intensity[kept] = intensity[i]
             x, y, z = np.float64(out[kept, 0]), np.float64(out[kept, 1]), np.float64(out[kept, 2])
             beside = x < low_x or x > high_x or y < low_y or y > high_y or z > high_z
             if beside or not _on_body(x, y, z, corners_m, starts, bounds_m, margin_m):
@@ -126,21 +126,23 @@ def _to_base(
 
 
 def sweep_in_base(
-    xyz_m: Points, lidar: Lidar, base_from_sensor: Transform, body: Body
-) -> tuple[Points, Rows]:
-    """Points (M, 3) of a sweep (N, 3) that can be of use, in the base frame, and their rows (M,) in the sweep.
+    cloud: PointCloud, lidar: Lidar, base_from_sensor: Transform, body: Body
+) -> tuple[Points, Points]:
+    """Points (M, 3) of a sweep that can be of use, in the base frame, and their (M,) intensities; 1 where none are.
 
     Left out: not finite, at the origin (no return), outside the lidar's range limits, on the robot's own body.
     """
-    out, rows = np.empty((len(xyz_m), 3), dtype=np.float32), np.empty(len(xyz_m), dtype=np.int32)
+    xyz_m, count = _writable(cloud.xyz_m), len(cloud)
+    bright = np.ones(count, dtype=np.float32) if cloud.intensity is None else _writable(cloud.intensity)
+    out, out_intensity = np.empty((count, 3), dtype=np.float32), np.empty(count, dtype=np.float32)
     rotation, translation_m = base_from_sensor.rotation.copy(), base_from_sensor.translation_m.copy()
     kept = _to_base(
-        *(_writable(xyz_m), rotation, translation_m, *lidar.range_m),
-        *(body.corners_m, body.starts, body.bounds_m, body.margin_m, out, rows),
+        *(xyz_m, bright, rotation, translation_m, *lidar.range_m),
+        *(body.corners_m, body.starts, body.bounds_m, body.margin_m, out, out_intensity),
     )
-    return out[:kept], rows[:kept]
+    return out[:kept], out_intensity[:kept]
 
 
-def _writable(xyz_m: Points) -> Points:
+def _writable(values: Points) -> Points:
     """The same values in the one layout the compiled loops take: messages come as read-only or strided views."""
-    return np.require(xyz_m, dtype=np.float32, requirements=["C", "W", "A"])
+    return np.require(values, dtype=np.float32, requirements=["C", "W", "A"])

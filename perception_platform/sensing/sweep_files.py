@@ -22,7 +22,7 @@ def load_sweep(path: Path, t_ns: int, sensor: str) -> PointCloud:
     """A sweep from a file, by its ending; points that are not finite are left out.
 
     Args:
-        path: a ``.bin`` (float32 x y z reflectance), ``.pcd`` or ``.csv`` file (x y z, and intensity and ring if given).
+        path: a ``.bin`` (float32 x y z reflectance), ``.pcd`` or ``.csv`` file (x y z; intensity and ring if given).
         t_ns: its stamp, ns.
         sensor: name of the lidar, also its frame.
 
