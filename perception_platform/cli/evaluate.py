@@ -139,6 +139,54 @@ def _show_lidar(report: dict[str, Any]) -> None:
         console.print(f"missed: {o['type']} of {o['frame']} at {o['range_m']} m, {o['points']} points")
 
 
+@_commands.command()
+def scans(
+    bags: Annotated[
+        list[Path], typer.Argument(help="Bags with LaserScans and, before each, a PoseArray of legs.")
+    ],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Recall, precision and position error of people that are found in 2D laser scans by their legs.
+
+    Once scan by scan, once as the tracker follows them, and once for the tracks that walk. The scanner has to stand.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from perception_platform.evaluation.scan_people import evaluate_scans
+
+    report = evaluate_scans(bags)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    table = Table(
+        "people in",
+        "found",
+        "recall",
+        "exact 95 %",
+        "said",
+        "precision",
+        "exact 95 %",
+        "median error",
+        "95 %",
+    )
+    for name in ("scans", "tracks", "walking_tracks"):
+        row = report[name]
+        shares = [
+            text
+            for share in ("recall", "precision")
+            for text in (_share(row[share]), "{:.3f} to {:.3f}".format(*row[f"{share}_95"]))
+        ]
+        errors = [_share(row["error_m"][k]) for k in ("median", "p95")]
+        found = f"{row['found']} of {row['labelled']}"
+        table.add_row(name.replace("_", " "), found, *shares[:2], str(row["said"]), *shares[2:], *errors)
+    Console(width=max(Console().width, 120)).print(table)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 def _read_report(path: Path) -> dict[str, Any]:
     """What ``--json`` wrote, as far as the plots use it.
 

@@ -16,6 +16,7 @@ from perception_platform.core.objects import ModelRef, Percept
 from perception_platform.core.sensor_data import Image, PointCloud
 from perception_platform.core.time import from_ms, to_s
 from perception_platform.perception.fusion import ImageObjects, fuse
+from perception_platform.perception.legs import confirm_people, find_people
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Lidar, Robot
@@ -68,11 +69,13 @@ class Scene:
     Attributes:
         images: newest image by camera.
         percept: objects and obstacle points in the base frame; the geometric path sets it.
+        scans: newest scan of each 2D scanner, in the base frame.
         image_objects: what heads found in images.
     """
 
     images: dict[str, Image]
     percept: Percept
+    scans: Sequence[PointCloud] = ()
     image_objects: tuple[ImageObjects, ...] = ()
 
 
@@ -111,6 +114,7 @@ class PerceptionGraph:
         ]
         self._clock_ns = clock_ns
         self.components: list[Component] = [
+            Component("legs", self._legs),
             Component("camera_objects", self._camera_objects),
             Component("fusion", self._fusion),
         ]
@@ -134,12 +138,15 @@ class PerceptionGraph:
             except Exception as error:
                 health.problem = f"{type(error).__name__}: {error}"[:200]
 
-    def step(self, cloud: PointCloud, images: Sequence[Image] = ()) -> Percept:
+    def step(
+        self, cloud: PointCloud, images: Sequence[Image] = (), scans: Sequence[PointCloud] = ()
+    ) -> Percept:
         """Objects and obstacle points around the robot, in its base frame.
 
         Args:
             cloud: a sweep in its lidar's frame.
             images: newest image of each camera, not much older than the sweep.
+            scans: newest scan of each 2D scanner, in the base frame; an old one is not looked at.
 
         Raises:
             InputError: if the robot has no such lidar.
@@ -150,7 +157,8 @@ class PerceptionGraph:
                 cloud.sensor, f"robot {self._robot.name} has no such lidar, only {', '.join(self._lidars)}"
             )
         lineage = Lineage((SourceStamp(cloud.sensor, cloud.t_ns),))
-        scene = Scene({i.sensor: i for i in images}, self._geometry.step(cloud, lidar, lineage))
+        fresh = [scan for scan in scans if abs(scan.t_ns - cloud.t_ns) <= IMAGE_MAX_AGE_NS]
+        scene = Scene({i.sensor: i for i in images}, self._geometry.step(cloud, lidar, lineage), fresh)
         for component in self.components:
             scene = component.step(scene)
         return scene.percept
@@ -191,6 +199,14 @@ class PerceptionGraph:
             health.failures,
             health.problem or "runs",
         )
+
+    def _legs(self, scene: Scene) -> Scene:
+        """Let each 2D scanner say which of the lidar's objects stand on legs."""
+        objects = scene.percept.detections
+        for scan in scene.scans:
+            origin_m = self._robot.sensor(scan.sensor).mounting.transform().translation_m
+            objects = confirm_people(objects, find_people(scan, origin_m))
+        return replace(scene, percept=replace(scene.percept, detections=objects))
 
     def _camera_objects(self, scene: Scene) -> Scene:
         """Let each head look at the image of its camera."""

@@ -8,13 +8,13 @@ say so, and motion tells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
-from perception_platform.core.lineage import Lineage, SourceStamp
+from perception_platform.core.lineage import Lineage, SourceStamp, merge
 from perception_platform.core.objects import Detections, Ints, ObjectClass, SensorKind
 from perception_platform.core.sensor_data import PointCloud
 
@@ -23,8 +23,11 @@ Flags = npt.NDArray[np.bool_]
 # What a box is given that only a scan saw: how deep and high people are; the scan shows one height of them.
 _PERSON_M = (0.35, 1.7)
 # Share of what looked like one leg, or like two, that was labelled a person in the recordings of docs/lidar.md.
-_SCORES = np.array([0.2, 0.4])
+_SCORES = np.array([0.05, 0.15])
 _SIGMA_M = 0.08  # between the middle of the visible legs and that of the person
+
+# An object of a lidar may be a person if its longer side and its top are such; legs are this far from it at most.
+_PERSON_SIDE_M, _TALL_M, _UNDER_M = (0.25, 1.15), 1.1, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,40 @@ class LegParams:
     hollow: float = 0.1
     farthest_m: float = 6.0
     stride_m: float = 0.65
+
+
+def confirm_people(objects: Detections, people: Detections) -> Detections:
+    """The lidar's objects with what a scan says of them: which stand on legs, and which are people for that.
+
+    Legs alone name nothing: most are of furniture, over which a lidar sees no body. An object as large as a person with
+    two legs below it is one, also where the lidar sees no more than its upper half.
+
+    Args:
+        objects: N objects in the base frame, from a lidar.
+        people: what ``find_people`` made of a scan of about the same time, in that frame.
+    """
+    if len(objects) == 0 or len(people) == 0:
+        return objects
+    side_m, known = objects.sizes_m[:, :2].max(axis=1), objects.class_ids == int(ObjectClass.PERSON)
+    as_people = (
+        (objects.class_ids == int(ObjectClass.UNKNOWN))
+        & (side_m >= _PERSON_SIDE_M[0])
+        & (side_m <= _PERSON_SIDE_M[1])
+        & (objects.centers_m[:, 2] + 0.5 * objects.sizes_m[:, 2] >= _TALL_M)
+    )
+    apart_m = np.linalg.norm(objects.centers_m[:, None, :2] - people.centers_m[None, :, :2], axis=2)
+    under = apart_m <= 0.5 * side_m[:, None] + _UNDER_M
+    in_pairs = people.scores >= _SCORES[1]
+    stand = (known & under.any(axis=1)) | (as_people & (under & in_pairs).any(axis=1))
+    if not stand.any():
+        return objects
+    legs = np.where(under, people.scores, 0.0).max(axis=1)
+    class_ids, scores, sensors = objects.class_ids.copy(), objects.scores.copy(), objects.sensors.copy()
+    class_ids[stand] = int(ObjectClass.PERSON)
+    scores[stand] = 1.0 - (1.0 - scores[stand]) * (1.0 - legs[stand])
+    sensors[stand] |= int(SensorKind.SCAN)
+    lineage = merge([objects.lineage, people.lineage])
+    return replace(objects, class_ids=class_ids, scores=scores, sensors=sensors, lineage=lineage)
 
 
 @dataclass(frozen=True, slots=True)
