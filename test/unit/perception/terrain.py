@@ -36,7 +36,7 @@ def look(
     sensor: str,
     beams: int,
     solids: list[Solid] | None = None,
-    azimuths: int = 360,
+    azimuths: int = 240,
     noise_m: float = 0.015,
     seed: int = 0,
 ) -> Seen:
