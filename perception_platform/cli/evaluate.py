@@ -140,6 +140,40 @@ def _show_lidar(report: dict[str, Any]) -> None:
 
 
 @_commands.command()
+def phantoms(
+    sweeps: Annotated[Path, typer.Argument(help="Folder of sweeps: .bin, .pcd or .csv.")],
+    robot: Annotated[str, typer.Option(help="Robot file or name: mounting, range and own body.")],
+    free_m: Annotated[float, typer.Option(min=1, help="The way ahead is known to be free so far.")] = 15.0,
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    filter_drops: Annotated[bool, typer.Option(help="Leave out what looks like drops in the air.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """In how many sweeps of a free way ahead something seems to stand there: fog, rain, dust, the robot itself.
+
+    Four points count: a zone of a robot file stops for that many.
+    """
+    from rich.console import Console
+
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.evaluation.phantoms import evaluate_phantoms
+    from perception_platform.perception.parameters import GeometryParams
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    params = GeometryParams() if filter_drops else GeometryParams(backscatter=None)
+    report = evaluate_phantoms(sweeps, described, lidar_of(described, sensor), free_m, params)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    low, high = report["interval_95"]
+    Console().print(
+        f"phantoms in {report['with_phantom']} of {report['sweeps']} sweeps (exact bounds {low:.3f} to {high:.3f}), "
+        f"{report['points']} points in all",
+        highlight=False,
+    )
+
+
+@_commands.command()
 def scans(
     bags: Annotated[
         list[Path], typer.Argument(help="Bags with LaserScans and, before each, a PoseArray of legs.")

@@ -29,6 +29,7 @@ from perception_platform.evaluation.lidar_measures import (
     nearest_range_m,
     pieces_of,
 )
+from perception_platform.evaluation.phantoms import POINTS_THAT_STOP
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Lidar, Robot
@@ -39,8 +40,6 @@ _CORRIDOR_TO_M = 30.0
 # The corridor ends this far before a labelled object: bumpers and mirrors stick out of labels.
 _BEFORE_OBJECT_M = 0.5
 _SAME_M = 2e-4
-# So many points in a zone stop a robot (the default of a robot file's zones).
-_POINTS_THAT_STOP = 4
 # A box is merged that holds less of its object than this, of all that stands in it.
 _OWN = 0.5
 
@@ -183,7 +182,7 @@ def _drops(frame: LabelledFrame, obstacles_m: Array, robot: Robot, lidar: Lidar)
     return {
         "points": len(points_m),
         "called_obstacle": len(called_m),
-        "sweeps_with_phantom": int(ahead.sum() >= _POINTS_THAT_STOP),
+        "sweeps_with_phantom": int(ahead.sum() >= POINTS_THAT_STOP),
     }
 
 
