@@ -41,7 +41,7 @@ class GeometricPath:
         self.model = params.model_ref()
 
     def step(self, cloud: PointCloud, lidar: Lidar, lineage: Lineage) -> Percept:
-        """What stands around the robot.
+        """What stands around the robot, by one step after the other; the graph runs the same steps as components.
 
         Args:
             cloud: a sweep in the lidar's frame.
@@ -51,17 +51,19 @@ class GeometricPath:
         base_from_sensor = lidar.mounting.transform()
         origin_m = base_from_sensor.translation_m
         xyz_m, intensity = self.ready(cloud, lidar, base_from_sensor)
-        height_m = height_above_ground(xyz_m, origin_m, self._params.ground)
-        *in_way, above_m, above_height_m = self.layers(xyz_m, height_m, intensity, origin_m)
-        obstacles_m = in_way[0]
-        pieces = self._pieces(*in_way, origin_m)
-        vertical = _vertical(*in_way, above_m, above_height_m, pieces.clusters, self._params.clusters.cell_m)
-        detections = self._detections(cloud.t_ns, origin_m, pieces, vertical, lineage)
+        layers = self.layers(xyz_m, self.heights(xyz_m, origin_m), intensity, origin_m)
+        obstacles_m, obstacle_heights_m = layers[:2]
+        pieces = self.pieces(obstacles_m, obstacle_heights_m, origin_m)
+        detections = self.objects(cloud.t_ns, origin_m, layers, pieces, lineage)
         return Percept(detections, PointCloud(cloud.t_ns, self._base_frame, cloud.sensor, obstacles_m))
 
     def ready(self, cloud: PointCloud, lidar: Lidar, base_from_sensor: Transform) -> tuple[Points, Points]:
         """(N, 3) points of use, in the base frame, and their (N,) intensities."""
         return sweep_in_base(cloud, lidar, base_from_sensor, self._body)
+
+    def heights(self, xyz_m: Points, origin_m: Array) -> Points:
+        """(N,) heights of points above the ground, m."""
+        return height_above_ground(xyz_m, origin_m, self._params.ground)
 
     def layers(self, xyz_m: Points, height_m: Points, intensity: Points, origin_m: Array) -> Layers:
         """What the robot could touch: (M, 3) points and (M,) heights; what is above that: (K, 3) and (K,)."""
@@ -75,10 +77,17 @@ class GeometricPath:
             )
         return in_way_m, in_way_height_m, above_m, above_height_m
 
-    def _pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:
+    def pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:
         """Obstacle points grouped into what a box each can describe."""
         params = self._params.clusters
         return cut_to_boxes(obstacles_m, cluster(obstacles_m, height_m, origin_m, params), origin_m, params)
+
+    def objects(
+        self, t_ns: int, origin_m: Array, layers: Layers, pieces: Pieces, lineage: Lineage
+    ) -> Detections:
+        """Pieces as named objects."""
+        vertical = _vertical(*layers, pieces.clusters, self._params.clusters.cell_m)
+        return self._detections(t_ns, origin_m, pieces, vertical, lineage)
 
     def _detections(
         self, t_ns: int, origin_m: Array, pieces: Pieces, vertical: Array, lineage: Lineage

@@ -16,7 +16,7 @@ from perception_platform.core.geometry import Transform
 from perception_platform.core.objects import Percept
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.messages.clouds import cloud_from_msg
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import load_graph
 from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import (
@@ -40,7 +40,7 @@ def centred() -> Robot:
 
 
 ROBOT = centred()
-GRAPH = PerceptionGraph(ROBOT)
+GRAPH = load_graph(ROBOT)
 SCENE = [Solid(8.0, 1.0, CAR_SIZE_M, 0.3), Solid(4.0, -2.0, PERSON_SIZE_M), Solid(-7.0, 3.0, (0.3, 6.0, 2.0))]
 SWEEP = sweep(SCENE, ROBOT.lidars[0].mounting.transform(), "lidar_top", HDL64_RAD, 900)
 WITH_INTENSITY = replace(

@@ -16,8 +16,8 @@ from perception_platform.cli.main import app
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.objects import Detections, ObjectClass, SensorKind
 from perception_platform.core.sensor_data import PointCloud
-from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.perception.legs import confirm_people, find_people
+from perception_platform.perception.load import load_graph
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import PERSON_SIZE_M, Solid, is_valid, nearest_to, sweep
 
@@ -111,7 +111,7 @@ def legs_at(x_m: float, y_m: float) -> PointCloud:
 
 
 def seen_with(scans: list[PointCloud], *solids: Solid) -> Detections:
-    return PerceptionGraph(AMR).step(lidar_sees(*solids), scans=scans).detections
+    return load_graph(AMR).step(lidar_sees(*solids), scans=scans).detections
 
 
 def test_legs_make_a_person_of_an_upper_body_that_is_all_a_lidar_sees() -> None:
