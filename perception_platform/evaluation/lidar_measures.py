@@ -99,7 +99,7 @@ def pieces_of(points_m: Array, labels: Boxes, k: int, boxes: Boxes, box: int) ->
         np.linalg.norm(boxes.centers_m[:, :2] - labels.centers_m[k, :2], axis=1)
         <= 0.5 * (np.linalg.norm(boxes.sizes_m[:, :2], axis=1) + np.linalg.norm(labels.sizes_m[k, :2]))
     )
-    held = [float(inside(own_m, boxes, j, _EDGE_M).mean()) for j in near] if len(own_m) else []
+    held = [float(inside(own_m, boxes, int(j), _EDGE_M).mean()) for j in near] if len(own_m) else []
     in_box = inside(standing_m, boxes, box, _EDGE_M)
     of_label = inside(standing_m, labels, k, _OUTSIDE_LABEL_M)
     share = float((in_box & of_label).sum() / max(in_box.sum(), 1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import Lineage
-from perception_platform.core.sensor_data import Points
+from perception_platform.core.sensor_data import PointCloud
 from perception_platform.evaluation.lidar_measures import binomial_bounds
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
@@ -39,26 +39,28 @@ def evaluate_phantoms(
     if not paths:
         raise InputError(folder, f"holds no file that ends in {', '.join(SUFFIXES)}")
     path = GeometricPath(robot, params)
-    sweeps = []
-    for file in paths:
-        obstacles_m = path.step(load_sweep(file, 0, lidar.name), lidar, Lineage()).obstacles.xyz_m
-        sweeps.append({"sweep": file.name, "phantom_points": _on_way(obstacles_m, robot, free_m)})
-    phantoms = sum(s["phantom_points"] >= POINTS_THAT_STOP for s in sweeps)
+    points = {
+        file.name: _on_way(
+            path.step(load_sweep(file, 0, lidar.name), lidar, Lineage()).obstacles, robot, free_m
+        )
+        for file in paths
+    }
+    phantoms = sum(count >= POINTS_THAT_STOP for count in points.values())
     return {
-        "sweeps": len(sweeps),
+        "sweeps": len(points),
         "free_m": free_m,
         "with_phantom": phantoms,
-        "interval_95": binomial_bounds(phantoms, len(sweeps)),
-        "points": sum(s["phantom_points"] for s in sweeps),
-        "by_sweep": sweeps,
+        "interval_95": binomial_bounds(phantoms, len(points)),
+        "points": sum(points.values()),
+        "by_sweep": points,
     }
 
 
-def _on_way(obstacles_m: Points, robot: Robot, free_m: float) -> int:
+def _on_way(obstacles: PointCloud, robot: Robot, free_m: float) -> int:
     """Points ahead of the robot, within its width."""
     front_m, (right_m, left_m) = (
         robot.footprint[:, 0].max(),
         (robot.footprint[:, 1].min(), robot.footprint[:, 1].max()),
     )
-    x, y = obstacles_m[:, 0], obstacles_m[:, 1]
+    x, y = obstacles.xyz_m[:, 0], obstacles.xyz_m[:, 1]
     return int(np.count_nonzero((x > front_m) & (x < front_m + free_m) & (y > right_m) & (y < left_m)))

@@ -49,7 +49,7 @@ def _is_alone(counts: Bytes, row: int, column: int, layer: int, fewest: float) -
                 return False
             for k in range(layer - 1, layer + 2):
                 around += counts[r, c, k] if r != row or c != column or k != layer else 0
-    return around < fewest
+    return bool(around < fewest)
 
 
 @compiled(
