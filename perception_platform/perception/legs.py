@@ -118,20 +118,32 @@ def find_people(scan: PointCloud, origin_m: Array, params: LegParams | None = No
         return Detections.empty(scan.t_ns, scan.frame_id, lineage)
     azimuth_rad = np.arctan2(at_m[:, 1], at_m[:, 0])
     order = np.lexsort((at_m[:, 1], at_m[:, 0], azimuth_rad))
-    at_m, azimuth_rad = at_m[order], azimuth_rad[order]
+    at_m, azimuth_rad = _from_a_cut(at_m[order], azimuth_rad[order], params)
     pieces = _cut(at_m, azimuth_rad, params)
     legs = _may_be_legs(at_m, azimuth_rad, pieces, params)
     centers_m, spans_m, legs_each, points = _people(pieces, np.flatnonzero(legs), params)
     return _detections(scan, origin_m, centers_m, spans_m, legs_each, points, lineage)
 
 
-def _cut(at_m: Array, azimuth_rad: Array, params: LegParams) -> _Pieces:
-    """Parts of a scan between jumps of the range and gaps in azimuth."""
+def _cuts(at_m: Array, azimuth_rad: Array, params: LegParams) -> Flags:
+    """(N - 1,) where one thing ends and the next begins: at jumps of the range and gaps in azimuth."""
     range_m = np.hypot(at_m[:, 0], at_m[:, 1])
     apart_m = np.linalg.norm(np.diff(at_m, axis=0), axis=1)
     limit_m = params.jump_m + params.jump_per_m * np.minimum(range_m[1:], range_m[:-1])
-    cuts = (apart_m > limit_m) | (np.diff(azimuth_rad) > params.gap_rad)
-    starts = np.concatenate([[0], np.flatnonzero(cuts) + 1])
+    return np.asarray((apart_m > limit_m) | (np.diff(azimuth_rad) > params.gap_rad))
+
+
+def _from_a_cut(at_m: Array, azimuth_rad: Array, params: LegParams) -> tuple[Array, Array]:
+    """The same points from the first cut on, so that what lies behind a scanner that sees all around is not parted."""
+    cuts = _cuts(at_m, azimuth_rad, params)
+    first = int(cuts.argmax()) + 1 if cuts.any() else 0
+    turned_rad = np.concatenate([azimuth_rad[first:], azimuth_rad[:first] + 2 * np.pi])
+    return np.roll(at_m, -first, axis=0), turned_rad
+
+
+def _cut(at_m: Array, azimuth_rad: Array, params: LegParams) -> _Pieces:
+    """Parts of a scan."""
+    starts = np.concatenate([[0], np.flatnonzero(_cuts(at_m, azimuth_rad, params)) + 1])
     counts = np.diff(np.append(starts, len(at_m)))
     centers_m = np.add.reduceat(at_m, starts) / counts[:, None]
     widths_m = np.linalg.norm(at_m[starts + counts - 1] - at_m[starts], axis=1)
