@@ -243,9 +243,12 @@ def test_real_fog_stops_nobody(shared_data: Path, tmp_path: Path) -> None:
     assert (report["sweeps"], report["with_phantom"]) == (20, 0)
 
 
+@pytest.mark.slow
 def test_the_bench_times_both_on_the_same_sweeps(street: Path) -> None:
     report = bench_lidar(street, VAN, LIDAR, samples=3, baseline_samples=1, seed=0)
     assert report["geometric"]["samples"] == 3
     assert report["geometric"]["objects"]["found"] == report["baseline"]["objects"]["found"] == 2
     ratio = report["baseline"]["cpu_p50_ms"] / report["geometric"]["cpu_p50_ms"]
     assert report["times_faster"] == pytest.approx(ratio, abs=0.1)
+    assert [row["condition"] for row in report["conditions"]] == [c.name for c in CONDITIONS]
+    assert all(row["geometric"]["objects"]["recall"] == 1.0 for row in report["conditions"])

@@ -71,7 +71,7 @@ def test_a_wall_as_low_as_a_kerb_stone_is_an_obstacle_on_a_ramp_too(height_m: fl
     for field in (FIELDS["level"], FIELDS["ramp up 15 %"]):
         bottom_m = float(field(np.array(7.0), np.array(0.0)))
         stone = Solid(7.0, 0.0, (0.3, 3.0, height_m), bottom_m=bottom_m)
-        seen = look(field, MOUNTING, LIDAR.name, 64, [stone])
+        seen = look(field, MOUNTING, LIDAR.name, 32, [stone])
         assert called_obstacle(seen, seen.solid)[0] >= 4
 
 

@@ -253,7 +253,7 @@ def test_an_empty_sweep_is_survived(lidar: HealthMonitor) -> None:
     assert lidar.report(START_NS).frames_received == 1
 
 
-AZIMUTHS_DEG = np.arange(-180.0, 180.0, 0.25)
+AZIMUTHS_DEG = np.arange(-180.0, 180.0, 0.5)
 
 
 def downward_sweep(t_ns: int, lost: npt.NDArray[np.bool_] | None = None, kept: float = 0.4) -> PointCloud:
