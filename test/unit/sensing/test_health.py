@@ -262,7 +262,7 @@ def downward_sweep(t_ns: int, lost: npt.NDArray[np.bool_] | None = None, kept: f
     rays = np.stack([np.cos(azimuth), np.sin(azimuth), -np.tan(below)], axis=-1)
     xyz_m = (rays / np.tan(below)[..., None]).astype(np.float32)
     if lost is not None:
-        back = np.random.default_rng(t_ns % 1000).random(azimuth.shape) < np.where(lost, kept, 1.0)
+        back = np.random.default_rng(t_ns // PERIOD_NS).random(azimuth.shape) < np.where(lost, kept, 1.0)
         xyz_m = xyz_m[back]
     return PointCloud(t_ns, "lidar_top", "lidar_top", np.ascontiguousarray(xyz_m.reshape(-1, 3)))
 
