@@ -160,7 +160,8 @@ def thinned(cloud: PointCloud, seed: int) -> PointCloud:
     if len(cloud) <= POINTS:
         return cloud
     kept = np.sort(np.random.default_rng(seed).choice(len(cloud), POINTS, replace=False))
-    return replace(cloud, xyz_m=cloud.xyz_m[kept], intensity=None, ring=None, offset_s=None)
+    intensity = None if cloud.intensity is None else cloud.intensity[kept]
+    return replace(cloud, xyz_m=cloud.xyz_m[kept], intensity=intensity, ring=None, offset_s=None)
 
 
 def simulated_sweeps(lidar: Lidar, seed: int) -> list[PointCloud]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import Points
-from perception_platform.perception.clusters import Bytes
+from perception_platform.perception.clusters import Bytes, Cells
 from perception_platform.perception.parameters import BackscatterParams
 from perception_platform.runtime.compiled import compiled
 
@@ -53,34 +53,32 @@ def _is_alone(counts: Bytes, row: int, column: int, layer: int, fewest: float) -
 
 
 @compiled(
-    "int64(float32[:,::1], float32[::1], float32[::1], float64[::1], float64[::1], float64[::1], uint8[:,:,::1],"
-    " float32[:,::1], float32[::1])"
+    "int64(float32[:,::1], float32[::1], float32[::1], int32[::1], float64[::1], float64[::1], float64[::1],"
+    " uint8[:,:,::1])"
 )
 def _keep(
     xyz_m: Points,
     height_m: Points,
     intensity: Points,
+    which: Cells,
     corner_m: Array,
     origin_m: Array,
     limits: Array,
     counts: Bytes,
-    kept_m: Points,
-    kept_height_m: Points,
 ) -> int:
-    """Write the points that are not faint and alone among the beams around them, and their heights; how many."""
+    """Move the points that are not faint and alone among the beams around them to the front; returns how many."""
     dimmest, per_m, beams_at_1_m, fewest, filled = limits
     rows, columns, layers = counts.shape
     kept = 0
     for i in range(xyz_m.shape[0]):
-        kept_m[kept, 0], kept_m[kept, 1], kept_m[kept, 2] = xyz_m[i, 0], xyz_m[i, 1], xyz_m[i, 2]
-        kept_height_m[kept] = height_m[i]
+        px, py, pz = xyz_m[i, 0], xyz_m[i, 1], xyz_m[i, 2]
+        xyz_m[kept, 0], xyz_m[kept, 1], xyz_m[kept, 2], height_m[kept] = px, py, pz, height_m[i]
         kept += 1
-        if intensity[i] > dimmest:
+        if intensity[which[i]] > dimmest:
             continue
-        x, y, z = xyz_m[i, 0] - origin_m[0], xyz_m[i, 1] - origin_m[1], xyz_m[i, 2] - origin_m[2]
+        x, y, z = px - origin_m[0], py - origin_m[1], pz - origin_m[2]
         beams = beams_at_1_m / max(x * x + y * y + z * z, 1e-6)
-        at_x, at_y = (xyz_m[i, 0] - corner_m[0]) * per_m, (xyz_m[i, 1] - corner_m[1]) * per_m
-        at_z = (xyz_m[i, 2] - corner_m[2]) * per_m
+        at_x, at_y, at_z = (px - corner_m[0]) * per_m, (py - corner_m[1]) * per_m, (pz - corner_m[2]) * per_m
         inside = at_x > 1 and at_x < columns - 1 and at_y > 1 and at_y < rows - 1
         if beams < fewest or not inside or at_z <= 1 or at_z >= layers - 1:
             continue
@@ -106,16 +104,18 @@ def without_backscatter(
     xyz_m: Points,
     height_m: Points,
     intensity: Points,
+    which: Cells,
     sweep_m: Points,
     origin_m: Array,
     params: BackscatterParams,
 ) -> tuple[Points, Points]:
-    """The obstacle points (M, 3) that are no drops in the air, and their (M,) heights.
+    """The obstacle points (M, 3) that are no drops in the air, and their (M,) heights: the front of what was given.
 
     Args:
-        xyz_m: (N, 3) contiguous obstacle points in the base frame.
-        height_m: (N,) their heights above the ground.
-        intensity: (N,) in [0, 1].
+        xyz_m: (N, 3) contiguous obstacle points in the base frame; they move.
+        height_m: (N,) their heights above the ground; they move, too.
+        intensity: (K,) of all points of the sweep, in [0, 1].
+        which: (N,) which of them the obstacle points are.
         sweep_m: (K, 3) all points of the sweep in the base frame: how dense its beams are.
         origin_m: (3,) where the lidar is.
         params: what counts as faint and as alone.
@@ -131,9 +131,5 @@ def without_backscatter(
     corner_m = origin_m - np.array([reach_m, reach_m, _BELOW_M]) - 1.0 / per_m
     limits = np.array([params.dimmest, per_m, beams_at_1_m, params.fewest_beams, params.least_filled])
     _count(xyz_m, corner_m, limits, counts)
-    kept_m, kept_height_m = np.empty_like(xyz_m), np.empty_like(height_m)
-    kept = _keep(
-        *(xyz_m, height_m, intensity, corner_m, origin_m, limits, counts),
-        *(kept_m, kept_height_m),
-    )
-    return kept_m[:kept], kept_height_m[:kept]
+    kept = _keep(xyz_m, height_m, intensity, which, corner_m, origin_m, limits, counts)
+    return xyz_m[:kept], height_m[:kept]

@@ -72,7 +72,7 @@ class GeometricPath:
         above_m, above_height_m, _ = _between(xyz_m, height_m, self._highest_m, params.tall_m)
         if params.backscatter is not None:
             in_way_m, in_way_height_m = without_backscatter(
-                *(in_way_m, in_way_height_m, intensity[which]),
+                *(in_way_m, in_way_height_m, intensity, which),
                 *(xyz_m, origin_m, params.backscatter),
             )
         return in_way_m, in_way_height_m, above_m, above_height_m
