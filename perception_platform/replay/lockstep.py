@@ -290,7 +290,8 @@ class Lockstep:
         sensor = min(self._waiting, key=lambda name: self._waiting[name].t_ns)
         cloud = self._waiting.pop(sensor)
         images = self._take_images(cloud.t_ns)
-        percept = self._timed("perception", lambda: self._graph.step(cloud, images))
+        scans = [self._obstacles[s.name].value for s in self._robot.scans if s.name in self._obstacles]
+        percept = self._timed("perception", lambda: self._graph.step(cloud, images, scans=scans))
         self.frames.processed[sensor] += 1
         self._busy = True
         done_ns = now_ns + from_ms(self._robot.latency.perception_ms)

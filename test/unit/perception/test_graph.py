@@ -217,7 +217,7 @@ REFUSED = [
     (shed_ground, r"components\.ground\.shed_at: every decision needs it: it can't be left out"),
     (
         no_producer,
-        r"components\.ground\.inputs\.points: nothing makes 'range_image'; there are sweep, images",
+        r"components\.ground\.inputs\.points: nothing makes 'range_image'; there are sweep, images, scans",
     ),
     (wrong_frame, r"components\.ground\.inputs\.points: edge sweep → ground \('sweep'\): kind is PointCloud"),
     (
