@@ -183,10 +183,10 @@ def search_family(
         seen = [sample for batch in batches for sample in batch.samples]
         batches.append(searcher.batch(_towards(batches[-1].shapes, _elite(seen)), count))
     failures = sorted((s for b in batches for s in b.samples if s.collided), key=lambda s: s.margin)
-    minimal = {}
+    minimal: dict[tuple[float, ...], tuple[Case, str]] = {}
     for sample in failures[:SHRUNK_FAILURES]:
         small = searcher.shrink(sample)
-        minimal[small.case.id] = (small.case, _found(small))
+        minimal.setdefault(tuple(small.case.parameters.values()), (small.case, _found(small)))
     return SearchReport(family.family, options, batches, searcher.skipped, list(minimal.values()))
 
 
