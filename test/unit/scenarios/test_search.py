@@ -52,6 +52,7 @@ def test_the_aimed_half_finds_many_more_failures_than_the_even_one():
     assert report.as_json()["runs"] == 400
 
 
+@pytest.mark.slow
 def test_the_weighted_estimate_is_right_and_sharper_than_even_samples():
     found = [searched(seed).as_json()["probability"] for seed in range(30)]
     weighted = np.array([f["weighted"]["estimate"] for f in found])
@@ -61,6 +62,7 @@ def test_the_weighted_estimate_is_right_and_sharper_than_even_samples():
     assert np.mean(covered) >= 0.8  # of intervals of 95 %, in 30 searches
 
 
+@pytest.mark.slow
 def test_a_domain_that_cuts_the_ranges_makes_the_estimate_one_inside_it():
     inside = family(
         parameters={"a": UNIT, "b": UNIT, "c": UNIT},
