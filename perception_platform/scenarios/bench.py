@@ -25,7 +25,7 @@ def bench_simulation(runs: int, seed: int, on_run: Callable[[], None] = lambda: 
     """Drive a robot with a 32-beam lidar through 15 walking people; processor time of one core against real time.
 
     Returns:
-        For the simulation alone and for the closed loop of our stack: how many times as fast as real time, by percentile
+        For the simulation alone and the closed loop of our stack: how many times as fast as real time, by percentile
         over the runs (the lower the slower: p1 is near the worst).
     """
     _one_thread()
