@@ -77,12 +77,14 @@ class TrackFilter:
             dt_s: time since the tracks' own.
             number: gives the ids of the tracks that begin, by row of the sightings.
         """
+        ids = np.zeros(len(sightings), dtype=np.int64)
+        if not len(table) and not len(sightings):
+            return Outcome(table, (), ids)
         table = self._predicted(table, dt_s)
         silent = dt_s > self._config.sensor_memory_s
         aged_out = silent & (table.existence < self._config.delete_existence)
         sure = confidence(sightings.scores, sightings.num_points, self._config)
         pairs = associate(table, sightings, sure, self._config)
-        ids = np.zeros(len(sightings), dtype=np.int64)
         ids[pairs.columns] = table.ids[pairs.rows]
         before = table.memory.hidden
         table, seen = self._updated(table, sightings, pairs, sure, t_ns, dt_s)
