@@ -103,7 +103,9 @@ def _paths() -> list[str]:
     return [
         path
         for f in fields(TrackTable)
-        for path in ([f"{f.name}.{g.name}" for g in fields(_STATES[f.name])] if f.name in _STATES else [f.name])
+        for path in (
+            [f"{f.name}.{g.name}" for g in fields(_STATES[f.name])] if f.name in _STATES else [f.name]
+        )
     ]
 
 

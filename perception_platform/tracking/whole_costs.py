@@ -43,9 +43,7 @@ def _reach(boxes: Array, cov: Array, gate: float) -> Array:
     return out
 
 
-@compiled(
-    "f8[:,::1](f8[:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8[::1], f8, f8, f8, f8, f8)"
-)
+@compiled("f8[:,::1](f8[:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8[::1], f8, f8, f8, f8, f8)")
 def _costs(
     tracks: Array,
     cov: Array,
