@@ -21,6 +21,7 @@ from perception_platform.evaluation.kitti_run import (
     frame_detections,
     image_boxes,
     read_states,
+    scores_with_mean,
     track_sequence,
     write_states,
 )
@@ -173,3 +174,13 @@ def test_a_score_is_worth_more_the_farther_off_its_box_is() -> None:
     assert np.ptp(frame_detections(found, 0, "Car", flat).scores) == 0
     logits = np.log([near / (1 - near), far / (1 - far)])
     assert np.diff(logits) == pytest.approx(40 * CAR.detector.score_per_m)
+
+
+def test_at_any_box_of_a_trajectory_the_mean_score_so_far_is_the_trust() -> None:
+    rng = np.random.default_rng(2)
+    ids, trust = rng.integers(0, 4, 60), rng.random(60)
+    scores = scores_with_mean(trust, ids)
+    for i in range(60):
+        own = np.flatnonzero(ids[: i + 1] == ids[i])
+        assert scores[own].mean() == pytest.approx(trust[i])
+    assert len(scores_with_mean(np.zeros(0), np.zeros(0, dtype=np.int64))) == 0
