@@ -14,7 +14,9 @@ from perception_platform.cli import (
     evaluate,
     importing,
     latency,
+    perception,
     replay,
+    scenarios,
     topics,
     track,
     up,
@@ -28,7 +30,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench, check):
+for group in (
+    up,
+    demo,
+    replay,
+    latency,
+    importing,
+    bag,
+    topics,
+    track,
+    perception,
+    scenarios,
+    evaluate,
+    bench,
+    check,
+):
     group.register(app)
 
 
