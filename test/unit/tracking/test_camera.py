@@ -135,6 +135,8 @@ def test_a_camera_look_that_comes_late_is_filtered_where_it_belongs() -> None:
         assert tracks.t_ns == 6 * FRAME_NS
         results.append(tracks)
     in_order, out_of_order = results
-    assert in_order.last_seen_ns.tolist() == out_of_order.last_seen_ns.tolist() == [5 * FRAME_NS + FRAME_NS // 2]
+    assert (
+        in_order.last_seen_ns.tolist() == out_of_order.last_seen_ns.tolist() == [5 * FRAME_NS + FRAME_NS // 2]
+    )
     assert np.array_equal(in_order.existence, out_of_order.existence)
     assert np.array_equal(in_order.state_cov, out_of_order.state_cov)
