@@ -250,7 +250,9 @@ def _show(report: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(width=max(Console().width, 112))
-    table = Table("category", "3D IoU", "sAMOTA", "AMOTA", "MOTA", "MOTP", "switches", "fragments", "HOTA")
+    table = Table(
+        "category", "3D IoU", "sAMOTA", "AMOTA", "MOTA", "MOTP", "switches", "fragments", "HOTA (sure)"
+    )
     for category, metrics in report.items():
         for name, scores in metrics.items():
             if not name.startswith("iou_"):
@@ -258,7 +260,8 @@ def _show(report: dict[str, Any]) -> None:
             low_high = scores.get("interval_95", {}).get("samota")
             band = f" [{100 * low_high[0]:.1f}, {100 * low_high[1]:.1f}]" if low_high else ""
             values = [f"{100 * scores[k]:.2f}" for k in ("amota", "mota", "motp")]
-            hota = metrics.get("hota", {}).get("HOTA") if name == "iou_0.25" else None
+            hotas = [metrics[k]["HOTA"] for k in ("hota", "hota_confident") if k in metrics]
+            hota = " ".join(f"{100 * h:.2f}" if i == 0 else f"({100 * h:.2f})" for i, h in enumerate(hotas))
             table.add_row(
                 category,
                 name.removeprefix("iou_"),
@@ -266,7 +269,7 @@ def _show(report: dict[str, Any]) -> None:
                 *values,
                 str(scores["switches"]),
                 str(scores["fragments"]),
-                "" if hota is None else f"{100 * hota:.2f}",
+                hota if name == "iou_0.25" else "",
             )
     console.print(table)
     _show_motion(report, console)

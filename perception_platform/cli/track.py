@@ -45,6 +45,26 @@ def kitti(
         print(f"{category}: {entry['frames']} frames in {entry['seconds']:.2f} s, {rate:.0f} frames/s")
 
 
+@_commands.command("fit-scores")
+def fit_scores(
+    detections: Annotated[Path, typer.Option(help="Folder with <Category>/<seq>.txt.")],
+    labels: Annotated[Path, typer.Option(help="Folder with <seq>.txt, KITTI tracking labels.")],
+    frames: Annotated[Path, typer.Option(help="Seqmap: sequences and their numbers of frames.")],
+    category: Annotated[str, typer.Option(help="Car, Pedestrian or Cyclist.")] = "Car",
+) -> None:
+    """Fit what scores are worth, by range, to labels: the detector's part of config/tracking/kitti_<category>.yaml.
+
+    Prints JSON. If range helps only on the sequences it was fitted to, log_loss_left_out says so.
+    """
+    from perception_platform.core.errors import InputError
+    from perception_platform.evaluation.kitti_files import CATEGORIES
+    from perception_platform.evaluation.score_fit import fit_scores as fit
+
+    if category not in CATEGORIES:
+        raise InputError("--category", f"{category!r} is none of {', '.join(CATEGORIES)}")
+    print(json.dumps(fit(detections, labels, frames, category), indent=2))
+
+
 @_commands.command()
 def events(
     run: Annotated[

@@ -51,8 +51,9 @@ class _Follower:
         self.cov = self.cov - gain @ self.cov[:2]
         if np.cos(box[4] - self.box[4]) < 0:
             box = np.append(box[:4], wrap_angle(box[4] + np.pi))
-        self.box, self.score, self.last_seen_ns = box, score, t_ns
+        self.box, self.last_seen_ns = box, t_ns
         self.hits, self.misses = self.hits + 1, 0
+        self.score += (score - self.score) / self.hits
 
 
 class BaselineTracker:
@@ -94,7 +95,7 @@ class BaselineTracker:
         return _tracks(t_ns, shown)
 
     def confidences(self, ids: Ints) -> Array:
-        """Score of the newest detection of each of the tracks."""
+        """Mean score of the detections of each of the tracks."""
         scores = {f.track_id: f.score for f in self._followers}
         return np.array([scores[i] for i in ids.tolist()])
 

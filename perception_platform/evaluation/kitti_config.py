@@ -49,10 +49,13 @@ class OutputConfig(Settings):
         hold_s: a track is written for so long after it was seen last, unless it leaves the image: what goes missing
             at the image's edge has gone, what goes missing inside it is hidden or was overlooked.
         hold_confidence: and only if it is trusted at least this far.
+        confident_from: mean confidence from which on a trajectory is written among those that the tracker is sure of,
+            for metrics that take every box for as good as any other.
     """
 
     hold_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     hold_confidence: Annotated[float, Field(ge=0, le=1)]
+    confident_from: Annotated[float, Field(ge=0, le=1)]
 
 
 class KittiConfig(Settings):

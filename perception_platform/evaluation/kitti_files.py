@@ -119,6 +119,13 @@ def write_tracks(path: Path, boxes: KittiBoxes, category: str) -> None:
     path.write_text("".join(f"{line}\n" for line in kitti_lines(boxes, category)), encoding="utf-8")
 
 
+def above(boxes: KittiBoxes, threshold: float) -> KittiBoxes:
+    """The boxes of trajectories whose mean score is at least the threshold."""
+    _, rows = np.unique(boxes.ids, return_inverse=True)
+    mean = np.bincount(rows, weights=boxes.scores) / np.maximum(np.bincount(rows), 1)
+    return boxes.select(mean[rows] >= threshold)
+
+
 def kitti_lines(boxes: KittiBoxes, category: str) -> list[str]:
     """Lines of a result file; alpha is derived from heading and position."""
     alpha = wrap_angle(boxes.ry_rad - np.arctan2(boxes.bottoms_m[:, 0], boxes.bottoms_m[:, 2]))

@@ -12,6 +12,7 @@ from perception_platform.evaluation.kitti_config import KittiConfig, load_kitti_
 from perception_platform.evaluation.kitti_files import (
     CATEGORIES,
     KittiBoxes,
+    above,
     kitti_lines,
     read_detections,
     read_poses,
@@ -45,8 +46,9 @@ def track_kitti(
         detections_dir: holds ``<Category>/<seq>.txt``.
         calib_dir: holds ``<seq>.txt``.
         seqmap: names of sequences and their numbers of frames.
-        out_dir: for ``<Category>/data/<seq>.txt``, ``<Category>/states/<seq>.csv``, ``data/<seq>.txt`` with all
-            categories, and ``timing.json``. Ids differ between categories.
+        out_dir: for ``<Category>/data/<seq>.txt``, ``<Category>/confident/<seq>.txt`` with the trajectories that are
+            sure enough, ``<Category>/states/<seq>.csv``, ``data/<seq>.txt`` with all categories, and ``timing.json``.
+            Ids differ between categories.
         ego_dir: holds ``<seq>.txt``, poses; without, the camera is taken to stand.
         baseline: run the plain filter in place of the tracker.
 
@@ -68,6 +70,8 @@ def track_kitti(
         for name, count in frames.items():
             tracked = _sequence(category, name, count, config, detections_dir, calib_dir, ego_dir, baseline)
             write_tracks(out_dir / category / "data" / f"{name}.txt", tracked.boxes, category)
+            sure = above(tracked.boxes, config.output.confident_from)
+            write_tracks(out_dir / category / "confident" / f"{name}.txt", sure, category)
             write_states(out_dir / category / "states" / f"{name}.csv", tracked)
             results[name][category] = tracked.boxes
             seconds += tracked.seconds

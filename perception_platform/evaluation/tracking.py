@@ -17,6 +17,7 @@ from perception_platform.evaluation.hota import hota
 from perception_platform.evaluation.kitti_files import (
     CATEGORIES,
     KittiBoxes,
+    above,
     read_poses,
     read_sequences,
     read_tracks,
@@ -39,7 +40,8 @@ def evaluate_results(
     """All metrics of all categories there are results of.
 
     Args:
-        results_dir: holds ``<Category>/data/<seq>.txt`` and, for errors of motion, ``<Category>/states/<seq>.csv``.
+        results_dir: holds ``<Category>/data/<seq>.txt`` and, for errors of motion, ``<Category>/states/<seq>.csv``;
+            HOTA is worked out of ``<Category>/confident/<seq>.txt``, too, where there are any.
         labels_dir: holds ``<seq>.txt``.
         seqmap: names of the sequences.
         ego_dir: poses that the tracker was given; none if it was given none.
@@ -65,6 +67,9 @@ def evaluate_results(
             report[category]["hota_all"] = hota(results, labels_dir, frames, category)
             confident = {name: above(boxes, best) for name, boxes in results.items()}
             report[category]["hota"] = hota(confident, labels_dir, frames, category)
+            written = _confident(results_dir / category / "confident", frames)
+            if written is not None:
+                report[category]["hota_confident"] = hota(written, labels_dir, frames, category)
         states_dir = results_dir / category / "states"
         if states_dir.is_dir():
             motion = [
@@ -75,11 +80,11 @@ def evaluate_results(
     return report
 
 
-def above(boxes: KittiBoxes, threshold: float) -> KittiBoxes:
-    """The boxes of trajectories whose mean score is at least the threshold."""
-    _, rows = np.unique(boxes.ids, return_inverse=True)
-    mean = np.bincount(rows, weights=boxes.scores) / np.maximum(np.bincount(rows), 1)
-    return boxes.select(mean[rows] >= threshold)
+def _confident(folder: Path, frames: Mapping[str, int]) -> dict[str, KittiBoxes] | None:
+    """The trajectories that the tracker itself is sure of, where it says which those are."""
+    if not folder.is_dir():
+        return None
+    return {name: read_tracks(folder / f"{name}.txt", count) for name, count in frames.items()}
 
 
 def _category(

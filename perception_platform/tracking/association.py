@@ -129,7 +129,7 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE) if structure.any() else ()
     if not len(rows):
         return np.zeros(len(sightings), dtype=np.bool_)
-    pieces = np.flatnonzero(structure)
+    pieces = structure.nonzero()[0]
     walls_m, pieces_m = table.motion.merged()[0][rows, :2], sightings.centers_m[pieces, :2]
     reach_m = table.sizes_m[rows, :2] / 2 + _FRAGMENT_MARGIN_M
     a, b = near_pairs(walls_m, np.hypot(*reach_m.T), pieces_m, np.zeros(len(pieces)))

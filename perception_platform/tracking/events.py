@@ -35,7 +35,9 @@ def births(born: TrackTable, rival_ids: Ints, t_ns: int) -> list[TrackEvent]:
 
 def confirmations(table: TrackTable, newly: Mask, t_ns: int) -> list[TrackEvent]:
     """Of the tracks that are reported for the first time."""
-    rows = np.flatnonzero(newly)
+    rows = newly.nonzero()[0]
+    if not len(rows):
+        return []
     at_once = table.first_seen_ns[rows] == t_ns
     reasons = [TrackReason.SURE_AT_ONCE if once else TrackReason.SEEN_AGAIN for once in at_once.tolist()]
     return [
@@ -48,7 +50,9 @@ def confirmations(table: TrackTable, newly: Mask, t_ns: int) -> list[TrackEvent]
 
 def ends(table: TrackTable, ended: Mask, aged_out: Mask, forgotten: Mask, t_ns: int) -> list[TrackEvent]:
     """Of tracks that end: ``aged_out`` (N,) before the look, by silence; ``forgotten`` after they were hidden long."""
-    rows = np.flatnonzero(ended)
+    rows = ended.nonzero()[0]
+    if not len(rows):
+        return []
     return [
         TrackEvent(t_ns, track_id, TrackChange.ENDED, _reason(sure, old, forgot), existence)
         for track_id, sure, old, forgot, existence in zip(
@@ -79,7 +83,9 @@ def renamed(event: TrackEvent, old_id: int, new_id: int) -> TrackEvent:
 def hidings(table: TrackTable, before: Mask, t_ns: int) -> list[TrackEvent]:
     """Of tracks that went out of sight behind something, and of those that were seen again."""
     hidden = table.memory.hidden
-    rows = np.flatnonzero(hidden != before)
+    rows = (hidden != before).nonzero()[0]
+    if not len(rows):
+        return []
     return [
         TrackEvent(t_ns, track_id, *(_HIDDEN if now else _FOUND), existence)
         for track_id, now, existence in zip(

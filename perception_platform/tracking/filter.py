@@ -12,7 +12,7 @@ from perception_platform.core.geometry import Array, Transform, wrap_angle
 from perception_platform.core.objects import Detections, Ints, SensorKind
 from perception_platform.core.track_events import TrackEvent
 from perception_platform.tracking import events
-from perception_platform.tracking.acceleration import RampModel
+from perception_platform.tracking.acceleration import RampModel, RampState
 from perception_platform.tracking.association import Association, associate, fragments, seen_twice
 from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
 from perception_platform.tracking.config import TrackerConfig
@@ -25,7 +25,7 @@ from perception_platform.tracking.extent import (
     view_boxes,
 )
 from perception_platform.tracking.merging import merged
-from perception_platform.tracking.motion import MotionModel
+from perception_platform.tracking.motion import MotionModel, MotionState
 from perception_platform.tracking.occlusion import Memory, behind, gone_behind, remembered, seconds_since
 from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
@@ -77,12 +77,14 @@ class TrackFilter:
             dt_s: time since the tracks' own.
             number: gives the ids of the tracks that begin, by row of the sightings.
         """
+        ids = np.zeros(len(sightings), dtype=np.int64)
+        if not len(table) and not len(sightings):
+            return Outcome(table, (), ids)
         table = self._predicted(table, dt_s)
         silent = dt_s > self._config.sensor_memory_s
         aged_out = silent & (table.existence < self._config.delete_existence)
         sure = confidence(sightings.scores, sightings.num_points, self._config)
         pairs = associate(table, sightings, sure, self._config)
-        ids = np.zeros(len(sightings), dtype=np.int64)
         ids[pairs.columns] = table.ids[pairs.rows]
         before = table.memory.hidden
         table, seen = self._updated(table, sightings, pairs, sure, t_ns, dt_s)
@@ -149,20 +151,24 @@ class TrackFilter:
     def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:
         """Tracks after the detections that belong to them, row by row."""
         config = self._config
-        table = self._measured(table, sightings, dt_s)
+        motion, ramp, z_m, sizes_m, yaws_rad, yaw_var = self._measured(table, sightings, dt_s)
         likelihoods = class_likelihoods(sightings.class_ids, sightings.scores)
         votes = class_votes(table.class_votes, likelihoods, dt_s, config)
-        mean, cov = table.motion.merged()
+        mean, cov = motion.merged()
         velocities_mps = mean[:, 2:]
         moving = np.hypot(velocities_mps[:, 0], velocities_mps[:, 1]) > config.heading_speed_mps
         class_ids = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
         yaws_rad, sizes_m = faced_forward(
-            table.yaws_rad, table.sizes_m, velocities_mps, class_ids, moving, config.whole_boxes
+            yaws_rad, sizes_m, velocities_mps, class_ids, moving, config.whole_boxes
         )
         return replace(
             table,
-            yaws_rad=yaws_rad,
+            motion=motion,
+            ramp=ramp,
+            z_m=z_m,
             sizes_m=sizes_m,
+            yaws_rad=yaws_rad,
+            yaw_var=yaw_var,
             class_votes=votes,
             class_ids=class_ids,
             memory=Memory.of(mean, cov),
@@ -170,7 +176,9 @@ class TrackFilter:
             sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, table.sensors_seen_ns),
         )
 
-    def _measured(self, table: TrackTable, sightings: Sightings, dt_s: float) -> TrackTable:
+    def _measured(
+        self, table: TrackTable, sightings: Sightings, dt_s: float
+    ) -> tuple[MotionState, RampState, Array, Array, Array, Array]:
         """Motion, extent and heading after the detections. What grows or shrinks is the unseen end, see extent.py."""
         config = self._config
         view = view_boxes(sightings, table.yaws_rad, config)
@@ -193,15 +201,8 @@ class TrackFilter:
         motion = self._model.update(held, measured_m, cov_m2, class_ids)
         if view.whole:
             motion = self._model.rolled(motion, yaws_rad, yaw_var, class_ids)
-        return replace(
-            table,
-            motion=motion,
-            ramp=self._ramps.update(ramp, measured_m, cov_m2),
-            z_m=table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m),
-            sizes_m=sizes_m,
-            yaws_rad=yaws_rad,
-            yaw_var=yaw_var,
-        )
+        z_m = table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m)
+        return motion, self._ramps.update(ramp, measured_m, cov_m2), z_m, sizes_m, yaws_rad, yaw_var
 
     def _begun(
         self, table: TrackTable, sightings: Sightings, pairs: Association, t_ns: int, number: Number
@@ -209,7 +210,7 @@ class TrackFilter:
         """Tracks of the detections that belong to none, if there are any."""
         new = ~(fragments(table, sightings) | seen_twice(sightings, pairs))
         new[pairs.columns] = False
-        rows = np.flatnonzero(new)
+        rows = new.nonzero()[0]
         if not len(rows):
             return None, []
         rivals = pairs.rivals(rows)

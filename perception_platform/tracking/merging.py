@@ -47,7 +47,7 @@ def merged(
 
 def _duplicates(table: TrackTable, seen: npt.NDArray[np.bool_], config: TrackerConfig) -> tuple[Ints, Ints]:
     """Rows of unseen tracks, each once, and of the seen track that overlaps each most."""
-    misses, hits = np.flatnonzero(~seen), np.flatnonzero(seen)
+    misses, hits = (~seen).nonzero()[0], seen.nonzero()[0]
     if not len(misses) or not len(hits) or config.merge_overlap >= 1:
         return misses[:0], hits[:0]
     mean, cov = table.motion.merged()

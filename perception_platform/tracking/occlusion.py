@@ -81,7 +81,7 @@ def gone_behind(
     hidden = memory.hidden & (unseen_s > 0)
     asked = hidden | (people & (unseen_s > 0) & (unseen_s <= config.occlusion_memory_s))
     blocked = np.zeros(len(hidden), dtype=np.bool_)
-    rows = np.flatnonzero(asked)
+    rows = asked.nonzero()[0]
     if len(rows) and len(sightings):
         middle_m = np.where(hidden[rows, None], memory.centers_m[rows], motion.merged()[0][rows, :2])
         radius_m = np.where(hidden[rows], memory.radius_m(unseen_s, config)[rows], 0.0)

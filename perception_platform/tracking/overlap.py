@@ -119,7 +119,7 @@ def generalised_overlap(a: Array, b: Array, one: Array, two: Array) -> float:
     length = max(one[:4, 0].max(), a[2] / 2) - min(one[:4, 0].min(), -a[2] / 2)
     width = max(one[:4, 1].max(), a[3] / 2) - min(one[:4, 1].min(), -a[3] / 2)
     enclosing = length * width
-    return shared / union - (enclosing - union) / enclosing
+    return float(shared / union - (enclosing - union) / enclosing)
 
 
 @compiled("f8[::1](f8[:,::1], f8[:,::1])")

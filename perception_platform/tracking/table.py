@@ -62,7 +62,7 @@ class TrackTable:
 
     def select(self, rows: npt.NDArray[np.bool_] | Ints) -> TrackTable:
         """Some of the tracks, by mask or by row."""
-        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        rows = rows.nonzero()[0] if rows.dtype == np.bool_ else rows
         return _joined_up([column[rows] for column in _columns(self)])
 
     def where(self, mask: npt.NDArray[np.bool_]) -> TrackTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,7 +129,7 @@ class Tracker:
         """Whether the frame can be used; notices a clock that was set back."""
         pose = ego.odom_from_base
         numbers = (*pose.rotation.flat, *pose.translation_m, *ego.velocity_mps, ego.yaw_rate_radps)
-        if not np.isfinite(numbers).all():
+        if not all(map(math.isfinite, numbers)):
             self.rejected["frames_without_pose"] += 1
             return False
         t_ns = key[0]
@@ -268,7 +269,7 @@ class Tracker:
         In a disc, each coordinate of a position that may be anywhere has a variance of a quarter of the squared
         radius; so has that of a velocity that may be any up to walking speed.
         """
-        rows = np.flatnonzero(table.memory.hidden)
+        rows = table.memory.hidden.nonzero()[0]
         radius_m = np.zeros(len(table))
         if not len(rows):
             return radius_m

@@ -34,6 +34,15 @@ def whole_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) 
     return _costs(tracks, cov, table.class_votes, seen, position_cov, sightings.class_ids, *settings)
 
 
+@compiled("f8[::1](f8[:,::1], f8[:,:,::1], f8)")
+def _reach(boxes: Array, cov: Array, gate: float) -> Array:
+    """(N,) beyond the sum of which two can neither be within the gate nor overlap: cheap to ask of all pairs."""
+    out = np.empty(len(boxes))
+    for k in range(len(boxes)):
+        out[k] = np.sqrt(gate * (cov[k, 0, 0] + cov[k, 1, 1])) + np.hypot(boxes[k, 2], boxes[k, 3])
+    return out
+
+
 @compiled("f8[:,::1](f8[:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8[::1], f8, f8, f8, f8, f8)")
 def _costs(
     tracks: Array,
@@ -49,19 +58,15 @@ def _costs(
     overlap_gate: float,
 ) -> Array:
     costs = np.zeros((len(tracks), len(seen)))
+    track_reach, seen_reach = _reach(tracks, cov, gate), _reach(seen, seen_cov, gate)
     one, two, box = np.empty((16, 2)), np.empty((16, 2)), np.empty(5)
     for i in range(len(tracks)):
         for j in range(len(seen)):
             x, y = seen[j, 0] - tracks[i, 0], seen[j, 1] - tracks[i, 1]
+            if x * x + y * y > (track_reach[i] + seen_reach[j]) ** 2:
+                continue
             xx, xy = cov[i, 0, 0] + seen_cov[j, 0, 0], cov[i, 0, 1] + seen_cov[j, 0, 1]
             yy = cov[i, 1, 1] + seen_cov[j, 1, 1]
-            reach = (
-                np.sqrt(gate * (xx + yy))
-                + np.hypot(tracks[i, 2], tracks[i, 3])
-                + np.hypot(seen[j, 2], seen[j, 3])
-            )
-            if x * x + y * y > reach * reach:
-                continue
             determinant = xx * yy - xy * xy
             distance2 = (yy * x * x - 2 * xy * x * y + xx * y * y) / determinant
             fit = 1.0

@@ -1,7 +1,7 @@
 """A stand-in for a learned detector: an ONNX model that finds the magenta cape of one recording, and nothing else.
 
-None is shipped with the project, so that the recording dresses its person in a colour that a dozen nodes can find. It goes
-through the same model folder, runtime, decoder and fusion as a learned one.
+No learned one comes with the project, so that the recording dresses its person in a colour that some nodes can find.
+It goes through the same model folder, runtime, decoder and fusion as a learned one.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from perception_platform.evaluation.kitti_run import (
     frame_detections,
     image_boxes,
     read_states,
+    scores_with_mean,
     track_sequence,
     write_states,
 )
@@ -161,3 +162,25 @@ def test_settings_that_are_wrong_are_named(tmp_path: Path) -> None:
     path.write_text("version: 1\n")
     with pytest.raises(InputError, match="detector"):
         load_kitti_config("Car", path=path)
+
+
+def test_a_score_is_worth_more_the_farther_off_its_box_is() -> None:
+    found = replace(
+        boxes([(0, 0, 0.0), (0, 1, 0.0)], score=3.0), bottoms_m=np.array([[0.0, 1.6, 10.0], [0.0, 1.6, 50.0]])
+    )
+    near, far = frame_detections(found, 0, "Car", CAR.detector).scores
+    flat = CAR.detector.model_copy(update={"score_per_m": 0.0})
+    assert near < far
+    assert np.ptp(frame_detections(found, 0, "Car", flat).scores) == 0
+    logits = np.log([near / (1 - near), far / (1 - far)])
+    assert np.diff(logits) == pytest.approx(40 * CAR.detector.score_per_m)
+
+
+def test_at_any_box_of_a_trajectory_the_mean_score_so_far_is_the_trust() -> None:
+    rng = np.random.default_rng(2)
+    ids, trust = rng.integers(0, 4, 60), rng.random(60)
+    scores = scores_with_mean(trust, ids)
+    for i in range(60):
+        own = np.flatnonzero(ids[: i + 1] == ids[i])
+        assert scores[own].mean() == pytest.approx(trust[i])
+    assert len(scores_with_mean(np.zeros(0), np.zeros(0, dtype=np.int64))) == 0

@@ -77,11 +77,27 @@ def evaluate(folder: Path, results: Path, *more: str) -> dict[str, dict[str, dic
 def test_tracking_twice_gives_the_same_bytes(folder: Path) -> None:
     one, two = track(folder, "one"), track(folder, "two")
     names = sorted(p.relative_to(one) for p in one.rglob("*.*") if p.name != "timing.json")
-    assert [str(n) for n in names] == ["Car/data/0000.txt", "Car/states/0000.csv", "data/0000.txt"]
+    assert [str(n) for n in names] == [
+        "Car/confident/0000.txt",
+        "Car/data/0000.txt",
+        "Car/states/0000.csv",
+        "data/0000.txt",
+    ]
     assert all((one / n).read_bytes() == (two / n).read_bytes() for n in names)
     timing = json.loads((one / "timing.json").read_text())
     assert timing["Car"]["frames"] == FRAMES
     assert timing["Car"]["seconds"] > 0
+
+
+def test_what_the_tracker_is_sure_of_is_whole_trajectories_of_what_it_wrote(folder: Path) -> None:
+    out = track(folder, "out")
+    written, sure = (
+        (out / "Car" / part / "0000.txt").read_text().splitlines() for part in ("data", "confident")
+    )
+    assert set(sure) < set(written)
+    ids = {line.split()[1] for line in sure}
+    assert len(ids) == 1
+    assert sure == [line for line in written if line.split()[1] in ids]
 
 
 def test_the_report_has_what_the_files_hold(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import chi2
 
 from perception_platform.core.geometry import Transform
+from perception_platform.core.lineage import Lineage, SourceStamp
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, SensorKind, Tracks
 from perception_platform.perception.fusion import ImageObjects, fuse, project_boxes
 from perception_platform.robot.load import load_robot
@@ -117,3 +118,25 @@ def test_a_camera_alone_still_finds_somebody_beside_a_person_whom_the_lidar_sees
         tracks = tracker.step(i * FRAME_NS, found, ego(i * FRAME_NS))
     assert len(tracks) == 2
     assert sorted(tracks.centers_m[:, 1]) == pytest.approx([0.0, 0.9], abs=0.2)
+
+
+def test_a_camera_look_that_comes_late_is_filtered_where_it_belongs() -> None:
+    """Lidar looks keep coming without the person; the camera's look between them arrives after the second."""
+    results = []
+    for late in (False, True):
+        tracker, rng = Tracker(), np.random.default_rng(8)
+        seen = [look(i * FRAME_NS, [person(6.0, 0.0)] if i < 5 else [], [], rng) for i in range(7)]
+        t_ns = 5 * FRAME_NS + FRAME_NS // 2
+        by_camera = look(t_ns, [], [person(6.0, 0.1)], rng)
+        by_camera = replace(by_camera, lineage=Lineage((SourceStamp(CAMERA.name, t_ns),)))
+        order = [*seen[:6], seen[6], by_camera] if late else [*seen[:6], by_camera, seen[6]]
+        for found in order:
+            tracks = tracker.step(found.t_ns, found, ego(found.t_ns))
+        assert tracks.t_ns == 6 * FRAME_NS
+        results.append(tracks)
+    in_order, out_of_order = results
+    assert (
+        in_order.last_seen_ns.tolist() == out_of_order.last_seen_ns.tolist() == [5 * FRAME_NS + FRAME_NS // 2]
+    )
+    assert np.array_equal(in_order.existence, out_of_order.existence)
+    assert np.array_equal(in_order.state_cov, out_of_order.state_cov)

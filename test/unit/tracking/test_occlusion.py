@@ -145,3 +145,22 @@ def test_lines_of_sight(place: tuple[float, float], yaw_rad: float, blocked: boo
 def test_what_is_low_hides_nobody() -> None:
     points_m = np.array([[[10.0, 0.0]]])
     assert not lines_blocked(points_m, np.array([0.8]), sighting(5.0, 0.0, height_m=0.5)).any()
+
+
+@pytest.mark.parametrize(
+    ("hold_s", "in_sight", "kept_s"),
+    [(1.5, False, (1.4, 2.6)), (1.5, True, (0.0, 1.0)), (0.0, False, (0.0, 1.0))],
+)
+def test_what_something_nearer_hides_is_kept_for_as_long_as_it_may_be_and_no_longer(
+    hold_s: float, in_sight: bool, kept_s: tuple[float, float]
+) -> None:
+    config = TrackerConfig(hidden_hold_s=hold_s)
+    car = Box(12.0, 0.0, 4.0, 1.8, object_class=ObjectClass.CAR, score=0.9)
+    van = Box(6.0, 5.0 if in_sight else 0.0, 1.8, 4.2, object_class=ObjectClass.TRUCK, score=0.9)
+    tracker, seen_last_s = Tracker(config), 0.0
+    for i in range(60):
+        found = detections(i * FRAME_NS, [car] if i < 10 else [van], Transform.identity())
+        tracks = tracker.step(i * FRAME_NS, found, ego(i * FRAME_NS))
+        if ObjectClass.CAR in tracks.class_ids:
+            seen_last_s = 0.1 * i
+    assert kept_s[0] <= seen_last_s - 0.9 <= kept_s[1]

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from perception_platform.core.geometry import Transform
 from perception_platform.core.objects import ObjectClass, Tracks
+from perception_platform.tracking.association import pair_costs
 from perception_platform.tracking.config import CLASSES, TrackerConfig
 from perception_platform.tracking.motion import MOVING, MotionModel
+from perception_platform.tracking.sightings import sight, usable
 from perception_platform.tracking.tracker import Tracker
+from perception_platform.tracking.whole_costs import whole_costs
 from test.unit.tracking.scenes import FRAME_NS, Box, detections, ego
 
 CAR = CLASSES[ObjectClass.CAR].model_copy(update={"sideways_mps": 0.2})
@@ -139,3 +142,24 @@ def test_the_order_of_whole_boxes_changes_nothing(order: list[int]) -> None:
     assert one.ids.tolist() == other.ids.tolist()
     assert (one.centers_m == other.centers_m).all()
     assert (one.existence == other.existence).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_compiled_costs_of_whole_boxes_are_those_of_the_formula(seed: int) -> None:
+    rng, tracker = np.random.default_rng(seed), Tracker(CONFIG)
+    kinds = (ObjectClass.CAR, ObjectClass.UNKNOWN, ObjectClass.PERSON)
+
+    def some(count: int) -> list[Box]:
+        places = rng.uniform(-6, 6, (count, 2))
+        return [
+            replace(car(x, y, rng.uniform(-7, 7), rng.uniform(0.3, 1)), object_class=kinds[rng.integers(3)])
+            for x, y in places.tolist()
+        ]
+
+    tracker.step(0, detections(0, some(8), Transform.identity()), ego(0))
+    table = tracker._table
+    found = detections(FRAME_NS, some(7), Transform.identity())
+    sightings = sight(found, usable(found), Transform.identity(), CONFIG.position_sigma_m)
+    costs = whole_costs(table, sightings, CONFIG)
+    assert costs == pytest.approx(pair_costs(table, sightings, CONFIG), abs=1e-9)
