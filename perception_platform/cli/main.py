@@ -14,6 +14,7 @@ from perception_platform.cli import (
     evaluate,
     importing,
     latency,
+    models,
     replay,
     topics,
     track,
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench, check):
+for group in (up, demo, replay, latency, importing, bag, topics, track, models, evaluate, bench, check):
     group.register(app)
 
 

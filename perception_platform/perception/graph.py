@@ -222,7 +222,7 @@ class PerceptionGraph:
         """Join what heads found in images with the lidar's objects."""
         detections = scene.percept.detections
         for objects in scene.image_objects:
-            detections = fuse(detections, objects, self._robot)
+            detections = fuse(detections, objects, self._robot, scene.percept.obstacles.xyz_m)
         sources = Lineage(tuple(SourceStamp(o.sensor, o.t_ns) for o in scene.image_objects))
         models = detections.models + tuple(o.model for o in scene.image_objects)
         detections = replace(

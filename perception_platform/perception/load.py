@@ -7,11 +7,21 @@ from pathlib import Path
 
 from perception_platform.core.errors import InputError
 from perception_platform.inference.onnx_backend import load_onnx
-from perception_platform.perception.camera_head import CameraHead
+from perception_platform.perception.camera_head import CameraHead, Detector
 from perception_platform.perception.detector_config import load_detector_config
 from perception_platform.perception.graph import BrokenHead, PerceptionGraph
 from perception_platform.robot.description import Model, Robot
 from perception_platform.robot.load import share_dir
+
+
+def load_detector(folder: Path, threads: int = 1) -> Detector:
+    """A detector from its folder, for images of any camera.
+
+    Raises:
+        InputError: names the file that is missing or wrong.
+    """
+    config = load_detector_config(folder)
+    return Detector(config, load_onnx(folder / config.weights, config.id, threads))
 
 
 def load_camera_head(folder: Path, sensor: str, threads: int = 1) -> CameraHead:

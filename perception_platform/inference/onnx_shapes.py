@@ -1,0 +1,45 @@
+"""What an ONNX file takes and gives, seen by running it once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from perception_platform.core.errors import InputError
+
+Shapes = dict[str, tuple[int | None, ...]]
+
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+_ONLY_ERRORS = 3
+_UNKNOWN_SIDE_PX = 640
+
+
+def onnx_shapes(path: Path) -> tuple[Shapes, Shapes]:
+    """Shapes of inputs as the file declares them, None for an axis that it leaves open, and of outputs of one run.
+
+    Open axes are run with a batch of 1 and sides of 640 px.
+
+    Raises:
+        InputError: if it is no model, takes something that isn't an image, or does not run.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ONLY_ERRORS
+    if not path.is_file():
+        raise InputError(path, "no such file")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no base class
+        raise InputError(path, f"onnxruntime can't load it: {' '.join(str(error).split())[:200]}") from error
+    inputs = {i.name: tuple(d if isinstance(d, int) else None for d in i.shape) for i in session.get_inputs()}
+    if len(inputs) != 1 or session.get_inputs()[0].type not in _TYPES:
+        taken = ", ".join(f"{i.name} {i.type} {i.shape}" for i in session.get_inputs())
+        raise InputError(path, f"takes {taken}; a detector of images takes one array of numbers")
+    ((name, shape),) = inputs.items()
+    filled = [d or (1 if axis == 0 else _UNKNOWN_SIDE_PX) for axis, d in enumerate(shape)]
+    try:
+        values = session.run(None, {name: np.zeros(filled, _TYPES[session.get_inputs()[0].type])})
+    except Exception as error:  # see above
+        raise InputError(path, f"doesn't run on {filled}: {' '.join(str(error).split())[:200]}") from error
+    return inputs, {o.name: v.shape for o, v in zip(session.get_outputs(), values, strict=True)}
