@@ -119,7 +119,7 @@ def _one_grid(outputs: dict[str, Shape], size_px: tuple[int, int]) -> Guess | No
 
 def _levels(outputs: dict[str, Shape], size_px: tuple[int, int]) -> Guess | None:
     """Pairs of class scores and distances whose cells are those of strides, or one of both."""
-    if any(len(s) != 2 for s in outputs.values()):
+    if any(len(s) != 2 or s[1] == 4 for s in outputs.values()):  # four numbers are a box
         return None
     by_cells: dict[int, list[str]] = {}
     for output, shape in outputs.items():

@@ -204,7 +204,8 @@ def test_regions_lie_around_what_others_point_to() -> None:
         assert any((box[:2] >= r[:2]).all() and (box[2:] <= r[2:]).all() for r in map(np.array, regions))
     for x1, y1, x2, y2 in regions:
         assert x2 - x1 == pytest.approx(y2 - y1, abs=2)
-        assert x1 >= 0 and y1 >= 0 and x2 <= 1242 and y2 <= 375
+        assert 0 <= x1 <= x2 <= 1242
+        assert 0 <= y1 <= y2 <= 375
     assert len(views(asked, regions={"most": 1})) == 2
     assert len(views([], regions={})) == 1
 
