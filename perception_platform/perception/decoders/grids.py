@@ -62,7 +62,7 @@ def distribution(outputs: list[Tensor], family: Distribution, config: DetectorCo
     scores, distances = _split(outputs, family)
     x_px, y_px, stride_px = _cells(len(scores), family.strides, family.cell_offset, config.input, family.type)
     chosen, classes, best = surest(scores, family.activation, config.score_threshold)
-    weight = softmax(distances[chosen].reshape(len(chosen), 4, -1))
+    weight = softmax(distances[chosen].reshape(len(chosen), 4, distances.shape[1] // 4))
     sides_px = weight @ np.arange(weight.shape[-1]) * stride_px[chosen, None]
     corners = np.column_stack([x_px[chosen], y_px[chosen]])
     return Candidates(np.hstack([corners - sides_px[:, :2], corners + sides_px[:, 2:]]), classes, best)

@@ -175,7 +175,7 @@ def test_padding_is_laid_anew_when_images_change_their_shape() -> None:
 NETWORK = ImageInput(width_px=64, height_px=64)
 
 
-def views(asked_px: Any = np.zeros((0, 4)), **what: Any) -> np.ndarray:
+def views(asked_px: Any = (), **what: Any) -> np.ndarray:
     return choose_views(
         375, 1242, Views.model_validate(what), NETWORK, np.asarray(asked_px, dtype=np.float64).reshape(-1, 4)
     )

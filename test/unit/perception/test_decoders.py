@@ -226,6 +226,23 @@ def test_a_family_finds_what_was_put_into_its_output(tmp_path: Path, make: Any) 
     assert found.boxes_px == pytest.approx(BOXES, abs=0.02)
 
 
+@pytest.mark.parametrize("make", FAMILIES, ids=lambda make: make.__name__)
+def test_a_family_finds_nothing_where_nothing_is_sure(tmp_path: Path, make: Any) -> None:
+    family, outputs = make()
+    changes: dict[str, Any] = {"outputs": OUTPUTS[make]} if make in OUTPUTS else {}
+    (found,) = detector(tmp_path, family, outputs, score_threshold=0.95, **changes).detect(
+        [Image(5, "", "camera", np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))]
+    )
+    assert (found.boxes_px.shape, found.side_sigmas_px.shape, len(found.scores)) == ((0, 4), (0, 4), 0)
+
+
+def test_outputs_lie_where_the_runtime_left_them(tmp_path: Path) -> None:
+    family, outputs = yolov8()
+    network = detector(tmp_path, family, outputs).network
+    (table,) = network.run({"image": np.zeros((1, 3, SIDE_PX, SIDE_PX), np.float32)}).values()
+    assert not table.flags.owndata, "a view of onnxruntime's memory, not a copy"
+
+
 @pytest.mark.parametrize(
     ("family", "shapes", "problem"),
     [

@@ -30,8 +30,16 @@ IMAGE = {"images": (1, 3, 640, 640)}
         ({"o": (1, 8400, 85)}, {"type": "yolox"}, {"input": "top_left"}),
         ({"o": (1, 25200, 85)}, {"type": "yolov5"}, {}),
         ({"o": (1, 300, 84)}, {"type": "detr", "activation": "none"}, {}),
-        ({"logits": (1, 300, 80), "pred_boxes": (1, 300, 4)}, {"type": "detr", "activation": "sigmoid"}, {}),
-        ({"logits": (1, 100, 92), "pred_boxes": (1, 100, 4)}, {"type": "detr", "activation": "softmax"}, {}),
+        (
+            {"logits": (1, 300, 80), "pred_boxes": (1, 300, 4)},
+            {"type": "detr", "activation": "sigmoid"},
+            {"outputs": ["logits", "pred_boxes"]},
+        ),
+        (
+            {"logits": (1, 100, 92), "pred_boxes": (1, 100, 4)},
+            {"type": "detr", "activation": "softmax"},
+            {"outputs": ["logits", "pred_boxes"]},
+        ),
         (
             {"labels": (1, 300), "boxes": (1, 300, 4), "scores": (1, 300)},
             {"type": "final"},
