@@ -26,10 +26,11 @@ from perception_platform.evaluation.camera_calibration import (
 from perception_platform.evaluation.camera_labels import LabelledImage, read_labels
 from perception_platform.evaluation.camera_measures import Found, Matched, judge, match
 from perception_platform.perception.camera_head import Detector
+from perception_platform.perception.camera_regions import asked_regions
 from perception_platform.perception.camera_scores import calibrate, image_measures
 from perception_platform.perception.camera_views import Fitter
 from perception_platform.perception.detector_config import DetectorConfig
-from perception_platform.perception.fusion import ImageObjects, project_boxes
+from perception_platform.perception.fusion import ImageObjects
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.load import load_detector
 from perception_platform.perception.parameters import GeometryParams
@@ -143,7 +144,7 @@ def _asked(path: GeometricPath, sweeps: Sweeps, name: str) -> Array:
     lidar, camera = robot.lidars[0], robot.cameras[0]
     cloud = load_sweep(sweeps.folder / f"{name}.bin", 0, lidar.name)
     percept = path.step(cloud, lidar, Lineage())
-    return project_boxes(percept.detections, camera.mounting.transform(), camera.intrinsics.model())
+    return asked_regions(percept.detections, camera)
 
 
 def _judged_classes(config: DetectorConfig, looked: list[Looked]) -> dict[str, tuple[int, ...]]:

@@ -60,7 +60,7 @@ def _spans(size_px: int, count: int, overlap: float) -> list[tuple[int, int]]:
 
 
 def _regions(height_px: int, width_px: int, regions: Regions, network: ImageInput, asked_px: Array) -> Ints:
-    """Parts of the network's shape around the boxes, smallest box first; a box in an earlier part needs none."""
+    """Parts of the network's shape around boxes, each the one that shows most of what no earlier one shows."""
     boxes = np.clip(asked_px, 0, np.array([width_px, height_px] * 2))
     boxes = boxes[np.isfinite(boxes).all(axis=1)]
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)]
@@ -70,14 +70,13 @@ def _regions(height_px: int, width_px: int, regions: Regions, network: ImageInpu
     size = np.minimum(np.column_stack([high_px * aspect, high_px]), (width_px, height_px))
     low = np.clip(0.5 * (boxes[:, :2] + boxes[:, 2:] - size), 0, (width_px, height_px) - size)
     parts = np.hstack([np.floor(low), np.ceil(low + size)]).astype(np.int64)
-    useful = (size < _NEARLY_WHOLE * np.array([width_px, height_px])).any(axis=1)
-    left = [i for i in np.argsort(high_px, kind="stable") if useful[i]]
+    shows = (boxes[None, :, :2] >= parts[:, None, :2]) & (boxes[None, :, 2:] <= parts[:, None, 2:])
+    left = shows.all(axis=-1) & (size < _NEARLY_WHOLE * np.array([width_px, height_px])).any(axis=1)[:, None]
     chosen: list[Ints] = []
-    while left and len(chosen) < regions.most:
-        part = parts[left[0]]
-        chosen.append(part)
-        shown = (boxes[left, :2] >= part[:2]).all(axis=1) & (boxes[left, 2:] <= part[2:]).all(axis=1)
-        left = [i for i, seen in zip(left[1:], shown[1:], strict=True) if not seen]
+    while left.any() and len(chosen) < regions.most:
+        best = int(left.sum(axis=1).argmax())
+        chosen.append(parts[best])
+        left = left & ~left[best]
     return np.array(chosen, dtype=np.int64).reshape(-1, 4)
 
 

@@ -82,14 +82,14 @@ class Regions(Part):
     """Parts of an image that the lidar or tracks point to.
 
     Attributes:
-        most: regions looked at an image; the smallest boxes in the image come first, for the whole shows large ones.
-        context: side of a region, in heights of the box that asks for it.
+        most: regions looked at an image.
+        context: height of a region, in heights of the box that asks for it.
         least_px: least side of a region.
     """
 
-    most: int = Field(default=4, ge=1, le=16)
+    most: int = Field(default=2, ge=1, le=16)
     context: Annotated[float, Field(ge=1, le=16)] = 3.0
-    least_px: int = Field(default=96, ge=8)
+    least_px: int = Field(default=200, ge=8)
 
 
 class Views(Part):

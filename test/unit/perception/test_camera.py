@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 import yaml
 
 from perception_platform.core.errors import InputError
-from perception_platform.core.objects import ModelRef, ObjectClass
+from perception_platform.core.objects import Detections, ModelRef, ObjectClass
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
 from perception_platform.perception.camera_head import CameraHead, suppress
+from perception_platform.perception.camera_regions import asked_regions
 from perception_platform.perception.camera_scores import calibrate, image_measures, out_of_domain
 from perception_platform.perception.camera_views import Fitter, choose_views
 from perception_platform.perception.decoders import Candidates
@@ -28,7 +30,7 @@ from perception_platform.perception.detector_config import (
     load_detector_config,
 )
 from perception_platform.perception.load import load_camera_head
-from perception_platform.robot.load import share_dir
+from perception_platform.robot.load import load_robot, share_dir
 from test.unit.inference.tiny_models import constant_detector
 
 CONFIG: dict[str, Any] = {
@@ -193,11 +195,11 @@ def test_tiles_cover_the_image_and_overlap() -> None:
     assert tiles_px[0][2] - tiles_px[1][0] == pytest.approx(0.25 * (tiles_px[0][2] - tiles_px[0][0]), abs=2)
 
 
-def test_regions_lie_around_what_others_point_to() -> None:
+def test_regions_show_the_most_of_what_others_point_to() -> None:
     far, beside = (600.0, 180.0, 612.0, 210.0), (620.0, 185.0, 630.0, 205.0)
     near, elsewhere = (100.0, 20.0, 300.0, 370.0), (0.0, 190.0, 8.0, 214.0)
     nowhere = (np.nan,) * 4
-    asked = [far, near, nowhere, beside, elsewhere]
+    asked = [near, elsewhere, nowhere, far, beside]
     _, *regions = views(asked, regions={"most": 4, "context": 4, "least_px": 80})
     assert len(regions) == 2, "what lies beside is in the same region, and what is large is for the whole"
     for box in (far, beside, elsewhere):
@@ -206,8 +208,30 @@ def test_regions_lie_around_what_others_point_to() -> None:
         assert x2 - x1 == pytest.approx(y2 - y1, abs=2)
         assert 0 <= x1 <= x2 <= 1242
         assert 0 <= y1 <= y2 <= 375
-    assert len(views(asked, regions={"most": 1})) == 2
+    _, only = views(asked, regions={"most": 1, "context": 4, "least_px": 80})
+    assert only[0] < far[0] < beside[2] < only[2], "two in one go before one"
     assert len(views([], regions={})) == 1
+
+
+def test_a_closer_look_is_asked_for_at_what_may_be_a_person_or_a_vehicle() -> None:
+    robot = load_robot("amr")
+    camera = robot.cameras[0]
+    sizes_m = np.array([[0.4, 0.4, 1.7], [0.4, 0.4, 1.7], [20.0, 0.3, 3.0], [0.4, 0.4, 0.2], [0.4, 0.4, 1.7]])
+    centers_m = np.array(
+        [[9, 0, 0.9], [1, 0, 0.9], [9, 2, 1.5], [9, -1, 0.1], [-9, 0, 0.9]], dtype=np.float64
+    )
+    seen = Detections.empty(0, "base_link")
+    seen = replace(
+        seen,
+        centers_m=centers_m,
+        sizes_m=sizes_m,
+        yaws_rad=np.zeros(5),
+        class_ids=np.zeros(5, dtype=np.int64),
+    )
+    (box,) = asked_regions(seen, camera)  # not what fills the image, a wall, what lies low, what is behind
+    middle = camera.intrinsics.model().project(camera.mounting.transform().inverse().apply(centers_m[:1]))[0]
+    assert (box[:2] < middle).all()
+    assert (middle < box[2:]).all()
 
 
 def test_the_stump_of_what_a_tile_cuts_is_left_to_the_view_that_shows_it_whole() -> None:
