@@ -73,12 +73,13 @@ def check(
 
     detector = load_detector(folder)
     bgr = read_image(image) if image else np.full((720, 1280, 3), 128, np.uint8)
+    shown = Image(0, "", "", bgr)
     try:
-        (objects,) = detector.detect([Image(0, "", "", bgr)])
+        (objects,) = detector.detect([shown])
     except ModelError as error:
         raise InputError(folder, str(error)) from error
     print(
-        f"{detector.model.id} on {detector.backend}, {detector.runs(bgr)} runs an image, {len(objects)} objects"
+        f"{detector.model.id} on {detector.backend}, {detector.runs(shown)} runs an image, {len(objects)} objects"
     )
     if objects.out_of_domain:
         print("the image is unlike those that it was calibrated on")

@@ -100,7 +100,7 @@ def bench_camera(
         "images": "recorded" if images else "noise",
         "sizes_px": sorted({f"{p.shape[1]}x{p.shape[0]}" for p in pictures}),
         "cameras": cameras,
-        "runs_per_image": detector.runs(pictures[0]),
+        "runs_per_image": detector.runs(Image(0, "", "", pictures[0])),
         "samples": samples,
         "whole_ms": _statistics(whole_ms),
         "model_ms": _statistics(model_ms),

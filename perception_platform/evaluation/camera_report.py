@@ -13,7 +13,6 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Ints, ObjectClass
-from perception_platform.core.sensor_data import Image
 from perception_platform.evaluation.camera_calibration import (
     Method,
     calibration_error,
@@ -28,7 +27,7 @@ from perception_platform.evaluation.camera_measures import Found, Matched, judge
 from perception_platform.perception.camera_head import Detector
 from perception_platform.perception.camera_regions import asked_regions
 from perception_platform.perception.camera_scores import calibrate, image_measures
-from perception_platform.perception.camera_views import Fitter
+from perception_platform.perception.camera_views import Fitter, PointedImage
 from perception_platform.perception.detector_config import DetectorConfig
 from perception_platform.perception.fusion import ImageObjects
 from perception_platform.perception.lidar_objects import GeometricPath
@@ -127,12 +126,13 @@ def _look(detector: Detector, labelled: list[LabelledImage], sweeps: Sweeps | No
     for image in labelled:
         bgr, labels_px = image.read()
         asked_px = _asked(path, sweeps, image.path.stem) if path and sweeps else _NOWHERE
-        (objects,) = detector.detect([Image(0, "", image.path.stem, bgr)], [asked_px])
+        pointed = PointedImage(0, "", image.path.stem, bgr, asked_px)
+        (objects,) = detector.detect([pointed])
         height_px, width_px = bgr.shape[:2]
         whole = np.array([0, 0, width_px, height_px])
         fitter.fit(bgr, whole, fitter.tensor(1)[0])
         yield Looked(
-            objects, labels_px, image.class_ids, detector.runs(bgr, asked_px), image_measures(fitter.canvas)
+            objects, labels_px, image.class_ids, detector.runs(pointed), image_measures(fitter.canvas)
         )
 
 
@@ -225,9 +225,11 @@ def _reliability(scores: Array, right: np.ndarray[Any, np.dtype[np.bool_]]) -> d
 def _fitted(pooled: _Pooled, looked: list[Looked], config: DetectorConfig, method: Method) -> dict[str, Any]:
     """What goes into the model's file."""
     used = _delivered(pooled, config.score_threshold)
+    fresh = held_out(method, used.scores, used.right, used.image)
     return {
         **fit_scores(method, used.scores, used.right),
         "side_sigma": side_sigmas(used.errors),
         "image_range": image_range([entry.measures for entry in looked]),
+        "error": round(calibration_error(fresh, used.right), 4),
         "fitted_on": f"{len(used.scores)} boxes of score {config.score_threshold} and above in {len(looked)} images",
     }

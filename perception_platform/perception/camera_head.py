@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 
 from perception_platform.core.geometry import Array
+from perception_platform.core.model_status import Assurance
 from perception_platform.core.objects import Ints, ModelRef
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import Backend, ModelError, Tensor
+from perception_platform.inference.golden import Golden
 from perception_platform.perception.camera_scores import calibrate, out_of_domain
-from perception_platform.perception.camera_views import Bgr, Fitted, Fitter, choose_views
+from perception_platform.perception.camera_views import Bgr, Fitted, Fitter, PointedImage, choose_views
 from perception_platform.perception.decoders import Candidates, decode
 from perception_platform.perception.detector_config import DetectorConfig
 from perception_platform.perception.fusion import ImageObjects
@@ -83,17 +85,16 @@ class Detector:
         """The same model, described otherwise."""
         return Detector(config, self.network)
 
-    def detect(self, images: Sequence[Image], asked_px: Sequence[Array] = ()) -> list[ImageObjects]:
+    def detect(self, images: Sequence[Image]) -> list[ImageObjects]:
         """Objects in each image, surest first. Views of all images share the model's batches.
 
         Args:
-            images: of one or several cameras.
-            asked_px: for each image, (N, 4) boxes that deserve a closer look; none if left out.
+            images: of one or several cameras; a PointedImage asks for a closer look.
 
         Raises:
             ModelError: if the model fails or its output means nothing.
         """
-        shown, owner = self._views(images, asked_px or [_NOWHERE] * len(images))
+        shown, owner = self._views(images)
         found: list[list[Candidates]] = [[] for _ in images]
         strange = [False] * len(images)
         for begin in range(0, len(shown), self.config.input.batch):
@@ -105,15 +106,16 @@ class Detector:
             self._objects(*three) for three in zip(images, map(Candidates.join, found), strange, strict=True)
         ]
 
-    def runs(self, bgr: Bgr, asked_px: Array = _NOWHERE) -> int:
+    def runs(self, image: Image) -> int:
         """How many places in the model's batches an image takes."""
-        return len(self._views([Image(0, "", "", bgr)], [asked_px])[0])
+        return len(self._views([image])[0])
 
-    def _views(self, images: Sequence[Image], asked_px: Sequence[Array]) -> tuple[list[Shown], list[int]]:
+    def _views(self, images: Sequence[Image]) -> tuple[list[Shown], list[int]]:
         """What the network is shown of all images, and of which image each is."""
         shown: list[Shown] = []
         owner: list[int] = []
-        for i, (image, asked) in enumerate(zip(images, asked_px, strict=True)):
+        for i, image in enumerate(images):
+            asked = image.asked_px if isinstance(image, PointedImage) else _NOWHERE
             height_px, width_px = image.bgr.shape[:2]
             views = choose_views(height_px, width_px, self.config.views, self.config.input, asked)
             ways = (False, True) if self.config.views.mirror else (False,)
@@ -175,9 +177,13 @@ class Detector:
 class CameraHead:
     """A detector for one camera."""
 
-    def __init__(self, sensor: str, config: DetectorConfig, backend: Backend) -> None:
+    def __init__(
+        self, sensor: str, config: DetectorConfig, backend: Backend, golden: Golden | None = None
+    ) -> None:
         self._sensor = sensor
         self.detector = Detector(config, backend)
+        self._golden = golden
+        self._strange = False
 
     @property
     def sensor(self) -> str:
@@ -194,11 +200,35 @@ class CameraHead:
         """What runs it."""
         return self.detector.backend
 
-    def step(self, image: Image, asked_px: Array = _NOWHERE) -> ImageObjects:
-        """Objects in one image, surest first; a closer look is taken at the boxes asked for, if the model does so.
+    @property
+    def assurance(self) -> Assurance:
+        """What its file says of its scores and boxes, and whether its newest image is like those it was fitted on."""
+        fitted = self.detector.config.calibration
+        if fitted is None:
+            return Assurance(uncertainty="sides of boxes: 5 % of their height, assumed")
+        return Assurance(
+            fitted.method,
+            fitted.error,
+            "sides of boxes: by labels",
+            self._strange,
+            "the image is unlike those that it was calibrated on" if self._strange else "",
+        )
+
+    def check(self) -> None:
+        """Hold the backend against the golden outputs that came with the model, if any did.
+
+        Raises:
+            ModelError: if it fails or gives others.
+        """
+        if self._golden is not None:
+            self._golden.check(self.detector.network)
+
+    def step(self, image: Image) -> ImageObjects:
+        """Objects in one image, surest first; a closer look is taken where a PointedImage asks for it.
 
         Raises:
             ModelError: if the model fails or its output means nothing.
         """
-        (objects,) = self.detector.detect([image], [asked_px])
+        (objects,) = self.detector.detect([image])
+        self._strange = objects.out_of_domain
         return objects

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints
-from perception_platform.core.sensor_data import Points
+from perception_platform.core.sensor_data import Image, Points
 from perception_platform.inference.backend import Tensor
 from perception_platform.perception.detector_config import ImageInput, Regions, Tiles, Views
 
@@ -24,6 +24,13 @@ Bgr = npt.NDArray[np.uint8]
 _NEARLY_WHOLE = 0.7
 # A box that ends within so many of the network's pixels of where a view cuts the image is the stump of an object.
 _STUMP_PX = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class PointedImage(Image):
+    """An image with (N, 4) boxes x1 y1 x2 y2 in it that deserve a closer look, px; NaN points nowhere."""
+
+    asked_px: Array
 
 
 def choose_views(height_px: int, width_px: int, views: Views, network: ImageInput, asked_px: Array) -> Ints:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.objects import ObjectClass
+from perception_platform.inference.spec import BackendSpec, GoldenSpec, OnnxSpec
 
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -256,7 +257,8 @@ class Calibration(Part):
         side_sigma: standard deviations of the left, upper, right and lower side, as shares of the box's height.
         image_range: by measure (``brightness``, ``contrast``, ``sharpness``) the range in the images it was fitted on.
             An image outside of it is out of the domain.
-        fitted_on: images, boxes and when not to trust it, for people.
+        error: expected calibration error on images that the fit did not see.
+        fitted_on: boxes and images, for people.
     """
 
     method: Literal["temperature", "isotonic"]
@@ -266,6 +268,7 @@ class Calibration(Part):
     calibrated: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     side_sigma: tuple[Positive, Positive, Positive, Positive] = (0.05, 0.05, 0.05, 0.05)
     image_range: dict[Literal["brightness", "contrast", "sharpness"], tuple[Finite, Finite]] = {}
+    error: Annotated[float, Field(ge=0, le=1)]
     fitted_on: str = ""
 
     @model_validator(mode="after")
@@ -294,6 +297,8 @@ class DetectorConfig(Part):
         score_threshold: boxes below are left out; of scores as the network gives them.
         iou_threshold: of two boxes of a class that overlap more than this, the surer stays.
         calibration: of its scores and boxes.
+        backends: what may run it, in the order in which they are asked.
+        golden: inputs and the outputs that every backend has to give for them.
     """
 
     version: Literal[1]
@@ -307,6 +312,10 @@ class DetectorConfig(Part):
     score_threshold: Share
     iou_threshold: Share
     calibration: Calibration | None = None
+    backends: Annotated[list[BackendSpec], Field(min_length=1)] = Field(
+        default=[OnnxSpec(kind="onnxruntime")]
+    )
+    golden: GoldenSpec | None = None
 
     @field_validator("views")
     @classmethod

@@ -20,7 +20,7 @@ from perception_platform.inference.backend import ModelError
 from perception_platform.perception.camera_head import CameraHead, suppress
 from perception_platform.perception.camera_regions import asked_regions
 from perception_platform.perception.camera_scores import calibrate, image_measures, out_of_domain
-from perception_platform.perception.camera_views import Fitter, choose_views
+from perception_platform.perception.camera_views import Fitter, PointedImage, choose_views
 from perception_platform.perception.decoders import Candidates
 from perception_platform.perception.detector_config import (
     Calibration,
@@ -83,12 +83,23 @@ def test_a_detector_is_a_folder(tmp_path: Path) -> None:
         ({"decoder": {"type": "yolov8", "strides": [8]}}, "decoder.yolov8.strides"),
         ({"views": {"whole": False}}, "views"),
         ({"views": {"tiles": {"columns": 0}}}, "views.tiles.columns"),
-        ({"calibration": {"method": "temperature", "temperature": float("nan")}}, "calibration.temperature"),
         (
-            {"calibration": {"method": "isotonic", "raw": [0.1, 0.2], "calibrated": [0.5, 0.4]}},
+            {"calibration": {"method": "temperature", "error": 0.1, "temperature": float("nan")}},
+            "calibration.temperature",
+        ),
+        (
+            {
+                "calibration": {
+                    "method": "isotonic",
+                    "error": 0.1,
+                    "raw": [0.1, 0.2],
+                    "calibrated": [0.5, 0.4],
+                }
+            },
             "calibration",
         ),
-        ({"calibration": {"method": "isotonic"}}, "calibration"),
+        ({"calibration": {"method": "isotonic", "error": 0.1}}, "calibration"),
+        ({"calibration": {"method": "isotonic"}}, "calibration.error"),
         ({"classes": {0: "unicorn"}}, "classes"),
         ({"score_threshold": 0}, "score_threshold"),
         ({"weights": "../elsewhere.onnx"}, "weights"),
@@ -253,10 +264,11 @@ def test_a_closer_look_finds_what_the_whole_is_too_coarse_for(tmp_path: Path) ->
     head = load_camera_head(folder, "camera_front")
     image = Image(7, "camera_front", "camera_front", np.zeros((240, 320, 3), dtype=np.uint8))
     assert len(head.step(image)) == 1
-    found = head.step(image, np.array([[20.0, 20.0, 30.0, 40.0]]))
+    pointed = PointedImage(7, "", "camera_front", image.bgr, np.array([[20.0, 20.0, 30.0, 40.0]]))
+    found = head.step(pointed)
     assert len(found) == 2
     assert (found.boxes_px[:, 2] < 90).sum() == 1
-    assert head.detector.runs(image.bgr, np.array([[20.0, 20.0, 30.0, 40.0]])) == 2
+    assert head.detector.runs(pointed) == 2
 
 
 def test_boxes_of_one_object_may_be_averaged_by_score() -> None:
@@ -270,18 +282,20 @@ def test_boxes_of_one_object_may_be_averaged_by_score() -> None:
 
 def test_a_temperature_and_a_table_calibrate() -> None:
     scores = np.array([0.0, 0.2, 0.5, 0.8, 1.0])
-    halved = calibrate(scores, Calibration(method="temperature", temperature=2.0, bias=0.0))
+    halved = calibrate(scores, Calibration(method="temperature", error=0.1, temperature=2.0, bias=0.0))
     assert halved[1:4] == pytest.approx([1 / 3, 0.5, 2 / 3], abs=1e-6)
     assert np.isfinite(halved).all()
-    shifted = calibrate(scores, Calibration(method="temperature", temperature=1.0, bias=np.log(3)))
+    shifted = calibrate(scores, Calibration(method="temperature", error=0.1, temperature=1.0, bias=np.log(3)))
     assert shifted[2] == pytest.approx(0.75)
-    table = calibrate(scores, Calibration(method="isotonic", raw=(0.2, 0.6), calibrated=(0.1, 0.5)))
+    table = calibrate(
+        scores, Calibration(method="isotonic", error=0.1, raw=(0.2, 0.6), calibrated=(0.1, 0.5))
+    )
     assert table == pytest.approx([0.1, 0.1, 0.4, 0.5, 0.5])
 
 
 def test_what_a_detector_gives_is_calibrated_unsure_and_of_its_domain(tmp_path: Path) -> None:
     calibration = {
-        "method": "temperature", "temperature": 2.0, "side_sigma": [0.01, 0.02, 0.03, 0.04],
+        "method": "temperature", "error": 0.02, "temperature": 2.0, "side_sigma": [0.01, 0.02, 0.03, 0.04],
         "image_range": {"brightness": [50, 200]},
     }  # fmt: skip
     head = load_camera_head(
