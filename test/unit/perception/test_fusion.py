@@ -17,6 +17,8 @@ from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
 from perception_platform.inference.chain import Chain, ChainRules, Link
 from perception_platform.perception.camera_chain import CameraChain
+from perception_platform.perception.camera_regions import asked_regions
+from perception_platform.perception.camera_views import PointedImage
 from perception_platform.perception.fusion import (
     ImageObjects,
     fuse,
@@ -180,6 +182,21 @@ def test_fusion_never_deletes_a_lidar_object() -> None:
         fused = fuse(found, replace(in_image(*map(tuple, boxes)), class_ids=rng.integers(0, 7, 5)), AMR)
         assert np.array_equal(fused.centers_m[: len(found)], found.centers_m)
         assert np.array_equal(fused.num_points[: len(found)], found.num_points)
+
+
+def test_the_graph_points_a_model_to_what_the_lidar_saw() -> None:
+    seen: list[Image] = []
+
+    def look(image: Image) -> ImageObjects:
+        seen.append(image)
+        return in_image()
+
+    head = SimpleNamespace(model=MODEL, backend="test", assurance=Assurance(), step=look, check=lambda: None)
+    graph_with(head).step(CLOUD, [IMAGE])  # type: ignore[arg-type]
+    (pointed,) = seen
+    assert isinstance(pointed, PointedImage)
+    assert np.array_equal(pointed.asked_px, asked_regions(lidar_only(), CAMERA))
+    assert pointed.t_ns == IMAGE.t_ns
 
 
 def test_lineage_and_models_name_the_camera_too() -> None:
