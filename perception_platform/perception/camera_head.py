@@ -8,7 +8,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from perception_platform.core.geometry import Array
 from perception_platform.core.model_status import Assurance
 from perception_platform.core.objects import Ints, ModelRef
 from perception_platform.core.sensor_data import Image
@@ -139,7 +138,13 @@ class Detector:
 
     def _run(self, tensor: Tensor) -> list[Tensor]:
         """The outputs that the decoder takes."""
-        outputs = self.network.run({self.network.input_names[0]: tensor})
+        network, size_name = self.config.input, self.config.input.size_name
+        image_name = next(name for name in self.network.input_names if name != size_name)
+        inputs = {image_name: tensor}
+        if size_name:
+            size = np.array([network.width_px, network.height_px], dtype=np.int64)
+            inputs[size_name] = np.tile(size, (len(tensor), 1))
+        outputs = self.network.run(inputs)
         try:
             taken = [outputs[name] for name in self.config.outputs or self.network.output_names]
         except KeyError as error:

@@ -50,6 +50,8 @@ class ImageInput(Part):
         padding: grey of what is padded.
         mean: taken off each channel, in the model's order, on a scale of 0 to 255.
         std: each channel is then divided by this.
+        size_name: name of a second input that takes (batch, 2) width and height, as RT-DETR's authors export it; boxes
+            then come in pixels of the network's input.
     """
 
     width_px: int = Field(gt=0, le=4096)
@@ -63,6 +65,7 @@ class ImageInput(Part):
     padding: int = Field(default=114, ge=0, le=255)
     mean: tuple[Finite, Finite, Finite] = (0.0, 0.0, 0.0)
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    size_name: str | None = None
 
 
 class Tiles(Part):

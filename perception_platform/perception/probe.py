@@ -72,9 +72,10 @@ def probe(name: str, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> tup
 
 
 def _network(name: str, inputs: dict[str, Shape]) -> dict[str, Any]:
-    """Size, layout and batch of the first input, which has to be the image."""
-    input_name, shape = next(iter(inputs.items()), ("", ()))
-    if len(shape) != 4 or 3 not in (shape[1], shape[3]):
+    """Size, layout and batch of the input that is an image, and the name of one that is its size."""
+    sizes = [n for n, s in inputs.items() if len(s) == 2 and s[1] == 2]
+    input_name, shape = next(((n, s) for n, s in inputs.items() if n not in sizes), ("", ()))
+    if len(inputs) > 1 + len(sizes[:1]) or len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise InputError(
             name,
             f"takes {shape}, not an image (batch, 3, height, width) or (batch, height, width, 3)",
@@ -83,6 +84,8 @@ def _network(name: str, inputs: dict[str, Shape]) -> dict[str, Any]:
     layout = "nchw" if shape[1] == 3 else "nhwc"
     height, width = shape[2:] if layout == "nchw" else shape[1:3]
     found: dict[str, Any] = {"width_px": width or 640, "height_px": height or 640, "layout": layout}
+    if sizes:
+        found["size_name"] = sizes[0]
     if shape[0] is None:
         found["batch"] = 8
     elif shape[0] > 1:

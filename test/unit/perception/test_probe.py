@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import yaml
+from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from perception_platform.cli.main import app
 from perception_platform.core.errors import InputError
+from perception_platform.core.objects import ObjectClass
+from perception_platform.core.sensor_data import Image
 from perception_platform.inference.onnx_shapes import onnx_shapes
 from perception_platform.perception.detector_config import load_detector_config
 from perception_platform.perception.load import load_detector
@@ -70,6 +74,51 @@ def test_open_axes_sizes_and_layouts_are_seen() -> None:
         == described["input"]
     )
     assert described["classes"] == {0: "unknown", 1: "unknown", 2: "unknown"}
+
+
+def test_a_second_input_for_the_size_is_seen_and_served(tmp_path: Path) -> None:
+    """As RT-DETR's authors export it: boxes are shares times the size that was given."""
+    shares = np.array([[0.25, 0.25, 0.75, 0.5]], np.float32)
+    nodes = [
+        helper.make_node("Cast", ["orig_target_sizes"], ["size"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["size", "size"], ["sizes"], axis=1),
+        helper.make_node("Mul", ["shares", "sizes"], ["flat"]),
+        helper.make_node("Unsqueeze", ["flat", "one"], ["boxes"]),
+        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Unsqueeze", ["nothing", "one"], ["labels"]),
+        helper.make_node("Add", ["labels", "sure"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "sized",
+        [
+            helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 64, 128]),
+            helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, ["n", 2]),
+        ],
+        [
+            helper.make_tensor_value_info("labels", TensorProto.FLOAT, ["n", 1]),
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", 1, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 1]),
+        ],
+        [
+            numpy_helper.from_array(shares, "shares"),
+            numpy_helper.from_array(np.array([1]), "one"),
+            numpy_helper.from_array(np.float32(0), "zero"),
+            numpy_helper.from_array(np.float32(0.9), "sure"),
+        ],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8),
+        tmp_path / "rt.onnx",
+    )
+    result = CliRunner().invoke(app, ["models", "probe", str(tmp_path / "rt.onnx")])
+    assert result.exit_code == 0, result.output
+    made = load_detector(tmp_path)
+    assert made.config.input.size_name == "orig_target_sizes"
+    (found,) = made.detect([Image(0, "", "", np.zeros((64, 128, 3), np.uint8))])
+    assert found.boxes_px == pytest.approx(np.array([[32, 16, 96, 32]]), abs=0.01)
+    assert found.class_ids.tolist() == [ObjectClass.PERSON]
 
 
 @pytest.mark.parametrize(
