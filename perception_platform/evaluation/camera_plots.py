@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from perception_platform.core.errors import InputError
+from perception_platform.evaluation.plots import pyplot, save_axes
 
 
 def plot_camera(report: dict[str, Any], out_dir: Path) -> list[Path]:
@@ -20,20 +20,13 @@ def plot_camera(report: dict[str, Any], out_dir: Path) -> list[Path]:
     Raises:
         InputError: if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise InputError("--plots", "matplotlib is not installed") from error
-    out_dir.mkdir(parents=True, exist_ok=True)
+    plt = pyplot(out_dir)
     figure, axes = plt.subplots(figsize=(5.6, 3.6), dpi=100)
     for name, row in report["classes"].items():
         recall, precision = np.array(row["curve"]).reshape(-1, 2).T
         axes.plot(recall, precision, label=f"{name}, AP50 {row['ap50']:.2f}")
     axes.set(xlabel="recall at IoU 0.5", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-    paths = [_saved(figure, axes, out_dir / "camera_precision.png")]
+    paths = [save_axes(figure, axes, out_dir / "camera_precision.png")]
     figure, axes = plt.subplots(figsize=(4.2, 3.8), dpi=100)
     for name in ("raw", "calibrated", "held_out"):
         part = report["calibration"].get(name)
@@ -43,14 +36,6 @@ def plot_camera(report: dict[str, Any], out_dir: Path) -> list[Path]:
             axes.plot(scores, right, marker="o", markersize=3, label=text)
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
     axes.set(xlabel="mean score", ylabel="share of right boxes", xlim=(0, 1), ylim=(0, 1))
-    paths.append(_saved(figure, axes, out_dir / "camera_calibration.png"))
+    paths.append(save_axes(figure, axes, out_dir / "camera_calibration.png"))
     plt.close("all")
     return paths
-
-
-def _saved(figure: Any, axes: Any, path: Path) -> Path:
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Software": None})
-    return path
