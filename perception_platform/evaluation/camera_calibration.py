@@ -49,16 +49,22 @@ def calibration_error(scores: Array, right: Flags, bins: int = BINS) -> float:
     return float((weight * gaps).sum() / weight.sum()) if len(rows) else float("nan")
 
 
-def fit_scores(method: Method, scores: Array, right: Flags) -> dict[str, Any]:
+def fit_scores(method: Method, scores: Array, right: Flags, fewest: int = FEWEST) -> dict[str, Any]:
     """What ``Calibration`` says of scores, by method.
+
+    Args:
+        method: how.
+        scores: (N,) of the network.
+        right: (N,) whether a box was right.
+        fewest: boxes below which nothing is fitted.
 
     Raises:
         InputError: if the boxes are too few, or all right, or all wrong.
     """
-    if len(scores) < FEWEST or right.all() or not right.any():
+    if len(scores) < fewest or right.all() or not right.any():
         raise InputError(
             "--calibrate",
-            f"{len(scores)} boxes, {int(right.sum())} of them right; needs {FEWEST} with both kinds",
+            f"{len(scores)} boxes, {int(right.sum())} of them right; needs {fewest} with both kinds",
         )
     return _temperature(scores, right) if method == "temperature" else _isotonic(scores, right)
 
