@@ -113,10 +113,9 @@ def held_out(method: Method, scores: Array, right: Flags, image: Ints) -> Array:
     for fold in range(_FOLDS):
         test = image % _FOLDS == fold
         if test.any():
-            fitted = Calibration(
-                **fit_scores(method, scores[~test], right[~test]), error=0.0
-            )  # not asked for here
-            result[test] = calibrate(scores[test], fitted)
+            fitted = fit_scores(method, scores[~test], right[~test], FEWEST // 2)
+            unknown = 0.0  # the error, which this is for
+            result[test] = calibrate(scores[test], Calibration(**fitted, error=unknown))
     return result
 
 
