@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass
@@ -370,3 +372,49 @@ def test_the_models_find_the_cars_of_a_real_street(
     cars = found.boxes_px[found.class_ids == ObjectClass.CAR]
     for label in ((0, 180, 378, 374), (556, 185, 714, 335)):
         assert np.abs(cars - label).mean(axis=1).min() < 25, f"the labelled car at {label}"
+
+
+@settings(deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    views=st.fixed_dictionaries(
+        {
+            "tiles": st.none()
+            | st.fixed_dictionaries({"columns": st.integers(1, 4), "rows": st.integers(1, 3)}),
+            "regions": st.none() | st.just({}),
+            "mirror": st.booleans(),
+            "merge": st.sampled_from(["surest", "mean"]),
+        }
+    ),
+    fit=st.sampled_from(["letterbox", "squash"]),
+    seed=st.integers(0, 99),
+)
+def test_images_of_any_shape_and_content_give_boxes_within_them(
+    shape: tuple[int, int], views: dict[str, Any], fit: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    described = config(views=views, input={"width_px": 64, "height_px": 64, "fit": fit})
+    head = CameraHead("camera_front", described, Arbitrary(seed))
+    pixels = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    asked_px = rng.uniform(-50, 350, (5, 4))
+    asked_px[0] = np.nan
+    found = head.step(PointedImage(7, "", "camera_front", pixels, asked_px))
+    height, width = shape
+    assert np.isfinite(found.boxes_px).all()
+    assert (found.boxes_px >= 0).all()
+    assert (found.boxes_px <= (width, height, width, height)).all()
+    assert (found.boxes_px[:, 2:] > found.boxes_px[:, :2]).all()
+    assert ((found.scores >= 0.5) & (found.scores <= 1)).all()
+
+
+class Arbitrary:
+    """A backend that says anything."""
+
+    model, name = ModelRef("tiny@1", "0" * 64), "made up"
+    input_names, output_names = ["image"], ["grid"]
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"grid": self._rng.normal(0.5, 1.0, (len(inputs["image"]), 8, 4, 4)).astype(np.float32)}
