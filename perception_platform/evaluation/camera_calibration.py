@@ -20,16 +20,20 @@ from perception_platform.perception.detector_config import Calibration
 Method = Literal["temperature", "isotonic"]
 Flags = npt.NDArray[np.bool_]
 
-BINS = 10
+MOST_BINS, LEAST_IN_BIN = 10, 20  # fewer boxes in a bin would be noise that looks like an error
 FEWEST = 40  # boxes, right and wrong ones together, below which nothing is fitted
 _FOLDS = 5
 _LEAST_SIGMA = 0.005
-# Images beyond the middle 98 % by more than a quarter of its width are out of the domain.
-_RANGE_QUANTILES, _RANGE_MARGIN = (0.01, 0.99), 0.25
+# Images beyond the middle 98 % by more than a tenth of its width are out of the domain.
+_RANGE_QUANTILES, _RANGE_MARGIN = (0.01, 0.99), 0.1
 
 
-def reliability(scores: Array, right: Flags, bins: int = BINS) -> list[dict[str, Any]]:
-    """Mean score and share of right boxes in bins of as many boxes each, lowest scores first."""
+def reliability(scores: Array, right: Flags, bins: int | None = None) -> list[dict[str, Any]]:
+    """Mean score and share of right boxes in bins of as many boxes each, lowest scores first.
+
+    Ten bins, or fewer, so that each has 20 boxes, if their number is left out.
+    """
+    bins = bins or int(np.clip(len(scores) // LEAST_IN_BIN, 1, MOST_BINS))
     order = np.argsort(scores, kind="stable")
     parts = [p for p in np.array_split(order, bins) if len(p)]
     return [
@@ -37,7 +41,7 @@ def reliability(scores: Array, right: Flags, bins: int = BINS) -> list[dict[str,
     ]
 
 
-def calibration_error(scores: Array, right: Flags, bins: int = BINS) -> float:
+def calibration_error(scores: Array, right: Flags, bins: int | None = None) -> float:
     """Expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017) over bins of equal numbers.
 
     Returns:

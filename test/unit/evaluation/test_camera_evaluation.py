@@ -233,7 +233,7 @@ def test_sides_and_domain_are_measured() -> None:
     errors = np.array([[0.3, 0.0, 0.0, -0.1], [-0.3, 0.0, 0.0, 0.1], [np.nan] * 4])
     assert side_sigmas(errors) == pytest.approx([0.3, 0.005, 0.005, 0.1])
     low, high = image_range([{"brightness": float(v)} for v in range(101)])["brightness"]
-    assert (low, high) == pytest.approx((1 - 0.25 * 98, 99 + 0.25 * 98))
+    assert (low, high) == pytest.approx((1 - 9.8, 99 + 9.8))
 
 
 def test_a_calibration_is_written_beside_what_was_there(street: Path) -> None:
