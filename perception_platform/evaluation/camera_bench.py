@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import ModelRef
 from perception_platform.core.sensor_data import Image
 from perception_platform.evaluation.camera_labels import image_paths, read_image
 from perception_platform.evaluation.lidar_bench import one_core
-from perception_platform.inference.backend import Backend, Tensor
+from perception_platform.inference.backend import Backend, ModelError, Tensor
 from perception_platform.perception.camera_head import Detector
 from perception_platform.perception.camera_views import Bgr
 from perception_platform.perception.load import load_detector
@@ -76,7 +77,7 @@ def bench_camera(
         progress: told of each sample.
 
     Raises:
-        InputError: if the folder holds no model, or no image can be read.
+        InputError: if the folder holds no model, it fails, or no image can be read.
     """
     described = load_detector(folder, threads)
     timed = _Timed(described.network)
@@ -89,7 +90,10 @@ def bench_camera(
                 Image(0, "", str(c), pictures[(i * cameras + c) % len(pictures)]) for c in range(cameras)
             ]
             timed.spent_s, began_s = 0.0, time.perf_counter()
-            detector.detect(batch)
+            try:
+                detector.detect(batch)
+            except ModelError as error:
+                raise InputError(folder, str(error)) from error
             rows.append((1e3 * (time.perf_counter() - began_s), 1e3 * timed.spent_s))
             if i >= 0:
                 progress()

@@ -24,6 +24,7 @@ from perception_platform.evaluation.camera_calibration import (
 )
 from perception_platform.evaluation.camera_labels import LabelledImage, read_labels
 from perception_platform.evaluation.camera_measures import Found, Matched, judge, match
+from perception_platform.inference.backend import ModelError
 from perception_platform.perception.camera_head import Detector
 from perception_platform.perception.camera_regions import asked_regions
 from perception_platform.perception.camera_scores import calibrate, image_measures
@@ -102,12 +103,15 @@ def evaluate_camera(
     )
     labelled = read_labels(images, labels, names)
     looked = []
-    for entry in _look(detector.with_config(raw), labelled, sweeps):
-        looked.append(entry)
-        progress(len(looked), len(labelled))
+    try:
+        for entry in _look(detector.with_config(raw), labelled, sweeps):
+            looked.append(entry)
+            progress(len(looked), len(labelled))
+    except ModelError as error:
+        raise InputError(folder, str(error), labelled[len(looked)].path.name) from error
     classes = _judged_classes(config, looked)
     matched = {name: match([_found(entry, ids) for entry in looked]) for name, ids in classes.items()}
-    pooled = _pooled([m for name, m in matched.items() if name not in _GROUPS])
+    pooled = _pooled([m for name, m in matched.items() if name not in _GROUPS] or list(matched.values()))
     report = {
         "model": detector.model.id,
         "digest": detector.model.digest,
@@ -158,12 +162,12 @@ def _judged_classes(config: DetectorConfig, looked: list[Looked]) -> dict[str, t
     classes: dict[str, tuple[int, ...]] = {
         ObjectClass(c).name.lower(): (c,) for c in sorted(finds & labelled)
     }
-    if not classes:
-        raise InputError(config.id, "finds none of the classes that are labelled", "classes")
     for name, members in _GROUPS.items():
         ids = tuple(int(m) for m in members)
         if len((finds | labelled) & set(ids)) > 1 and finds & set(ids) and labelled & set(ids):
             classes[name] = ids
+    if not classes:
+        raise InputError(config.id, "finds none of the classes that are labelled", "classes")
     return classes
 
 

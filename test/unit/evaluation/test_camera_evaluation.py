@@ -261,6 +261,10 @@ def test_a_detector_is_judged_on_what_it_and_the_labels_know(street: Path) -> No
     assert person["ap50"] == 1.0, "of equal scores the first picture's comes first, as in COCO's own"
     assert car["recall"]["count"] == 1
     assert report["calibration"]["boxes"] == 4
+    (street / "labels" / "classes.txt").write_text("forklift\ntree\n")
+    report, _ = evaluate_camera(street / "model", street / "images", street / "labels")
+    assert list(report["classes"]) == ["vehicle"], "what the model calls a car is a vehicle all the same"
+    assert report["classes"]["vehicle"]["recall"]["count"] == 1
     (street / "labels" / "classes.txt").write_text("tree\nhouse\n")
     with pytest.raises(InputError, match="finds none of the classes that are labelled"):
         evaluate_camera(street / "model", street / "images", street / "labels")
@@ -285,6 +289,15 @@ def test_the_command_calibrates_reports_and_draws(street: Path) -> None:
     result = CliRunner().invoke(app, arguments)
     calibration = json.loads((out / "r.json").read_text())["calibration"]
     assert calibration["calibrated"]["expected_error"] < calibration["raw"]["expected_error"]
+
+
+def test_a_model_that_fails_is_one_clear_line(street: Path) -> None:
+    described = (street / "model" / "model.yaml").read_text().replace("yolov8", "yolox")
+    (street / "model" / "model.yaml").write_text(described)
+    with pytest.raises(InputError, match=r"model: a\.png: yolox: 7 cells"):
+        evaluate_camera(street / "model", street / "images", street / "labels")
+    with pytest.raises(InputError, match="yolox: 7 cells"):
+        bench_camera(street / "model", None, samples=1)
 
 
 def test_the_bench_takes_the_model_apart_from_the_rest(street: Path) -> None:
