@@ -175,6 +175,9 @@ def _show_camera(report: dict[str, Any]) -> None:
         f"{report['images']} images, {report['runs_per_image']} runs an image, threshold {report['score_threshold']}",
         highlight=False,
     )
+    if "out_of_domain" in report:
+        strange = report["out_of_domain"]
+        console.print(f"out of the domain: {strange['count']} of {strange['of']} images", highlight=False)
     for name in ("raw", "calibrated", "held_out"):
         part = report["calibration"].get(name)
         if part and part["expected_error"] is not None:

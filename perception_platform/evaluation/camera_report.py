@@ -23,11 +23,11 @@ from perception_platform.evaluation.camera_calibration import (
     side_sigmas,
 )
 from perception_platform.evaluation.camera_labels import LabelledImage, read_labels
-from perception_platform.evaluation.camera_measures import Found, Matched, judge, match
+from perception_platform.evaluation.camera_measures import Found, Matched, judge, match, share
 from perception_platform.inference.backend import ModelError
 from perception_platform.perception.camera_head import Detector
 from perception_platform.perception.camera_regions import asked_regions
-from perception_platform.perception.camera_scores import calibrate, image_measures
+from perception_platform.perception.camera_scores import calibrate, image_measures, outside
 from perception_platform.perception.camera_views import Fitter, PointedImage
 from perception_platform.perception.detector_config import DetectorConfig
 from perception_platform.perception.fusion import ImageObjects
@@ -121,6 +121,9 @@ def evaluate_camera(
         "classes": {name: judge(m, config.score_threshold) for name, m in matched.items()},
         "calibration": _calibration(pooled, config, method),
     }
+    if config.calibration:
+        strange = [outside(entry.measures, config.calibration) for entry in looked]
+        report["out_of_domain"] = share(sum(strange), len(strange))
     return report, _fitted(pooled, looked, config, method) if method else None
 
 

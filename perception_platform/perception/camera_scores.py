@@ -48,5 +48,9 @@ def out_of_domain(bgr: npt.NDArray[np.uint8], calibration: Calibration | None) -
     """Whether an image is unlike those that the calibration was fitted on; never without one."""
     if calibration is None or not calibration.image_range:
         return False
-    measured = image_measures(bgr)
+    return outside(image_measures(bgr), calibration)
+
+
+def outside(measured: dict[str, float], calibration: Calibration) -> bool:
+    """Whether one of an image's measures is beyond the range of those that the calibration was fitted on."""
     return any(not low <= measured[name] <= high for name, (low, high) in calibration.image_range.items())

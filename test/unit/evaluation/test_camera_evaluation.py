@@ -287,7 +287,9 @@ def test_the_command_calibrates_reports_and_draws(street: Path) -> None:
     assert fitted is not None
     assert "64 boxes" in fitted.fitted_on
     result = CliRunner().invoke(app, arguments)
-    calibration = json.loads((out / "r.json").read_text())["calibration"]
+    report = json.loads((out / "r.json").read_text())
+    assert report["out_of_domain"]["count"] == 0
+    calibration = report["calibration"]
     assert calibration["calibrated"]["expected_error"] < calibration["raw"]["expected_error"]
 
 
