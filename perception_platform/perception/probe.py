@@ -89,7 +89,11 @@ def _network(name: str, inputs: dict[str, Shape]) -> dict[str, Any]:
     if shape[0] is None:
         found["batch"] = 8
     elif shape[0] > 1:
-        found["batch"] = shape[0]
+        raise InputError(
+            name,
+            f"takes batches of {shape[0]} and no fewer; export it with a batch of 1 or an open one",
+            input_name,
+        )
     return found
 
 

@@ -125,6 +125,7 @@ def test_a_second_input_for_the_size_is_seen_and_served(tmp_path: Path) -> None:
     ("inputs", "outputs", "problem"),
     [
         ({"x": (1, 10)}, {"o": (1, 84, 8400)}, "not an image"),
+        ({"x": (4, 3, 640, 640)}, {"o": (4, 84, 8400)}, "x: takes batches of 4 and no fewer"),
         (IMAGE, {"o": (1, 1000)}, r"no family has outputs like o \[1000\]"),
     ],
 )
