@@ -204,6 +204,44 @@ def _conditions_table(rows: list[dict[str, Any]]) -> Table:
 
 
 @_commands.command()
+def camera(
+    model: Annotated[Path, typer.Option(help="Folder of the model.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images; noise of 1280 x 720 if left out.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How often it is timed.")] = 200,
+    cameras: Annotated[int, typer.Option(min=1, help="Cameras whose images are looked at together.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Of the model.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Time a detector: whole, its network's own run, and what preparing, decoding and NMS add to that."""
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from perception_platform.evaluation.camera_bench import bench_camera
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("camera", total=samples)
+        report = bench_camera(model, images, samples, cameras, seed, threads, lambda: bar.advance(task))
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    table = Table("ms", "p50", "p99", "samples")
+    for name in ("whole", "model", "overhead"):
+        row = report[f"{name}_ms"]
+        table.add_row(name, f"{row['p50']:.2f}", f"{row['p99']:.2f}", str(report["samples"]))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{report['model']} on {report['backend']}: {report['runs_per_image']} runs an image, {cameras} cameras; "
+        f"the overhead is {100 * report['overhead_share']:.1f} % of the model's own time",
+        highlight=False,
+    )
+
+
+@_commands.command()
 def latency(
     sweeps: Annotated[
         Path | None, typer.Option(help="Folder of KITTI .bin sweeps; a simulated street if left out.")

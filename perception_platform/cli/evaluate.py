@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,13 @@ import typer
 from perception_platform.core.errors import InputError
 
 _commands = typer.Typer(help="Hold results against labels.", no_args_is_help=True)
+
+
+class Calibrate(StrEnum):
+    """How scores are calibrated."""
+
+    TEMPERATURE = "temperature"
+    ISOTONIC = "isotonic"
 
 
 def register(app: typer.Typer) -> None:
@@ -96,6 +104,98 @@ def lidar(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _show_lidar(report)
+
+
+@_commands.command()
+def camera(
+    model: Annotated[Path, typer.Option(help="Folder of the model.")],
+    images: Annotated[Path, typer.Option(help="Folder of images.")],
+    labels: Annotated[
+        Path, typer.Option(help="Folder of <image>.txt, YOLO or KITTI; or COCO's .json or its folder.")
+    ],
+    names: Annotated[
+        str, typer.Option(help="YOLO's classes in order, with commas; else from data.yaml or classes.txt.")
+    ] = "",
+    sweeps: Annotated[
+        Path | None, typer.Option(help="Folder of <image>.bin lidar sweeps, for models that look at regions.")
+    ] = None,
+    robot: Annotated[str, typer.Option(help="With --sweeps: robot file or name.")] = "delivery_van",
+    calibrate: Annotated[
+        Calibrate | None, typer.Option(help="Fit scores, box sides and domain; written into model.yaml.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of the model.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for two plots.")] = None,
+) -> None:
+    """Average precision, recall by class and size, and calibration of a detector on labelled images.
+
+    Classes that the model finds and the labels have are judged; docs/camera.md says how.
+    """
+    from rich.progress import Progress
+
+    from perception_platform.evaluation.camera_calibration import write_calibration
+    from perception_platform.evaluation.camera_report import Sweeps, evaluate_camera
+    from perception_platform.robot.load import load_robot
+
+    pointing = Sweeps(sweeps, load_robot(robot)) if sweeps else None
+    with Progress(transient=True) as bar:
+        task = bar.add_task("images", total=None)
+        report, fitted = evaluate_camera(
+            model,
+            images,
+            labels,
+            tuple(n for n in names.split(",") if n),
+            pointing,
+            calibrate.value if calibrate else None,
+            threads,
+            lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    if fitted:
+        write_calibration(model, fitted)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if plots:
+        from perception_platform.evaluation.camera_plots import plot_camera
+
+        plot_camera(report, plots)
+    _show_camera(report)
+
+
+def _show_camera(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=max(Console().width, 110))
+    table = Table(
+        "class", "AP50", "AP", "found", "recall, 95 % bounds", "right / boxes", "small", "medium", "large"
+    )
+    for name, row in report["classes"].items():
+        recall, precision = row["recall"], row["precision"]
+        low, high = recall["interval_95"]
+        sizes = [f"{s['count']} of {s['of']}" for s in row["recall_by_size"].values()]
+        table.add_row(
+            name,
+            f"{row['ap50']:.3f}",
+            f"{row['ap']:.3f}",
+            f"{recall['count']} of {recall['of']}",
+            f"{recall['share']:.3f} ({low:.3f} to {high:.3f})",
+            f"{precision['count']} / {precision['of']}",
+            *sizes,
+        )
+    console.print(table)
+    console.print(
+        f"{report['images']} images, {report['runs_per_image']} runs an image, threshold {report['score_threshold']}",
+        highlight=False,
+    )
+    if "out_of_domain" in report:
+        strange = report["out_of_domain"]
+        console.print(f"out of the domain: {strange['count']} of {strange['of']} images", highlight=False)
+    for name in ("raw", "calibrated", "held_out"):
+        part = report["calibration"].get(name)
+        if part and part["expected_error"] is not None:
+            error, boxes = part["expected_error"], report["calibration"]["boxes"]
+            console.print(f"{name}: expected calibration error {error:.3f} of {boxes} boxes", highlight=False)
 
 
 def _show_lidar(report: dict[str, Any]) -> None:

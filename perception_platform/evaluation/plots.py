@@ -25,25 +25,18 @@ def plot_report(report: dict[str, Any], beside: dict[str, Any], out_dir: Path) -
     Raises:
         InputError: if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise InputError("--plots", "matplotlib is not installed") from error
-    out_dir.mkdir(parents=True, exist_ok=True)
+    plt = pyplot(out_dir)
     figure, axes = plt.subplots(figsize=(5.6, 3.6), dpi=100)
     _draw_recall(axes, report, "", "-")
     _draw_recall(axes, beside, " (baseline)", "--")
     axes.set(xlabel="recall", ylabel="scaled MOTA at 3D IoU 0.25", xlim=(0, 1), ylim=(0, 1.02))
-    paths = [_saved(figure, axes, out_dir / "tracking_recall.png")]
+    paths = [save_axes(figure, axes, out_dir / "tracking_recall.png")]
     moved = {c: m["motion"] for c, m in report.items() if m.get("motion", {}).get("samples")}
     if moved:
         figure, axes = plt.subplots(figsize=(5.6, 3.6), dpi=100)
         _draw_nees(axes, moved)
         axes.set(xlabel="share of errors expected within", ylabel="share within", xlim=(0, 1), ylim=(0, 1))
-        paths.append(_saved(figure, axes, out_dir / "tracking_nees.png"))
+        paths.append(save_axes(figure, axes, out_dir / "tracking_nees.png"))
     plt.close("all")
     return paths
 
@@ -63,7 +56,25 @@ def _draw_nees(axes: Any, motion: dict[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
 
 
-def _saved(figure: Any, axes: Any, path: Path) -> Path:
+def pyplot(out_dir: Path) -> Any:
+    """matplotlib's pyplot for files; the folder that they go to is made.
+
+    Raises:
+        InputError: if matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise InputError("--plots", "matplotlib is not installed") from error
+    out_dir.mkdir(parents=True, exist_ok=True)
+    return plt
+
+
+def save_axes(figure: Any, axes: Any, path: Path) -> Path:
+    """Write a figure with a grid and a legend; the same figure gives the same bytes."""
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
     figure.tight_layout()

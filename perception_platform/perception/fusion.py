@@ -1,19 +1,25 @@
-"""Camera boxes joined with lidar objects: names for what the lidar saw, and objects that only the camera saw.
+"""Camera boxes joined with lidar objects: names for what the lidar saw, and objects that it made none of.
 
-Nothing the lidar found is ever taken away here: a camera can name an object or add one.
+Nothing the lidar found is ever taken away here: a camera can name an object or add one. How far off such a one is, the
+lidar's points within its box say; without any, where its box touches the ground; and what two cameras see at one place
+is one object.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from perception_platform.core.geometry import Array, Transform, box_corners
 from perception_platform.core.objects import Detections, Ints, ModelRef, ObjectClass, SensorKind
 from perception_platform.core.sensor_data import CameraModel
+from perception_platform.perception.image_boxes import box_iou
 from perception_platform.robot.description import Camera, Robot
+
+Floats = npt.NDArray[np.floating]
 
 _LEAST_IOU = 0.25
 # Length, width and height that an object is given which only a camera saw, m.
@@ -24,10 +30,18 @@ _TYPICAL_SIZE_M: dict[int, tuple[float, float, float]] = {
     int(ObjectClass.TRUCK): (8.0, 2.5, 3.2),
     int(ObjectClass.FORKLIFT): (2.5, 1.2, 2.2),
 }
-# Standard deviations behind the range of a ground contact: of the box's bottom, and of the camera's pitch on the move.
-_BOTTOM_SIGMA_PX = 3.0
+# Standard deviations behind the range of a ground contact: of a box's sides, and of the camera's pitch on the move.
+_SIDE_SIGMA_PX = 3.0
 _PITCH_SIGMA_RAD = np.deg2rad(0.5)
 _FARTHEST_CONTACT_M = 60.0
+# Lidar points in the middle of a box give its range if so many lie within so far of one distance, the nearest such.
+_MIDDLE = np.array([0.25, 0.15, 0.75, 0.85])
+_FEWEST_POINTS = 3
+_SPREAD_M = 0.5
+_POINTS_SIGMA_M = 0.3
+# Squared Mahalanobis distance: 99 % of what is the same object, and of ranges that agree, lie within (chi², 2 degrees).
+_SAME = 9.21
+_NO_POINTS = np.zeros((0, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +53,11 @@ class ImageObjects:
         t_ns: capture time of the image, ns.
         boxes_px: (N, 4) x1 y1 x2 y2.
         class_ids: (N,) values of ObjectClass.
-        scores: (N,) in [0, 1].
+        scores: (N,) in [0, 1]: how often such a box is right, as far as its model was calibrated.
         model: what found them.
+        side_sigmas_px: (N, 4) standard deviations of the boxes' sides; what a ground contact is worth hangs on the
+            lower one. 3 px where nothing is said.
+        out_of_domain: whether the image is unlike those that the scores were calibrated on.
     """
 
     sensor: str
@@ -49,34 +66,55 @@ class ImageObjects:
     class_ids: Ints
     scores: Array
     model: ModelRef
+    side_sigmas_px: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    out_of_domain: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.side_sigmas_px) == 0:
+            object.__setattr__(self, "side_sigmas_px", np.full((len(self.boxes_px), 4), _SIDE_SIGMA_PX))
 
     def __len__(self) -> int:
         return len(self.boxes_px)
 
 
-def fuse(detections: Detections, objects: ImageObjects, robot: Robot) -> Detections:
-    """Lidar objects with the names a camera gives them, and then what only the camera saw.
+def fuse(
+    detections: Detections,
+    objects: ImageObjects,
+    robot: Robot,
+    points_m: Floats = _NO_POINTS,
+) -> Detections:
+    """Lidar objects with the names a camera gives them, and then what only cameras saw.
 
     Args:
-        detections: N objects in the base frame.
+        detections: N objects in the base frame; those that another camera alone saw may be among them.
         objects: M objects in an image of one of the robot's cameras, taken about the same time.
         robot: where the camera is and how it images.
+        points_m: (P, 3) obstacle points in the base frame, for the range of what the lidar made no object of.
 
     Returns:
-        The N objects, in their order, and after them up to M that have no lidar object.
+        The N objects, in their order, and after them up to M that nothing else saw.
     """
     camera = robot.sensor(objects.sensor)
     if len(objects) == 0 or not isinstance(camera, Camera):
         return detections
     base_from_camera, model = camera.mounting.transform(), camera.intrinsics.model()
     projected_px = project_boxes(detections, base_from_camera, model)
-    overlap = _iou(projected_px, objects.boxes_px)
+    overlap = box_iou(projected_px, objects.boxes_px)
+    overlap[_of_cameras(detections)] = 0.0  # their places are compared: boxes of typical size say little
     rows, columns = linear_sum_assignment(-overlap)
     good = overlap[rows, columns] >= _LEAST_IOU
     rows, columns = rows[good], columns[good]
-    left = np.setdiff1d(np.arange(len(objects)), columns)
     named = _named(detections, objects, rows, columns)
-    return _with_camera_only(named, objects, left, base_from_camera, model)
+    placed = _placed(
+        objects, np.setdiff1d(np.arange(len(objects)), columns), base_from_camera, model, points_m
+    )
+    merged, new = _seen_by_both(named, placed)
+    return _with(merged, placed.at(new))
+
+
+def _of_cameras(detections: Detections) -> npt.NDArray[np.bool_]:
+    """(N,) which objects cameras alone saw."""
+    return np.asarray(detections.sensors == int(SensorKind.CAMERA))
 
 
 def project_boxes(detections: Detections, base_from_camera: Transform, model: CameraModel) -> Array:
@@ -96,16 +134,6 @@ def project_boxes(detections: Detections, base_from_camera: Transform, model: Ca
     return np.where(visible[:, None], boxes, np.nan)
 
 
-def _iou(a_px: Array, b_px: Array) -> Array:
-    """(N, M) intersection over union of boxes x1 y1 x2 y2; 0 where one is NaN."""
-    low = np.maximum(a_px[:, None, :2], b_px[None, :, :2])
-    high = np.minimum(a_px[:, None, 2:], b_px[None, :, 2:])
-    inter = np.prod(np.maximum(high - low, 0.0), axis=-1)
-    area_a, area_b = (np.prod(b[:, 2:] - b[:, :2], axis=-1) for b in (a_px, b_px))
-    union = area_a[:, None] + area_b[None] - inter
-    return np.asarray(np.nan_to_num(np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)))
-
-
 def _named(detections: Detections, objects: ImageObjects, rows: Ints, columns: Ints) -> Detections:
     """Matched objects get the camera's class and score where it is surer than the shape was."""
     class_ids, scores = detections.class_ids.copy(), detections.scores.copy()
@@ -118,43 +146,146 @@ def _named(detections: Detections, objects: ImageObjects, rows: Ints, columns: I
     return replace(detections, class_ids=class_ids, scores=scores, sensors=sensors, image_boxes_px=boxes_px)
 
 
-def _with_camera_only(
-    detections: Detections, objects: ImageObjects, left: Ints, base_from_camera: Transform, model: CameraModel
-) -> Detections:
-    """Add people and vehicles without a lidar object, where their boxes touch the ground."""
-    typical = np.array([int(c) in _TYPICAL_SIZE_M for c in objects.class_ids[left]], dtype=np.bool_)
-    left = left[typical]
-    contact_m, cov_m2 = ground_contact(objects.boxes_px[left], base_from_camera, model)
-    seen = np.isfinite(contact_m).all(axis=1)
-    left, contact_m, cov_m2 = left[seen], contact_m[seen], cov_m2[seen]
-    n = len(left)
-    sizes_m = np.array([_TYPICAL_SIZE_M[int(c)] for c in objects.class_ids[left]]).reshape(n, 3)
-    bearing_rad = np.arctan2(*(contact_m - base_from_camera.translation_m[:2]).T[::-1])
-    # The box's bottom is the object's near side.
-    ahead_m = 0.5 * sizes_m[:, :1] * np.stack([np.cos(bearing_rad), np.sin(bearing_rad)], axis=-1)
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """K objects of an image on the ground: (K, 2) centres with (K, 2, 2) covariances, and the rest as Detections."""
+
+    centers_m: Array
+    cov_m2: Array
+    sizes_m: Array
+    bearings_rad: Array
+    class_ids: Ints
+    scores: Array
+    boxes_px: Array
+
+    def at(self, chosen: Ints) -> _Placed:
+        return _Placed(*(getattr(self, f.name)[chosen] for f in fields(self)))
+
+
+def _placed(
+    objects: ImageObjects, left: Ints, base_from_camera: Transform, model: CameraModel, points_m: Floats
+) -> _Placed:
+    """The people and vehicles that can be placed: by lidar points, else by where they touch the ground."""
+    left = left[np.isin(objects.class_ids[left], list(_TYPICAL_SIZE_M))]
+    boxes_px = objects.boxes_px[left]
+    near_m, cov_m2 = ground_contact(boxes_px, base_from_camera, model, objects.side_sigmas_px[left, 3])
+    measured_m, measured_cov_m2 = range_by_points(boxes_px, base_from_camera, model, points_m)
+    apart = _mahalanobis_sq(measured_m - near_m, cov_m2 + measured_cov_m2)
+    better = np.isfinite(measured_m[:, 0]) & ~(apart > _SAME)  # NaN where nothing contradicts
+    near_m[better], cov_m2[better] = measured_m[better], measured_cov_m2[better]
+    sizes_m = np.array([_TYPICAL_SIZE_M[int(c)] for c in objects.class_ids[left]]).reshape(-1, 3)
+    bearings_rad = np.arctan2(*(near_m - base_from_camera.translation_m[:2]).T[::-1])
+    # What is seen is the object's near side.
+    ahead_m = 0.5 * sizes_m[:, :1] * np.stack([np.cos(bearings_rad), np.sin(bearings_rad)], axis=-1)
+    placed = _Placed(
+        near_m + ahead_m,
+        cov_m2,
+        sizes_m,
+        bearings_rad,
+        objects.class_ids[left],
+        objects.scores[left],
+        boxes_px,
+    )
+    return placed.at(np.flatnonzero(np.isfinite(near_m).all(axis=1)))
+
+
+def _mahalanobis_sq(difference_m: Array, cov_m2: Array) -> Array:
+    """(...,) squared distances of (..., 2) differences; NaN where one is."""
+    known = np.asarray(np.isfinite(difference_m).all(axis=-1))
+    safe = np.where(known[..., None, None], cov_m2, np.eye(2))
+    solved = np.linalg.solve(safe, np.where(known[..., None], difference_m, 0.0)[..., None])[..., 0]
+    return np.where(known, (difference_m * solved).sum(axis=-1), np.nan)
+
+
+def _seen_by_both(detections: Detections, placed: _Placed) -> tuple[Detections, Ints]:
+    """Objects of other cameras joined with those of the same class and place, and which of the placed are new.
+
+    Two sightings make one by their covariances, as a Kalman filter's update does.
+    """
+    others = np.flatnonzero(_of_cameras(detections))
+    apart = _mahalanobis_sq(
+        detections.centers_m[others, None, :2] - placed.centers_m[None],
+        detections.position_cov_m2[others, None] + placed.cov_m2[None],
+    )
+    apart[detections.class_ids[others, None] != placed.class_ids[None]] = np.inf
+    rows, columns = linear_sum_assignment(np.minimum(apart, 1e6))
+    same = apart[rows, columns] <= _SAME
+    own, by = others[rows[same]], columns[same]
+    centers_m, cov_m2 = detections.centers_m.copy(), detections.position_cov_m2.copy()
+    gain = cov_m2[own] @ np.linalg.inv(cov_m2[own] + placed.cov_m2[by])
+    step_m = placed.centers_m[by] - centers_m[own, :2]
+    centers_m[own, :2] += (gain @ step_m[..., None])[..., 0]
+    cov_m2[own] -= gain @ cov_m2[own]
+    cov_m2[own] = 0.5 * (cov_m2[own] + cov_m2[own].swapaxes(-1, -2))
+    scores = detections.scores.copy()
+    scores[own] = np.maximum(scores[own], placed.scores[by])
+    merged = replace(detections, centers_m=centers_m, position_cov_m2=cov_m2, scores=scores)
+    return merged, np.setdiff1d(np.arange(len(placed.scores)), by)
+
+
+def _with(detections: Detections, placed: _Placed) -> Detections:
+    """The objects and after them what only a camera saw."""
+    n = len(placed.scores)
     return replace(
         detections,
         centers_m=np.vstack(
-            [detections.centers_m, np.column_stack([contact_m + ahead_m, 0.5 * sizes_m[:, 2]])]
+            [detections.centers_m, np.column_stack([placed.centers_m, 0.5 * placed.sizes_m[:, 2]])]
         ),
-        sizes_m=np.vstack([detections.sizes_m, sizes_m]),
-        yaws_rad=np.concatenate([detections.yaws_rad, bearing_rad]),
-        class_ids=np.concatenate([detections.class_ids, objects.class_ids[left]]),
-        scores=np.concatenate([detections.scores, objects.scores[left]]),
+        sizes_m=np.vstack([detections.sizes_m, placed.sizes_m]),
+        yaws_rad=np.concatenate([detections.yaws_rad, placed.bearings_rad]),
+        class_ids=np.concatenate([detections.class_ids, placed.class_ids]),
+        scores=np.concatenate([detections.scores, placed.scores]),
         sensors=np.concatenate([detections.sensors, np.full(n, int(SensorKind.CAMERA), dtype=np.int64)]),
         num_points=np.concatenate([detections.num_points, np.zeros(n, dtype=np.int64)]),
-        position_cov_m2=np.concatenate([detections.position_cov_m2, cov_m2]),
-        image_boxes_px=np.vstack([detections.image_boxes_px, objects.boxes_px[left]]),
+        position_cov_m2=np.concatenate([detections.position_cov_m2, placed.cov_m2]),
+        image_boxes_px=np.vstack([detections.image_boxes_px, placed.boxes_px]),
     )
 
 
-def ground_contact(boxes_px: Array, base_from_camera: Transform, model: CameraModel) -> tuple[Array, Array]:
+def range_by_points(
+    boxes_px: Array, base_from_camera: Transform, model: CameraModel, points_m: Floats
+) -> tuple[Array, Array]:
+    """Where the nearest lidar points are that several lie together in the middle of a box.
+
+    Args:
+        boxes_px: (N, 4) x1 y1 x2 y2.
+        base_from_camera: mounting of the camera's optical frame.
+        model: its pinhole.
+        points_m: (P, 3) obstacle points, base frame.
+
+    Returns:
+        (N, 2) positions, m, NaN without enough points, and (N, 2, 2) covariances, m².
+    """
+    pixels = model.project(base_from_camera.inverse().apply(points_m))
+    low = boxes_px[:, :2] + _MIDDLE[:2] * (boxes_px[:, 2:] - boxes_px[:, :2])
+    high = boxes_px[:, :2] + _MIDDLE[2:] * (boxes_px[:, 2:] - boxes_px[:, :2])
+    inside = np.asarray(((pixels >= low[:, None]) & (pixels <= high[:, None])).all(axis=-1))
+    range_m = np.hypot(*(points_m[:, :2] - base_from_camera.translation_m[:2]).T)
+    place_m = np.full((len(boxes_px), 2), np.nan)
+    for i, points in enumerate(inside):  # few boxes have no lidar object
+        by_range = np.flatnonzero(points)[np.argsort(range_m[points], kind="stable")]
+        sorted_m = range_m[by_range]
+        together = (
+            sorted_m[_FEWEST_POINTS - 1 :] - sorted_m[: max(len(sorted_m) - _FEWEST_POINTS + 1, 0)]
+            <= _SPREAD_M
+        )
+        if together.any():
+            nearest_m = sorted_m[together.argmax()]
+            chosen = by_range[(sorted_m >= nearest_m) & (sorted_m <= nearest_m + _SPREAD_M)]
+            place_m[i] = points_m[chosen, :2].mean(axis=0)
+    return place_m, np.tile(_POINTS_SIGMA_M**2 * np.eye(2), (len(boxes_px), 1, 1))
+
+
+def ground_contact(
+    boxes_px: Array, base_from_camera: Transform, model: CameraModel, lower_sigmas_px: Array
+) -> tuple[Array, Array]:
     """Where the rays through the middle of the boxes' bottoms meet the ground plane z = 0 of the base frame.
 
     Args:
         boxes_px: (N, 4) x1 y1 x2 y2.
         base_from_camera: mounting of the camera's optical frame.
         model: its pinhole.
+        lower_sigmas_px: (N,) standard deviations of the boxes' lower sides.
 
     Returns:
         (N, 2) positions, m, NaN for boxes cut off at the image's lower border, above the horizon or too far; and
@@ -171,7 +302,7 @@ def ground_contact(boxes_px: Array, base_from_camera: Transform, model: CameraMo
     range_m = np.hypot(offset_m[:, 0], offset_m[:, 1])
     whole = (boxes_px[:, 3] < model.height_px - 1) & (range_m < _FARTHEST_CONTACT_M)
     contact_m = np.where(whole[:, None], origin_m[:2] + offset_m, np.nan)
-    pixel_rad = _BOTTOM_SIGMA_PX / model.matrix[1, 1]
+    pixel_rad = lower_sigmas_px / model.matrix[1, 1]
     sigma_along_m = range_m**2 / origin_m[2] * np.hypot(pixel_rad, _PITCH_SIGMA_RAD)
     sigma_across_m = 0.1 + range_m * pixel_rad
     unit = offset_m / np.maximum(range_m, 1e-9)[:, None]

@@ -17,7 +17,8 @@ from perception_platform.inference.chain import BrokenLink, Chain, ChainRules
 from perception_platform.inference.golden import load_golden, save_golden
 from perception_platform.inference.opening import open_backend
 from perception_platform.perception.camera_chain import CameraChain
-from perception_platform.perception.camera_head import CameraHead, fit_image
+from perception_platform.perception.camera_head import CameraHead, Detector
+from perception_platform.perception.camera_views import Fitter
 from perception_platform.perception.component import Component, Setup
 from perception_platform.perception.detector_config import load_detector_config
 from perception_platform.perception.graph import PerceptionGraph
@@ -27,6 +28,15 @@ from perception_platform.robot.description import Model, Robot
 from perception_platform.robot.load import share_dir
 
 COMPONENTS = "perception_platform.perception.components"
+
+
+def load_detector(folder: Path, threads: int = 1) -> Detector:
+    """A detector from its folder, for images of any camera.
+
+    Raises:
+        InputError: names the file that is missing or wrong.
+    """
+    return load_camera_head(folder, "", threads).detector
 
 
 def load_camera_head(folder: Path, sensor: str, threads: int = 1) -> CameraHead:
@@ -71,9 +81,12 @@ def write_golden(folder: Path, seed: int) -> Path:
     backend = open_backend(config.backends[0], folder, config.weights, config.id)
     size = (config.input.height_px, config.input.width_px, 3)
     pixels = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+    fitter = Fitter(config.input)
+    tensor = fitter.tensor(1)
+    fitter.fit(pixels, np.array([0, 0, *size[1::-1]]), tensor[0])
     path = folder / config.golden.file
     try:
-        save_golden(path, backend, {backend.input_names[0]: fit_image(pixels, config.input).tensor})
+        save_golden(path, backend, {backend.input_names[0]: tensor})
     except ModelError as error:
         raise InputError(path, str(error)) from error
     return path

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.model_status import ModelStatus
+from perception_platform.core.objects import Detections
 from perception_platform.core.sensor_data import Image
+from perception_platform.perception.camera_regions import asked_regions
+from perception_platform.perception.camera_views import PointedImage
 from perception_platform.perception.component import SOURCES, Component, Moment, NoParams, Port, Ports, Setup
 from perception_platform.perception.fusion import ImageObjects
 
@@ -21,24 +24,32 @@ _EVERY_PX = 16  # a pixel in so many each way is enough to judge that
 class CameraObjects(Component):
     """Lets each camera's chain look at its newest image."""
 
-    inputs: ClassVar[Ports] = {"images": SOURCES["images"]}
+    inputs: ClassVar[Ports] = {
+        "images": SOURCES["images"],
+        "objects": Port(Detections, unit="m", frame="base"),
+    }
     outputs: ClassVar[Ports] = {"objects": Port(tuple, unit="px", frame="image", head=True)}
 
     def __init__(self, setup: Setup, params: NoParams) -> None:
         self._cameras = setup.cameras
+        self._sensors = {camera.name: camera for camera in setup.robot.cameras}
         self._troubles = [""] * len(setup.cameras)
 
-    def step(self, moment: Moment, images: Mapping[str, Image]) -> tuple[ImageObjects, ...]:
-        """What was found in each image that a model could look at."""
+    def step(
+        self, moment: Moment, images: Mapping[str, Image], objects: Detections
+    ) -> tuple[ImageObjects, ...]:
+        """What was found in each image that a model could look at; the lidar's objects say where to look closer."""
         found = []
         for i, camera in enumerate(self._cameras):
             image = images.get(camera.sensor)
             if image is None:
                 continue
             self._troubles[i] = unlike_a_picture(image.bgr)
-            objects = camera.chain.run(image.t_ns, image)
-            if objects is not None:
-                found.append(objects)
+            asked_px = asked_regions(objects, self._sensors[camera.sensor])
+            pointed = PointedImage(image.t_ns, image.frame_id, image.sensor, image.bgr, asked_px)
+            answer = camera.chain.run(image.t_ns, pointed)
+            if answer is not None:
+                found.append(answer)
         return tuple(found)
 
     def model_status(self, t_ns: int) -> Sequence[ModelStatus]:

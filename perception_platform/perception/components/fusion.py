@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from perception_platform.core.lineage import Lineage, SourceStamp, merge
 from perception_platform.core.objects import Detections
-from perception_platform.perception.component import Component, Moment, NoParams, Port, Ports, Setup
+from perception_platform.core.sensor_data import Points
+from perception_platform.perception.component import Component, Moment, NoParams, Port, Ports, Setup, array
 from perception_platform.perception.fusion import ImageObjects, fuse
 
 
@@ -18,19 +19,22 @@ class Fusion(Component):
     inputs: ClassVar[Ports] = {
         "objects": Port(Detections, unit="m", frame="base"),
         "image_objects": Port(tuple, unit="px", frame="image"),
+        "obstacles": array("M", 3, unit="m", frame="base"),
     }
     outputs: ClassVar[Ports] = {"objects": Port(Detections, unit="m", frame="base")}
 
     def __init__(self, setup: Setup, params: NoParams) -> None:
         self._robot = setup.robot
 
-    def step(self, moment: Moment, objects: Detections, image_objects: Sequence[ImageObjects]) -> Detections:
-        """The lidar's objects in their order, then those of cameras alone."""
+    def step(
+        self, moment: Moment, objects: Detections, image_objects: Sequence[ImageObjects], obstacles: Points
+    ) -> Detections:
+        """The lidar's objects in their order, then those of cameras alone, where obstacle points say they are."""
         if not image_objects:
             return objects
         fused = objects
         for found in image_objects:
-            fused = fuse(fused, found, self._robot)
+            fused = fuse(fused, found, self._robot, obstacles)
         sources = Lineage(tuple(SourceStamp(found.sensor, found.t_ns) for found in image_objects))
         models = (*objects.models, *(found.model for found in image_objects))
         return replace(fused, lineage=merge([objects.lineage, sources]), models=tuple(dict.fromkeys(models)))

@@ -17,6 +17,8 @@ from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
 from perception_platform.inference.chain import Chain, ChainRules, Link
 from perception_platform.perception.camera_chain import CameraChain
+from perception_platform.perception.camera_regions import asked_regions
+from perception_platform.perception.camera_views import PointedImage
 from perception_platform.perception.fusion import (
     ImageObjects,
     fuse,
@@ -25,7 +27,7 @@ from perception_platform.perception.fusion import (
 )
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.perception.load import build_graph, graph_path, load_graph
-from perception_platform.robot.description import Model
+from perception_platform.robot.description import Camera, Model
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import PERSON_SIZE_M, Solid, is_valid, sweep
 
@@ -101,17 +103,74 @@ def test_camera_ranges_are_less_sure_the_farther_they_are() -> None:
     places = np.array([[3.0, 0.0, 0.0], [6.0, 0.0, 0.0], [12.0, 0.0, 0.0]])
     pixels = model.project(mounting.inverse().apply(places))
     boxes = np.column_stack([pixels - np.array([5, 40]), pixels + np.array([5, 0])])
-    contact_m, cov_m2 = ground_contact(boxes, mounting, model)
+    contact_m, cov_m2 = ground_contact(boxes, mounting, model, np.full(3, 3.0))
     assert contact_m == pytest.approx(places[:, :2], abs=1e-6)
     along = cov_m2[:, 0, 0]
     assert along[1] > 8 * along[0]
     assert along[2] > 8 * along[1]
     assert (cov_m2[1:, 1, 1] < along[1:]).all()
+    _, unsure_m2 = ground_contact(boxes, mounting, model, np.full(3, 9.0))
+    assert (unsure_m2[:, 0, 0] > 1.5 * along).all(), "a box of an unsure lower side is an unsure range"
 
 
 @pytest.mark.parametrize("box", [(100.0, 10.0, 120.0, 100.0), (100.0, 100.0, 120.0, 240.0)])
 def test_feet_above_the_horizon_or_outside_the_image_place_nothing(box: tuple[float, ...]) -> None:
     assert len(fuse(lidar_only(), in_image(box), AMR)) == len(lidar_only())
+
+
+def person_box(at_m: tuple[float, float], camera: Camera) -> tuple[float, ...]:
+    """The box of a person of 1.7 m who stands there."""
+    ends = np.array([[*at_m, 0.0], [*at_m, 1.7]])
+    (x, low), (_, high) = camera.intrinsics.model().project(camera.mounting.transform().inverse().apply(ends))
+    return (x - 0.2 * (low - high), high, x + 0.2 * (low - high), low)
+
+
+def test_lidar_points_in_a_box_give_its_range_where_the_lidar_made_no_object() -> None:
+    """A person before a wall, of whom a few points are known."""
+    box = in_image(person_box((7.0, -1.0), CAMERA))
+    nothing = Detections.empty(100, "base_link")
+    points_m = np.array([[6.9, -1.0 + 0.05 * i, 0.7 + 0.1 * i] for i in range(-2, 3)])
+    wall_m = np.array([[13.0, y, z] for y in np.linspace(-3, 1, 60) for z in np.linspace(0.3, 2, 15)])
+    by_contact = fuse(nothing, box, AMR)
+    by_points = fuse(nothing, box, AMR, np.vstack([points_m, wall_m]))
+    assert by_points.centers_m[0, :2] == pytest.approx((7.15, -1.04), abs=0.1)
+    assert np.trace(by_points.position_cov_m2[0]) < 0.3 * np.trace(by_contact.position_cov_m2[0])
+    by_wall = fuse(nothing, box, AMR, wall_m)
+    assert by_wall.centers_m[0] == pytest.approx(by_contact.centers_m[0]), (
+        "the wall is not where the feet are"
+    )
+
+
+def test_feet_outside_the_image_do_not_hide_a_person_of_whom_there_are_points() -> None:
+    box = in_image((100.0, 60.0, 160.0, 240.0))
+    mounting, model = CAMERA.mounting.transform(), CAMERA.intrinsics.model()
+    ray = mounting.rotate(np.array([[130.0, 150.0, 1.0]]) @ np.linalg.inv(model.matrix).T)
+    points_m = mounting.translation_m + 1.5 * ray + np.linspace(-0.02, 0.02, 5)[:, None]
+    found = fuse(Detections.empty(100, "base_link"), box, AMR, points_m)
+    assert len(found) == 1
+    assert np.hypot(*(found.centers_m[0, :2] - points_m.mean(axis=0)[:2])) == pytest.approx(0.25, abs=0.05)
+
+
+def test_two_cameras_that_see_one_person_make_one_object_and_a_surer_one() -> None:
+    left = CAMERA.model_copy(
+        update={
+            "name": "camera_left",
+            "mounting": CAMERA.mounting.model_copy(update={"xyz_m": (0.4, 1.5, 0.6)}),
+        }
+    )
+    robot = AMR.model_copy(update={"sensors": [*AMR.sensors, left]})
+    nothing = Detections.empty(100, "base_link")
+    front_box, left_box = in_image(person_box((6.0, 0.5), CAMERA)), in_image(person_box((6.1, 0.55), left))
+    once = fuse(nothing, front_box, robot)
+    both = fuse(once, replace(left_box, sensor="camera_left", scores=np.array([0.9])), robot)
+    assert len(both) == 1
+    assert both.scores.tolist() == [0.9]
+    assert np.linalg.det(both.position_cov_m2[0]) < 0.6 * np.linalg.det(once.position_cov_m2[0])
+    assert np.hypot(*(both.centers_m[0, :2] - once.centers_m[0, :2])) < 0.3
+    elsewhere = replace(in_image(person_box((6.0, -2.0), left)), sensor="camera_left")
+    assert len(fuse(once, elsewhere, robot)) == 2
+    a_car = replace(left_box, sensor="camera_left", class_ids=np.array([int(ObjectClass.CAR)]))
+    assert len(fuse(once, a_car, robot)) == 2
 
 
 def test_fusion_never_deletes_a_lidar_object() -> None:
@@ -123,6 +182,21 @@ def test_fusion_never_deletes_a_lidar_object() -> None:
         fused = fuse(found, replace(in_image(*map(tuple, boxes)), class_ids=rng.integers(0, 7, 5)), AMR)
         assert np.array_equal(fused.centers_m[: len(found)], found.centers_m)
         assert np.array_equal(fused.num_points[: len(found)], found.num_points)
+
+
+def test_the_graph_points_a_model_to_what_the_lidar_saw() -> None:
+    seen: list[Image] = []
+
+    def look(image: Image) -> ImageObjects:
+        seen.append(image)
+        return in_image()
+
+    head = SimpleNamespace(model=MODEL, backend="test", assurance=Assurance(), step=look, check=lambda: None)
+    graph_with(head).step(CLOUD, [IMAGE])  # type: ignore[arg-type]
+    (pointed,) = seen
+    assert isinstance(pointed, PointedImage)
+    assert np.array_equal(pointed.asked_px, asked_regions(lidar_only(), CAMERA))
+    assert pointed.t_ns == IMAGE.t_ns
 
 
 def test_lineage_and_models_name_the_camera_too() -> None:

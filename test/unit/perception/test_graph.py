@@ -198,7 +198,7 @@ def no_application(file: dict[str, Any]) -> None:
 
 
 def untold(file: dict[str, Any]) -> None:
-    component(file, "camera_objects")["component"] = "own.untold"
+    component(file, "camera_objects").update(component="own.untold", inputs={"images": "images"})
 
 
 def no_obstacles(file: dict[str, Any]) -> None:
@@ -400,7 +400,11 @@ def test_stamps_that_run_backwards_serve_everybody_and_equal_ones_nobody_twice()
 def test_a_component_that_raises_costs_only_what_it_would_have_added(
     graph_of: Callable[..., PerceptionGraph],
 ) -> None:
-    graph = graph_of(lambda file: component(file, "camera_objects").update(component="own.broken"))
+    graph = graph_of(
+        lambda file: component(file, "camera_objects").update(
+            component="own.broken", inputs={"images": "images"}
+        )
+    )
     percept = graph.step(CLOUD)
     assert np.array_equal(percept.detections.centers_m, load_graph(AMR).step(CLOUD).detections.centers_m)
     counts = {count.component: count for count in graph.component_counts()}
