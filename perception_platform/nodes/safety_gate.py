@@ -88,7 +88,9 @@ class SafetyGateNode(PlatformNode):
         self._subscribe_to_inputs()
         self._offer("~/reset", self._reset)
         if self.get_parameter("development").value:
-            self.get_logger().warning("development: ~/override is offered; it must not be on a robot near people")
+            self.get_logger().warning(
+                "development: ~/override is offered; it must not be on a robot near people"
+            )
             self._offer("~/override", self._override)
         self.every(CONFIG_LOOK_S, self._look_at_robot_file)
         self.beat(1.0 / self.robot.gate.rate_hz, self._beat)
@@ -174,7 +176,6 @@ class SafetyGateNode(PlatformNode):
             self._gate.reset()
         response.success, response.message = True, "released; what still asks for a stop stops again"
         return response
-
 
     def _override(self, _request: Any, response: Any) -> Any:
         with self._lock:

@@ -31,7 +31,9 @@ class Override:
             ValueError: if the duration is not above zero and at most 30 s.
         """
         if not 0 < duration_s <= LONGEST_S:
-            raise ValueError(f"an override lasts more than 0 and at most {LONGEST_S:g} s, not {duration_s:g} s")
+            raise ValueError(
+                f"an override lasts more than 0 and at most {LONGEST_S:g} s, not {duration_s:g} s"
+            )
         self._from_ns, self._until_ns = now_ns, now_ns + from_s(duration_s)
 
     def apply(self, now_ns: int, faults: Iterable[Finding]) -> list[Finding]:

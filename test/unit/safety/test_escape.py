@@ -264,23 +264,29 @@ BOX = np.array([[2.0, 1.0], [1.0, 1.0], [1.0, 0.0], [2.0, 0.0]])
 def test_what_a_stop_rests_on_is_all_in_stop_zones_and_all_that_it_names() -> None:
     """The stop zone of amr reaches from the front to 0.7 m ahead, 0.4 m to each side."""
     cloud = points((0.6, 0.1, 0.3), (1.4, 0.0, 0.3), (0.0, 0.1, 0.3), (30.0, 0.0, 0.3))
-    near = NearObjects(np.array([3, 4]), np.stack([BOX, BOX - [4.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 2.0]]))
+    near = NearObjects(
+        np.array([3, 4]), np.stack([BOX, BOX - [4.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 2.0]])
+    )
     stop = finding(Action.STOP, track_ids=(3,), points_m=((1.4, 0.0, 0.3),))
     limit = finding(Action.LIMIT, track_ids=(4,), points_m=((1.7, 0.0, 0.3),))
     scene = look_around([cloud], near, [stop, limit], ego_state(), CONFIG, now_ns=0)
-    assert scene.points_m == pytest.approx(np.array([[0.6, 0.1], [1.4, 0.0]]))  # neither its own nor the far one
+    assert scene.points_m == pytest.approx(
+        np.array([[0.6, 0.1], [1.4, 0.0]])
+    )  # neither its own nor the far one
     assert len(scene.outlines_m) == 2 * 4 * 20
     assert scene.velocities_mps[0].tolist() == [1.0, 0.0]
     assert scene.velocities_mps[-1].tolist() == [0.0, 2.0]
     causes = {tuple(np.round(p, 6)) for p in scene.causes_m}
     assert {(0.6, 0.1), (1.4, 0.0), (1.0, 0.0)} <= causes
-    assert not any(x < 0 or x == 1.7 and y == 0.0 for x, y in causes - {(1.7, 0.0)})
+    assert not any(x < 0 or (x == 1.7 and y == 0.0) for x, y in causes - {(1.7, 0.0)})
     assert (scene.causes_m == [1.7, 0.0]).all(axis=1).sum() == 1  # of the box's outline, not of the limit
 
 
 def test_points_are_brought_to_where_the_robot_is_now() -> None:
     moving = replace(ego_state(-0.2), yaw_rate_radps=0.0)
-    scene = look_around([points((-1.0, 0.0, 0.3))], NearObjects.none(), [], moving, CONFIG, now_ns=500_000_000)
+    scene = look_around(
+        [points((-1.0, 0.0, 0.3))], NearObjects.none(), [], moving, CONFIG, now_ns=500_000_000
+    )
     assert scene.points_m == pytest.approx(np.array([[-0.9, 0.0]]))
 
 

@@ -1,4 +1,4 @@
-"""The fault table: no reason without a row, no row without its action, text and recovery, no row that a value removes."""
+"""The fault table: no reason without a row, no row without action, text and recovery, none that a value removes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def broken(reason: Reason) -> GateInputs:
     verdict = assessment(NOW_NS - from_s(0.1))
     aged = replace(verdict, lineage=Lineage((SourceStamp("lidar_top", NOW_NS - from_s(0.35)),)))
     health = SensorHealth(0, "lidar_top", SensorStatus.DEGRADED, (), 10.0, 0.1, 1, 0, 0, 0, (), "as it is")
-    model = ModelStatus(0, "camera_objects", None, ModelState.FALLBACK, "", 0.0, 0.0, 0, 0, "weights are missing")
+    model = ModelStatus(
+        0, "camera_objects", None, ModelState.FALLBACK, "", 0.0, 0.0, 0, 0, "weights are missing"
+    )
     changed: dict[Reason, dict[str, object]] = {
         Reason.ASSESSMENT_MISSING: {"assessment": None},
         Reason.ASSESSMENT_STALE: {"assessment": Seen(verdict, LONG_S)},
@@ -64,7 +66,9 @@ def broken(reason: Reason) -> GateInputs:
         Reason.OBSTACLES_STALE: {"obstacles": {**good.obstacles, "scan_front": Seen(scan.value, LONG_S)}},
         Reason.ODOMETRY_MISSING: {"ego": None},
         Reason.ODOMETRY_STALE: {"ego": Seen(ego_state(1.0, t_ns=NOW_NS), LONG_S)},
-        Reason.SENSOR_FAILED: {"health": {"lidar_top": Seen(replace(health, status=SensorStatus.FAILED), 0.1)}},
+        Reason.SENSOR_FAILED: {
+            "health": {"lidar_top": Seen(replace(health, status=SensorStatus.FAILED), 0.1)}
+        },
         Reason.SENSOR_DEGRADED: {"health": {"lidar_top": Seen(health, 0.1)}},
         Reason.SENSOR_BLOCKED: {
             "health": {"lidar_top": Seen(replace(health, problems=(SensorProblem.SECTOR_BLIND,)), 0.1)}
@@ -115,7 +119,9 @@ def test_each_fault_ends_as_its_row_says(reason: Reason) -> None:
 @pytest.mark.parametrize("problem", sorted(BLOCKED))
 def test_a_blocked_sensor_is_told_from_one_that_is_only_slow(problem: SensorProblem) -> None:
     gate, now_ns = running_gate()
-    health = SensorHealth(0, "lidar_top", SensorStatus.DEGRADED, (problem,), 10.0, 0.1, 1, 0, 0, 0, (), "dirt")
+    health = SensorHealth(
+        0, "lidar_top", SensorStatus.DEGRADED, (problem,), 10.0, 0.1, 1, 0, 0, 0, (), "dirt"
+    )
     decision = gate.step(now_ns, replace(healthy(now_ns), health={"lidar_top": Seen(health, 0.1)}))
     assert decision.reasons == (Reason.SENSOR_BLOCKED,)
     assert "lidar_top: dirt" in decision.findings[0].text

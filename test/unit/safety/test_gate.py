@@ -19,6 +19,7 @@ from perception_platform.safety.inputs import Event, GateInputs, Seen
 from test.unit.safety.healthy import CONFIG, PERIOD_NS, assessment, finding, healthy, running_gate
 from test.unit.scenes import ego_state, points, post
 
+
 def step_with(**changes: object) -> Decision:
     gate, now_ns = running_gate()
     return gate.step(now_ns, replace(healthy(now_ns), **changes))
@@ -360,7 +361,9 @@ def test_nothing_comes_out_faster_than_command_or_limit(
     decision = gate.step(now_ns, inputs)
     out = decision.output_mps
     assert math.hypot(*out[:2]) <= min(math.hypot(*command[:2]), decision.profile_mps) + 1e-9
-    assert decision.profile_mps <= max(decision.speed_limit_mps, abs(speed_mps))  # never faster than it drives
+    assert decision.profile_mps <= max(
+        decision.speed_limit_mps, abs(speed_mps)
+    )  # never faster than it drives
     assert abs(out[2]) <= min(abs(command[2]), CONFIG.max_yaw_rate_radps) + 1e-9
     assert 0 <= decision.speed_limit_mps <= CONFIG.max_speed_mps
     if not silence_s <= CONFIG.input_timeout_s or any(not 0 <= limit < math.inf for limit in limits):

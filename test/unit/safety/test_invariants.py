@@ -206,4 +206,3 @@ def test_what_is_not_a_finite_number_never_lets_the_robot_drive_on(value: float,
     decision = gate.step(now_ns, spoilt[where])
     assert decision.speed_limit_mps == 0.0
     assert all(math.isfinite(v) for v in (*decision.output_mps, decision.profile_mps))
-

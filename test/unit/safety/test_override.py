@@ -41,9 +41,7 @@ def test_it_is_in_decisions_that_need_none_too_and_lets_no_limit_grow() -> None:
     decision = gate.step(now_ns, healthy(now_ns))
     assert decision.reasons == (Reason.OVERRIDE,)
     assert decision.speed_limit_mps == CONFIG.escape_mps
-    slower = gate.step(
-        now_ns + PERIOD_NS, healthy(now_ns + PERIOD_NS, 0.1, (finding(Action.LIMIT, 0.1),))
-    )
+    slower = gate.step(now_ns + PERIOD_NS, healthy(now_ns + PERIOD_NS, 0.1, (finding(Action.LIMIT, 0.1),)))
     assert slower.speed_limit_mps == 0.1
     shed = replace(healthy(now_ns + 2 * PERIOD_NS), speed_factor=0.01)
     assert gate.step(now_ns + 2 * PERIOD_NS, shed).speed_limit_mps == pytest.approx(0.015)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,9 @@ DT_S = 0.05
 def driving(speed_mps: float = 1.0) -> VelocityProfile:
     """A robot that was let drive at that speed."""
     profile = VelocityProfile(CONFIG)
-    profile.let_through((speed_mps, 0.0, 0.0), profile.step(DT_S, Action.PROCEED, CONFIG.max_speed_mps, speed_mps))
+    profile.let_through(
+        (speed_mps, 0.0, 0.0), profile.step(DT_S, Action.PROCEED, CONFIG.max_speed_mps, speed_mps)
+    )
     return profile
 
 
@@ -34,14 +37,14 @@ def brake(profile: VelocityProfile, action: Action, limit_mps: float, beats: int
 
 
 def decels(speeds: list[float]) -> list[float]:
-    return [(a - b) / DT_S for a, b in zip(speeds, speeds[1:], strict=False)]
+    return [(a - b) / DT_S for a, b in pairwise(speeds)]
 
 
 def test_a_stop_brakes_with_bounded_jerk_up_to_the_service_deceleration() -> None:
     found = decels(brake(driving(), Action.STOP, 0.0))
     assert found[0] == pytest.approx(CONFIG.jerk_mps3 * DT_S)
     assert max(found) == pytest.approx(CONFIG.service_decel_mps2)
-    assert max(b - a for a, b in zip(found, found[1:], strict=False)) <= CONFIG.jerk_mps3 * DT_S + 1e-9
+    assert max(b - a for a, b in pairwise(found)) <= CONFIG.jerk_mps3 * DT_S + 1e-9
     assert brake(driving(), Action.STOP, 0.0)[-1] == 0.0
 
 
@@ -64,7 +67,9 @@ def test_an_emergency_brakes_as_hard_as_it_may_at_once_and_is_not_eased_off() ->
 def test_a_limit_is_kept_and_a_higher_one_is_reached_without_a_step() -> None:
     profile = driving()
     assert brake(profile, Action.LIMIT, 0.5)[-1] == 0.5
-    assert profile.step(DT_S, Action.PROCEED, 1.5, 0.5) == pytest.approx(0.5 + CONFIG.service_decel_mps2 * DT_S)
+    assert profile.step(DT_S, Action.PROCEED, 1.5, 0.5) == pytest.approx(
+        0.5 + CONFIG.service_decel_mps2 * DT_S
+    )
     for _ in range(40):
         bound_mps = profile.step(DT_S, Action.PROCEED, 1.5, 0.5)
     assert bound_mps == 1.5
@@ -78,7 +83,9 @@ def test_after_a_limit_the_jerk_is_bounded_anew() -> None:
 
 
 @pytest.mark.parametrize(("measured_mps", "begins_mps"), [(0.4, 0.4), (2.0, 1.0), (None, 1.0)])
-def test_braking_begins_at_the_speed_that_the_robot_has(measured_mps: float | None, begins_mps: float) -> None:
+def test_braking_begins_at_the_speed_that_the_robot_has(
+    measured_mps: float | None, begins_mps: float
+) -> None:
     bound_mps = driving().step(DT_S, Action.STOP, 0.0, measured_mps)
     assert bound_mps == pytest.approx(begins_mps - CONFIG.jerk_mps3 * DT_S**2)
 
@@ -110,7 +117,10 @@ def test_a_slow_robot_is_not_let_become_faster_on_the_way_down() -> None:
     ],
 )
 def test_commands_are_scaled_along_their_own_way(
-    drive: Drive, command: tuple[float, float, float] | None, limit_mps: float, expected: tuple[float, float, float]
+    drive: Drive,
+    command: tuple[float, float, float] | None,
+    limit_mps: float,
+    expected: tuple[float, float, float],
 ) -> None:
     assert limit_command(command, limit_mps, replace(CONFIG, drive=drive)) == pytest.approx(expected)
 

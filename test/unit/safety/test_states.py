@@ -80,7 +80,9 @@ def scenes(now_ns: int, which: str) -> GateInputs:
     return replace(good, **cases[which])
 
 
-@given(st.lists(st.sampled_from(["clear", "limit", "stop", "standing", "way out", "fault", "lost"]), max_size=25))
+@given(
+    st.lists(st.sampled_from(["clear", "limit", "stop", "standing", "way out", "fault", "lost"]), max_size=25)
+)
 def test_the_gate_makes_no_other_changes_and_tells_each(story: list[str]) -> None:
     gate, now_ns = SafetyGate(CONFIG), from_s(1.0)
     before = GateState.STARTING

@@ -31,7 +31,12 @@ def wall_ahead(robot: Robot, x_m: float) -> np.ndarray:
 
 
 def drive(
-    robot: Robot, config: GateConfig, command: Command, seconds: float, gap_m: float = 0.3, person: bool = False
+    robot: Robot,
+    config: GateConfig,
+    command: Command,
+    seconds: float,
+    gap_m: float = 0.3,
+    person: bool = False,
 ) -> tuple[list[Decision], list[float]]:
     """Decisions and gaps while a robot that stands in front of a wall, or a person, is commanded something."""
     gate, risk = SafetyGate(config), RiskConfig.from_robot(robot)

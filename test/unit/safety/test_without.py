@@ -18,7 +18,12 @@ ITS_POINTS = finding(
     Action.STOP, track_ids=(), points_m=((1.9, 0.5, 0.1),), reason=Reason.POINTS_IN_PATH, sensor="lidar_top"
 )
 OTHER_POINTS = finding(
-    Action.LIMIT, 0.4, track_ids=(), points_m=((5.0, 0.5, 0.1),), reason=Reason.POINTS_IN_PATH, sensor="lidar_top"
+    Action.LIMIT,
+    0.4,
+    track_ids=(),
+    points_m=((5.0, 0.5, 0.1),),
+    reason=Reason.POINTS_IN_PATH,
+    sensor="lidar_top",
 )
 SCAN_POINTS = finding(
     Action.STOP, track_ids=(), points_m=((5.0, 0.5, 0.1),), reason=Reason.POINTS_IN_PATH, sensor="scan_front"
