@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -158,7 +159,11 @@ def in_child(work: Callable[[], int], longest_s: float) -> int:
         code = 98
         try:
             code = work()
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
     deadline_s = time.monotonic() + longest_s
     while time.monotonic() < deadline_s:
@@ -213,9 +218,25 @@ def is_noticed(mutant: Mutant, tests: Sequence[str]) -> bool:
     return in_child(run, LONGEST_S) != 0
 
 
+def check_rig(path: Path) -> None:
+    """See that a module which is not changed at all is not noticed: otherwise every figure would be worth nothing.
+
+    Raises:
+        SystemExit: if it is.
+    """
+    text = path.read_text(encoding="utf-8")
+    if is_noticed(Mutant(path, 1, "", "", compile(text, str(path), "exec")), TESTS):
+        print(LOG.read_text(encoding="utf-8", errors="replace")[-4000:])
+        raise SystemExit("the tests fail on a mutant that is none")
+
+
 def preload() -> None:
     """Load what all mutants share: everything but the code that is changed and what imports it."""
-    for name in ("hypothesis.extra.numpy", "pytest", "scipy.spatial", "perception_platform.robot.load"):
+    for name in (
+        "pytest",
+        "scipy.spatial",
+        "perception_platform.robot.load",
+    ):  # not hypothesis: pytest rewrites it
         importlib.import_module(name)
 
 
@@ -238,6 +259,7 @@ def main() -> None:
     print(f"{len(wanted)} mutants; which tests go through which line …", flush=True)
     covered = coverage_map(TESTS, ROOT / ".venv" / "mutation.coverage")
     preload()
+    check_rig(files[-1])
     survivors: list[Mutant] = []
     for n, mutant in enumerate(wanted, start=1):
         tests = covered.get(str(mutant.path), {}).get(mutant.line) or list(TESTS)
