@@ -8,7 +8,7 @@ import numpy as np
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
-from perception_platform.core.model_status import ModelState, ModelStatus
+from perception_platform.core.model_status import Assurance, ModelState, ModelStatus
 from perception_platform.core.objects import ModelRef, ObjectClass
 from perception_platform.core.sensor_data import SensorHealth, SensorProblem, SensorStatus
 from perception_platform.core.time import NS_PER_S, from_s
@@ -240,6 +240,13 @@ def model_status_from_msg(msg: Any, topic: str = "/model_status") -> ModelStatus
         runs=int(msg.runs),
         failures=int(msg.failures),
         text=msg.text,
+        assurance=Assurance(
+            msg.calibration,
+            float(msg.calibration_error),
+            msg.uncertainty,
+            bool(msg.out_of_domain),
+            msg.out_of_domain_reason,
+        ),
     )
 
 
@@ -252,6 +259,10 @@ def model_status_to_msg(status: ModelStatus, make: Make) -> Any:
         msg.model = model_ref_to_msg(status.model, make)
     msg.run_time_p50, msg.run_time_p99 = float(status.run_time_p50_s), float(status.run_time_p99_s)
     msg.runs, msg.failures = status.runs, status.failures
+    assurance = status.assurance
+    msg.calibration, msg.calibration_error = assurance.calibration, float(assurance.calibration_error)
+    msg.uncertainty = assurance.uncertainty
+    msg.out_of_domain, msg.out_of_domain_reason = assurance.out_of_domain, assurance.reason
     return msg
 
 

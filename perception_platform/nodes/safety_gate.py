@@ -186,8 +186,11 @@ class SafetyGateNode(PlatformNode):
 
 
 def main() -> None:
-    """Run the node."""
-    sys.exit(run(SafetyGateNode))
+    """Run the node.
+
+    It shares no memory: a process that is frozen while it holds a lock there would hold up the gate for a second.
+    """
+    sys.exit(run(SafetyGateNode, transport="network"))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def find_decision(
             yield message
 
     with TemporaryDirectory() as folder, Records(Path(folder)) as records:
-        lockstep = Lockstep(robot, graph, Tracker(frame_id=robot.odom_frame), records, asked)
+        lockstep = Lockstep(robot, graph, Tracker(frame_id=robot.odom_frame), records, witness=asked)
         lockstep.run(until_found(read_messages(bag, topics=lockstep.topics())))
     if asked.decision is None:
         what = (

@@ -1,4 +1,4 @@
-"""The files a replay leaves: one JSON line per detection set, track set and decision, and a summary."""
+"""The files a replay leaves: a JSON line per detection set, track set, decision and application, and a summary."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.geometry import wrap_angle
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, SensorKind, Tracks
@@ -24,12 +25,12 @@ from perception_platform.core.track_events import TrackEvent
 from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks, Without
 from perception_platform.runtime.latency import percentiles
 
-FILES = ("detections.jsonl", "tracks.jsonl", "decisions.jsonl")
+FILES = ("detections.jsonl", "tracks.jsonl", "decisions.jsonl", "applications.jsonl")
 SHOWN_POINTS = 400
 
 
 class Records:
-    """Writes the three files of a run and counts for its summary; to be used as a context."""
+    """Writes the files of a run and counts for its summary; to be used as a context."""
 
     def __init__(self, out_dir: Path) -> None:
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,10 @@ class Records:
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """The tracks of one moment with their criticality, in both frames."""
         self._write("tracks.jsonl", tracks_line(tracks, risks, ego))
+
+    def application(self, report: ApplicationReport) -> None:
+        """What one application said."""
+        self._write("applications.jsonl", application_line(report))
 
     def decision(self, decision: Decision, ego: EgoState | None) -> None:
         """One beat of the gate."""
@@ -120,7 +125,7 @@ class FrameCounts:
 
 
 def digest(out_dir: Path) -> str:
-    """SHA-256 of the three record files."""
+    """SHA-256 of the record files."""
     sha = hashlib.sha256()
     for name in FILES:
         sha.update((out_dir / name).read_bytes())
@@ -201,6 +206,21 @@ def event_line(event: TrackEvent) -> dict[str, Any]:
         "reason": event.reason.name.lower(),
         "existence": _number(event.existence),
         "other_id": event.other_id,
+    }
+
+
+def application_line(report: ApplicationReport) -> dict[str, Any]:
+    """As written to ``applications.jsonl``; the value is null where there is nothing to measure."""
+    return {
+        "t_ns": report.t_ns,
+        "application": report.application,
+        "quantity": report.quantity,
+        "value": _number(report.value),
+        "unit": report.unit,
+        "point_m": None if report.point_m is None else _rounded(report.point_m),
+        "text": report.text,
+        "deadline_ms": _number(report.deadline_s * 1e3),
+        "age_ms": _number(report.age_s * 1e3),
     }
 
 

@@ -289,11 +289,27 @@ class Gate(Part):
 
 
 class Model(Part):
-    """A model for a perception head: a folder with ``model.yaml`` and its weights."""
+    """A model for a perception head: a folder with ``model.yaml`` and its weights, and what takes its place.
+
+    Attributes:
+        head: the head it serves.
+        sensor: whose data it looks at.
+        path: its folder, absolute or in the installed ``config/models``.
+        fallbacks: folders of models that are asked in this order when it fails; after the last the geometric path
+            is alone.
+        limit_ms: time that they may take for one answer together.
+        give_up_after: failures in a row (errors, NaN, no answer in time) after which a model is not asked any more.
+        return_after_s: a model that was given up is tried again beside the one that serves after so long; without,
+            it stays out until the node starts again.
+    """
 
     head: Literal["camera_objects"]
     sensor: Name
     path: str
+    fallbacks: list[str] = Field(default=[])
+    limit_ms: Positive = 100.0
+    give_up_after: Annotated[int, Field(ge=1, le=1000)] = 3
+    return_after_s: Positive | None = None
 
 
 NamedT = TypeVar("NamedT", Lidar | Camera | Scan, Zone)
@@ -303,7 +319,8 @@ class Robot(Part):
     """A whole robot file.
 
     ``discovery`` says how far nodes look for each other: on this machine alone, or on its network. ``nodes`` places
-    each node of the stack once; drivers and telemetry may be left out.
+    each node of the stack once; drivers and telemetry may be left out. ``perception`` is the graph of the perception
+    layer: a name in the installed ``config/perception``, or the path of a .yaml.
     """
 
     version: Literal[1]
@@ -323,6 +340,7 @@ class Robot(Part):
     sensors: Annotated[list[AnySensor], Field(min_length=1)]
     zones: list[Zone] = Field(default=[])
     models: list[Model] = Field(default=[])
+    perception: str = "shared"
     nodes: Annotated[list[Placement], Field(min_length=1)]
 
     @field_validator("sensors", "zones")

@@ -15,7 +15,12 @@ from perception_platform.messages.objects import (
     tracks_from_msg,
     tracks_to_msg,
 )
-from perception_platform.messages.runtime import runtime_status_from_msg, runtime_status_to_msg
+from perception_platform.messages.runtime import (
+    application_report_from_msg,
+    application_report_to_msg,
+    runtime_status_from_msg,
+    runtime_status_to_msg,
+)
 from perception_platform.messages.verdicts import (
     assessment_from_msg,
     assessment_to_msg,
@@ -76,6 +81,10 @@ CODECS: dict[str, Codec] = {
     "sensor_health": Codec(lambda m, _s, _r: health_from_msg(m), lambda v, _: health_to_msg(v, make)),
     "model_status": Codec(
         lambda m, _s, _r: model_status_from_msg(m), lambda v, _: model_status_to_msg(v, make)
+    ),
+    "applications": Codec(
+        lambda m, _s, _r: application_report_from_msg(m),
+        lambda v, r: application_report_to_msg(v, r.base_frame, make),
     ),
     "detections": Codec(lambda m, _s, _r: detections_from_msg(m), lambda v, _: detections_to_msg(v, make)),
     "obstacles": Codec(obstacles_in_base, lambda v, _: cloud_to_msg(v, make)),
