@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from perception_platform.cli.main import app
 from perception_platform.core.errors import InputError
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import load_graph
 from perception_platform.replay.run import replay_lockstep
 from perception_platform.robot.load import load_robot, share_dir
 
@@ -23,7 +23,7 @@ RUNNER = CliRunner()
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out_dir = tmp_path_factory.mktemp("run")
     robot = load_robot("amr")
-    replay_lockstep(BAG, robot, PerceptionGraph(robot), out_dir)
+    replay_lockstep(BAG, robot, load_graph(robot), out_dir)
     return out_dir
 
 
