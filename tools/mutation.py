@@ -202,7 +202,10 @@ def coverage_map(tests: Sequence[str], data_file: Path) -> dict[str, dict[int, l
     found: dict[str, dict[int, list[str]]] = {}
     for name in data.measured_files():
         lines = data.contexts_by_lineno(name)
-        found[name] = {n: sorted({c.split("|")[0] for c in tests if c}) for n, tests in lines.items()}
+        # A line that is run on import, outside any test, matters to all of them.
+        found[name] = {
+            n: sorted({c.split("|")[0] for c in by if c}) for n, by in lines.items() if "" not in by
+        }
     return found
 
 

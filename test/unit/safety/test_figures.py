@@ -122,6 +122,20 @@ def said(reason: Reason, **changes: object) -> tuple[str, float, float, str, boo
     return found.quantity, round(found.value, 6), found.threshold, found.unit, found.upper
 
 
+def test_odometry_counts_up_to_its_time_out() -> None:
+    """A robot that stands by odometry is not braked from what was let through before."""
+    still = ego_state(0.0, t_ns=NOW_NS)
+    for silence_s, known in ((0.4, True), (0.400001, False)):
+        stop = healthy(NOW_NS, findings=(finding(Action.STOP),)).assessment
+        decision = step_with(ego=Seen(still, silence_s), assessment=stop)
+        assert (decision.profile_mps == 0.0) is known
+
+
+def test_a_report_of_just_the_time_out_is_judged_by_its_status() -> None:
+    bad = {"lidar_top": Seen(health(SensorStatus.DEGRADED), 3.0)}
+    assert said(Reason.SENSOR_DEGRADED, health=bad)[0] == "sensor status"
+
+
 def test_findings_of_faults_carry_their_measure() -> None:
     scan = healthy(NOW_NS).obstacles["scan_front"].value
     model = ModelStatus(0, "camera", None, ModelState.FALLBACK, "", 0.0, 0.0, 0, 0, "why")
@@ -169,7 +183,7 @@ def test_a_beat_is_late_from_two_and_a_half_periods_on() -> None:
 NOTHING = np.zeros((0, 2))
 
 
-@pytest.mark.parametrize(("share", "let_out"), [(-0.02, False), (0.04, True)])
+@pytest.mark.parametrize(("share", "let_out"), [(-0.02, False), (-0.002, False), (0.04, True)])
 @pytest.mark.parametrize("speed_mps", [0.25, 0.1])
 def test_an_escape_looks_as_far_as_it_has_to(share: float, let_out: bool, speed_mps: float) -> None:
     way_m = (
