@@ -16,7 +16,14 @@ from perception_platform.core.verdicts import Action, Decision, Finding, NearObj
 from perception_platform.robot.load import load_robot
 from perception_platform.safety.checks import age_s
 from perception_platform.safety.config import Drive, GateConfig
-from perception_platform.safety.escape import Surroundings, is_escape, look_around, seen_from
+from perception_platform.safety.escape import (
+    Surroundings,
+    escape_finding,
+    escape_motion,
+    is_escape,
+    look_around,
+    seen_from,
+)
 from perception_platform.safety.field import check_field, field_reach_m
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import GateInputs, Seen
@@ -324,3 +331,39 @@ def test_an_odd_limit_of_the_risk_stage_keeps_its_emergency() -> None:
     zero = finding(Action.LIMIT, 0.0)
     (kept,) = step_with(assessment=healthy(NOW_NS, findings=(zero,)).assessment).findings
     assert kept.reason is Reason.OBJECT_IN_PATH
+
+
+# A footprint that is not the same on all sides: forks first, 2.1 m ahead and 1.2 m behind, 0.6 m to each side.
+FORKLIFT = replace(GateConfig.from_robot(load_robot("forklift")), drive=Drive.DIFFERENTIAL)
+
+
+@pytest.mark.parametrize(
+    ("place_m", "apart_m"),
+    [
+        ((3.1, 0.0), 1.0), ((-2.2, 0.3), 1.0), ((1.5, 1.6), 1.0), ((-1.0, -1.6), 1.0), ((1.9, 0.0), -0.2),
+        ((3.1, 1.6), math.sqrt(2)), ((-2.2, -1.6), math.sqrt(2)), ((0.0, 0.5), -0.1),
+    ],
+)  # fmt: skip
+def test_separations_are_those_of_the_footprint(place_m: tuple[float, float], apart_m: float) -> None:
+    scene = Surroundings(np.array([place_m, (9.0, 9.0)]), NOTHING, NOTHING, NOTHING)
+    found = escape_finding((-0.2, 0.0, 0.0), scene, FORKLIFT)
+    assert found.value == pytest.approx(apart_m)
+    assert (found.threshold, found.speed_limit_mps, found.action) == (0.15, 0.25, Action.LIMIT)
+
+
+def test_turning_the_corner_that_is_farthest_is_the_fastest_and_the_reach() -> None:
+    corner_m = math.hypot(2.1, 0.6)
+    motion = escape_motion((0.0, 0.0, 1.0), FORKLIFT)
+    assert motion == pytest.approx((0.0, 0.0, 0.25 / corner_m))
+    for beyond_m, hit in ((0.04, True), (0.06, False)):
+        cloud = points(*((0.0, corner_m + beyond_m, 0.1 * i) for i in range(3)))
+        assert (check_field([cloud], ego_state(0.0), (0.0, 0.0, 0.5), FORKLIFT) is not None) is hit
+
+
+def test_a_copy_of_a_gate_remembers_what_it_holds_unless_told_otherwise() -> None:
+    gate, now_ns = running_gate()
+    gate.step(now_ns, healthy(now_ns, 1.0, (finding(Action.STOP),)))
+    later_ns = now_ns + PERIOD_NS
+    assert gate.copy().step(later_ns, healthy(later_ns)).reasons == (Reason.HOLD,)
+    assert gate.copy(held=False).step(later_ns, healthy(later_ns)).reasons == ()
+    assert gate.step(later_ns, healthy(later_ns)).reasons == (Reason.HOLD,)
