@@ -27,6 +27,9 @@ from perception_platform.safety.escape import (
 from perception_platform.safety.field import check_field, field_reach_m
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import GateInputs, Seen
+from perception_platform.safety.memory import DEADLINES, DEADLINES_WITHIN_S
+from perception_platform.safety.opinions import DISAGREEMENT_S
+from perception_platform.safety.override import LONGEST_S
 from test.unit.safety.healthy import (
     CONFIG,
     PERIOD_NS,
@@ -367,3 +370,7 @@ def test_a_copy_of_a_gate_remembers_what_it_holds_unless_told_otherwise() -> Non
     assert gate.copy().step(later_ns, healthy(later_ns)).reasons == (Reason.HOLD,)
     assert gate.copy(held=False).step(later_ns, healthy(later_ns)).reasons == ()
     assert gate.step(later_ns, healthy(later_ns)).reasons == (Reason.HOLD,)
+
+
+def test_three_deadlines_in_two_seconds() -> None:
+    assert (DEADLINES, DEADLINES_WITHIN_S, LONGEST_S, DISAGREEMENT_S) == (3, 2.0, 30.0, 2.0)
