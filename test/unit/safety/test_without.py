@@ -85,4 +85,3 @@ def test_it_is_worked_out_once_for_findings_that_come_again() -> None:
     assert other.without == FREE
     moved = healthy(now_ns, 1.0, (PERSON, SLOW))
     assert gate.step(now_ns + 30_000_000, moved).without == first.without
-    assert gate.step(now_ns + 40_000_000, healthy(now_ns)).without is None
