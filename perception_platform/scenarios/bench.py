@@ -25,8 +25,8 @@ def bench_simulation(runs: int, seed: int, on_run: Callable[[], None] = lambda: 
     """Drive a robot with a 32-beam lidar through 15 walking people; processor time of one core against real time.
 
     Returns:
-        For the simulation alone, the closed loop of our stack, and the closed loop of every policy: how many times as
-        fast as real time, by percentile over the runs (the lower the slower: p1 is near the worst).
+        For the simulation alone and the closed loop of our stack: how many times as fast as real time, by percentile
+        over the runs (the lower the slower: p1 is near the worst).
     """
     _one_thread()
     family = load_families()[CROWD].model_copy(update={"robot": CARRIER, "lidar_columns": COLUMNS})

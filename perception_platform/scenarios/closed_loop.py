@@ -77,12 +77,15 @@ class _Listener:
     def detections(self, detections: Detections, obstacles: PointCloud) -> None:
         """Boxes are on their way to the tracker."""
 
+    def application(self, report: ApplicationReport) -> None:
+        """The vehicle obeys the gate alone."""
+
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """Keep them."""
         self.newest_tracks = tracks
 
     def application(self, report: ApplicationReport) -> None:
-        """Not judged."""
+        """Applications drive nothing."""
 
     def decision(self, decision: Decision, ego: EgoState | None) -> None:
         """Send what is let through to the wheels."""

@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
+from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.scenarios.cases import Case, case_at
 from perception_platform.scenarios.description import Family
@@ -34,7 +35,7 @@ EVEN_SHARE = 0.2
 ROUNDS = 4
 SMOOTHING = 0.8  # share of the new distribution in the next one
 NARROWEST = 0.05  # standard deviation of a beta variable is kept above this
-SHRUNK_FAILURES = 3
+SHRUNK_FAILURES = 2
 HALVINGS = 4  # of each parameter's way to its middle, while a failure is made smaller
 MOST_TRIES = 50  # draws for each sample that is to lie inside the domain
 LATE_M = 0.3  # severity of a late stop, as if it had come so near
@@ -73,8 +74,8 @@ class Sample:
 
     @property
     def collided(self) -> bool:
-        """Whether it is a failure; a crash of the run is one."""
-        return bool(self.line["outcome"] != "ok")
+        """Whether it is a failure."""
+        return bool(self.line["outcome"] == "collision")
 
     @property
     def margin(self) -> float:
@@ -182,10 +183,10 @@ def search_family(
         seen = [sample for batch in batches for sample in batch.samples]
         batches.append(searcher.batch(_towards(batches[-1].shapes, _elite(seen)), count))
     failures = sorted((s for b in batches for s in b.samples if s.collided), key=lambda s: s.margin)
-    minimal = {}
+    minimal: dict[tuple[float, ...], tuple[Case, str]] = {}
     for sample in failures[:SHRUNK_FAILURES]:
         small = searcher.shrink(sample)
-        minimal[small.case.id] = (small.case, _found(small))
+        minimal.setdefault(tuple(small.case.parameters.values()), (small.case, _found(small)))
     return SearchReport(family.family, options, batches, searcher.skipped, list(minimal.values()))
 
 
@@ -218,8 +219,15 @@ class _Searcher:
         return np.asarray(np.clip(unit, 1e-6, 1 - 1e-6))
 
     def run(self, samples: list[Sample]) -> list[Sample]:
-        """Drive them."""
+        """Drive them.
+
+        Raises:
+            InputError: if a run crashes, which is a defect to mend before anything is estimated.
+        """
         results = all_of(self._runner, [Job(s.case, self._options.policy) for s in samples])
+        for result in results:
+            if result.line["outcome"] == "crashed":
+                raise InputError(result.line["case"], result.line["error"])
         self._on_runs(len(samples))
         return [Sample(s.unit, s.case, r.line) for s, r in zip(samples, results, strict=True)]
 

@@ -37,6 +37,7 @@ def test_families_are_listed_for_people_and_programs(families):
     assert row["stop_expected"] is True
 
 
+@pytest.mark.slow
 def test_one_case_is_shown_and_drawn(families, tmp_path):
     plot = tmp_path / "one.png"
     shown = ("show", "block_ahead", "--families", families, "--policy", "none")
@@ -58,6 +59,7 @@ def test_runs_leave_results_and_a_summary(families, tmp_path):
     assert "2 runs" in call(*arguments)
 
 
+@pytest.mark.slow
 def test_a_search_tells_what_it_found(families, tmp_path):
     out = tmp_path / "found.json"
     arguments = ("search", "block_ahead", "--families", families, "--policy", "none", "--budget", "20")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from perception_platform.core.errors import InputError
 from perception_platform.scenarios.job import Result
 from perception_platform.scenarios.load import load_regressions
 from perception_platform.scenarios.search import SearchOptions, exact_interval, keep, search_family
@@ -51,6 +52,7 @@ def test_the_aimed_half_finds_many_more_failures_than_the_even_one():
     assert report.as_json()["runs"] == 400
 
 
+@pytest.mark.slow
 def test_the_weighted_estimate_is_right_and_sharper_than_even_samples():
     found = [searched(seed).as_json()["probability"] for seed in range(30)]
     weighted = np.array([f["weighted"]["estimate"] for f in found])
@@ -60,6 +62,7 @@ def test_the_weighted_estimate_is_right_and_sharper_than_even_samples():
     assert np.mean(covered) >= 0.8  # of intervals of 95 %, in 30 searches
 
 
+@pytest.mark.slow
 def test_a_domain_that_cuts_the_ranges_makes_the_estimate_one_inside_it():
     inside = family(
         parameters={"a": UNIT, "b": UNIT, "c": UNIT},
@@ -99,6 +102,17 @@ def test_without_a_failure_the_bound_is_the_exact_one():
 def test_the_same_seed_searches_the_same_way():
     assert json.dumps(searched(5).as_json()) == json.dumps(searched(5).as_json())
     assert json.dumps(searched(5).as_json()) != json.dumps(searched(6).as_json())
+
+
+def test_a_run_that_crashes_ends_the_search_with_one_clear_line():
+    def crash(jobs):
+        return [
+            Result({"case": j.case.id, "policy": j.policy, "outcome": "crashed", "error": "no"}, [], 0, 0)
+            for j in jobs
+        ]
+
+    with pytest.raises(InputError, match=r"block_ahead-1-.*: no"):
+        search_family(CUBE, SearchOptions(20, 0), crash)
 
 
 def test_no_sample_says_nothing():

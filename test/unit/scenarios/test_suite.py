@@ -32,12 +32,14 @@ def test_a_suite_writes_what_it_was_meant_to_and_what_came(tmp_path):
     assert summary(lines)["none"]["collisions"] == 4
 
 
+@pytest.mark.slow
 def test_the_order_in_which_results_come_does_not_matter(tmp_path):
     run_suite(SUITE, tmp_path / "one", in_this_process)
     run_suite(SUITE, tmp_path / "other", lambda jobs: reversed([run_job(job) for job in jobs]))
     assert (tmp_path / "one" / RESULTS).read_bytes() == (tmp_path / "other" / RESULTS).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_suite_that_was_cut_short_goes_on_where_it_was(tmp_path):
     def dies_after_two(jobs):
         yield from map(run_job, jobs[:2])
@@ -71,6 +73,7 @@ def test_a_folder_belongs_to_one_suite_and_its_lines_are_results(tmp_path):
         run_suite(SUITE, tmp_path, in_this_process)
 
 
+@pytest.mark.slow
 def test_traces_are_kept_of_failures_of_all_or_of_none(tmp_path):
     for traces, kept in ("none", 0), ("failures", 4), ("all", 4):
         suite = Suite("test", SUITE.cases, SUITE.policies, traces)
@@ -81,13 +84,6 @@ def test_traces_are_kept_of_failures_of_all_or_of_none(tmp_path):
             head, *moments = (tmp_path / traces / name).read_text().splitlines()
             assert json.loads(head)["robot"] == "amr"
             assert len(moments) > 10
-
-
-@pytest.mark.slow
-def test_two_processes_write_the_same_bytes_as_one(tmp_path):
-    run_suite(SUITE, tmp_path / "one", in_this_process)
-    run_suite(SUITE, tmp_path / "two", Workers(2))
-    assert (tmp_path / "one" / RESULTS).read_bytes() == (tmp_path / "two" / RESULTS).read_bytes()
 
 
 def test_results_are_given_back_in_the_order_of_the_jobs():

@@ -1,18 +1,21 @@
-"""A Dask cluster on this machine: the same bytes as one process, and a lost scheduler is told."""
+"""Many processes write the same bytes as one: of this machine, and of a Dask cluster, whose worker may die."""
 
 import pytest
 
 from perception_platform.core.errors import InputError
-from perception_platform.scenarios.runners import Cluster, in_this_process, runner_for
+from perception_platform.scenarios.runners import Cluster, Workers, in_this_process, runner_for
 from perception_platform.scenarios.suite import RESULTS, Suite, random_cases, run_suite
 from test.unit.scenarios.families import family
-
-pytest.importorskip("distributed", reason="Dask is in the extra 'cluster'")
 
 SUITE = Suite("test", random_cases([family()], 4, 0), ("none",))
 
 
-@pytest.mark.slow
+def test_two_processes_write_the_same_bytes_as_one(tmp_path):
+    run_suite(SUITE, tmp_path / "one", in_this_process)
+    run_suite(SUITE, tmp_path / "two", Workers(2))
+    assert (tmp_path / "one" / RESULTS).read_bytes() == (tmp_path / "two" / RESULTS).read_bytes()
+
+
 @pytest.mark.filterwarnings("ignore")  # of Dask and what it brings along
 def test_a_cluster_writes_the_same_bytes_as_one_process(tmp_path):
     from distributed import LocalCluster
@@ -23,7 +26,6 @@ def test_a_cluster_writes_the_same_bytes_as_one_process(tmp_path):
     assert (tmp_path / "cluster" / RESULTS).read_bytes() == (tmp_path / "one" / RESULTS).read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_worker_that_dies_costs_nothing(tmp_path):
     from distributed import LocalCluster
@@ -40,9 +42,8 @@ def test_a_worker_that_dies_costs_nothing(tmp_path):
     assert (tmp_path / "cluster" / RESULTS).read_bytes() == (tmp_path / "one" / RESULTS).read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_scheduler_that_is_not_there_is_one_clear_line(monkeypatch):
+def test_a_scheduler_that_is_not_there_is_one_clear_line():
     import dask
 
     with (

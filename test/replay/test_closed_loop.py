@@ -16,7 +16,6 @@ def line_of(case: Case, policy: str = "ours") -> dict:
     return run_job(Job(case, policy)).line
 
 
-@pytest.mark.slow
 def test_the_stack_stops_for_a_block_that_no_protection_runs_into():
     ours, none = line_of(middle()), line_of(middle(), "none")
     assert ours["outcome"] == "ok"
@@ -27,7 +26,6 @@ def test_the_stack_stops_for_a_block_that_no_protection_runs_into():
     assert none["events"]["impact_speed_mps"] == pytest.approx(1.2)
 
 
-@pytest.mark.slow
 def test_the_baselines_see_the_block_through_the_same_perception():
     for policy in ("fixed_field", "autoware_aeb"):
         line = line_of(middle(), policy)
@@ -36,14 +34,12 @@ def test_the_baselines_see_the_block_through_the_same_perception():
         assert line["latency_ms"]["p50"] > 0
 
 
-@pytest.mark.slow
 def test_a_block_beside_the_way_costs_no_time():
     events = line_of(middle(**FREE))["events"]
     assert events["stops"] == 0
     assert events["time_lost_s"] < 0.5
 
 
-@pytest.mark.slow
 def test_the_same_case_gives_the_same_bytes_and_another_seed_others():
     case = middle()
     one, same = (run_job(Job(case, "ours", trace=True)) for _ in range(2))
@@ -53,7 +49,6 @@ def test_the_same_case_gives_the_same_bytes_and_another_seed_others():
     assert other.trace[1:] != one.trace[1:]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -69,7 +64,6 @@ def test_a_lidar_that_fails_stops_the_robot_and_that_is_no_false_stop(fault):
     assert events["time_lost_s"] > 1.0
 
 
-@pytest.mark.slow
 def test_latency_that_is_declared_is_in_the_decisions():
     outcome = run_case(Job(middle(), "ours"))
     assert 50.0 <= outcome.latency_ms["p50"] <= 200.0  # 50 ms of stages, and up to a sweep of waiting
@@ -103,7 +97,6 @@ def test_a_result_has_all_that_the_evaluation_reads():
     json.dumps(line, allow_nan=False)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["glare_at_gate", "rain_alone", "mirror_beside_lane", "dense_crowd"])
 def test_families_with_the_rarer_parts_of_the_simulation_run_to_an_end(name):
     one = load_families()[name]
