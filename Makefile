@@ -8,10 +8,10 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check mutation bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## make .venv: ROS 2 and all else as wheels, the messages, the project
 	@tools/setup
@@ -49,6 +49,9 @@ ifneq ($(wildcard $(NUMPY_1)),)
 else
 	@echo "unit tests under numpy 1.26 left out: it has no wheel for this Python"
 endif
+
+mutation: setup ## change the gate and the measures in small ways: how many changes their tests notice; ten minutes
+	@$(BIN)/python tools/mutation.py --least 95 $(ARGS)
 
 bench: setup ## measure; ARGS="latency --json out.json" picks what
 	@$(BIN)/perception-platform bench $(or $(ARGS),--help)

@@ -12,6 +12,7 @@ from perception_platform.cli import (
     check,
     demo,
     evaluate,
+    explain,
     importing,
     latency,
     models,
@@ -44,6 +45,7 @@ for group in (
     perception,
     scenarios,
     evaluate,
+    explain,
     bench,
     check,
 ):

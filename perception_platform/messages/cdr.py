@@ -63,11 +63,10 @@ class _Writer:
         self.data += _TWIST.pack(vx, vy, 0.0, 0.0, 0.0, yaw_rate)
 
 
-def twist_to_cdr(t_ns: int, frame_id: str, velocity: Velocity, *, stamped: bool = True) -> bytes:
-    """A TwistStamped, or a Twist, of (vx, vy, yaw rate), m/s and rad/s."""
+def twist_to_cdr(t_ns: int, frame_id: str, velocity: Velocity) -> bytes:
+    """A TwistStamped of (vx, vy, yaw rate), m/s and rad/s."""
     out = _Writer()
-    if stamped:
-        out.header(t_ns, frame_id)
+    out.header(t_ns, frame_id)
     out.twist(velocity)
     return bytes(out.data)
 

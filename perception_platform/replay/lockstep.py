@@ -19,6 +19,7 @@ from perception_platform.core.objects import Detections, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_ms, from_s, to_s
 from perception_platform.core.verdicts import Assessment, Decision, ObjectRisks, Reason
+from perception_platform.explain.counterfactual import Case
 from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
 from perception_platform.messages.sensors import cloud_from_msg
 from perception_platform.messages.verdicts import health_from_msg
@@ -48,13 +49,24 @@ class _Due:
 
 @dataclass(slots=True)
 class _Received:
-    """The newest value of one input and when it came."""
+    """The newest value of one input, when it came, and, of an assessment, what it was made from."""
 
     value: Any
     t_ns: int
+    made_from: Any = None
 
     def seen(self, now_ns: int) -> Seen[Any]:
         return Seen(self.value, to_s(now_ns - self.t_ns))
+
+
+class Witness(Protocol):
+    """Hears of decisions together with what they were made from."""
+
+    def wants(self, t_ns: int) -> bool:
+        """Whether it may ask for the decision of that time."""
+
+    def hear(self, decision: Decision, case: Case | None) -> None:
+        """A decision, in order; with its case if that was wanted and there is one."""
 
 
 def declared_timing(stage: str, now_ns: int, done_ns: int) -> StageTiming:
@@ -79,9 +91,6 @@ class Sink(Protocol):
     def decision(self, decision: Decision, ego: EgoState | None) -> None:
         """One decision of the gate."""
 
-    def application(self, report: ApplicationReport) -> None:
-        """What one application on the shared perception said."""
-
 
 class Judge(Protocol):
     """Decides once a beat, as the safety gate does."""
@@ -105,6 +114,7 @@ class Lockstep:
         tracker: Tracker | None,
         records: Sink,
         judge: Judge | None = None,
+        witness: Witness | None = None,
     ) -> None:
         """Set up the chain.
 
@@ -114,6 +124,7 @@ class Lockstep:
             tracker: its tracker; None ends the chain after perception, for a judge that asks for no more.
             records: told what the stages make.
             judge: in place of the robot's safety gate.
+            witness: hears of what the safety gate's decisions are made from.
         """
         self.frames = FrameCounts()
         self.durations_s: dict[str, list[float]] = {}
@@ -126,6 +137,7 @@ class Lockstep:
         gate = SafetyGate(self._gate_config)
         gate.reset()  # a recording is a cut out of a running drive
         self._gate: Judge = judge or gate
+        self._witness = witness
         self._agenda: list[_Due] = []
         self._entries = 0
         self._handlers = self._routes()
@@ -359,7 +371,7 @@ class Lockstep:
         )
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
         lineage = assessment.lineage.then(declared_timing("risk", now_ns, done_ns))
-        received = _Received(replace(assessment, lineage=lineage), done_ns)
+        received = _Received(replace(assessment, lineage=lineage), done_ns, (tracks, obstacles, ego, now_ns))
         self._at(done_ns, lambda t_ns: self._assessed(received, t_ns))
         return assessment
 
@@ -384,11 +396,26 @@ class Lockstep:
             events=tuple(self._events),
         )
         self._events.clear()
+        before = self._before(now_ns, inputs)
         decision = self._timed("safety_gate", lambda: self._gate.step(now_ns, inputs))
         came_ns = min(self._assessment.t_ns, now_ns) if self._assessment else now_ns
         stage = StageTiming("safety_gate", came_ns, came_ns, now_ns, now_ns, now_ns)
         decision = replace(decision, lineage=decision.lineage.then(stage))
         self._records.decision(decision, self._ego.value if self._ego else None)
+        if self._witness is not None:
+            self._witness.hear(decision, before)
+
+    def _before(self, now_ns: int, inputs: GateInputs) -> Case | None:
+        """All that the next decision is made from, if somebody asks for it and there is an assessment."""
+        gate = self._gate
+        if self._witness is None or self._assessment is None or not isinstance(gate, SafetyGate):
+            return None
+        if not self._witness.wants(now_ns):
+            return None
+        tracks, obstacles, ego, assessed_ns = self._assessment.made_from
+        return Case(
+            now_ns, gate.copy(), inputs, tracks, tuple(obstacles), ego, assessed_ns, self._risk_config
+        )
 
     def _timed(self, stage: str, step: Callable[[], Any]) -> Any:
         began = time.perf_counter()

@@ -57,6 +57,7 @@ def replay_lockstep(
     factor = to_s(length_ns) / (time.perf_counter() - began)
     summary = {
         "bag": bag.name,
+        "bag_path": str(bag.resolve()),
         "robot": robot.name,
         "mode": "lockstep",
         **records.summary(lockstep.frames, realtime_factor=factor),

@@ -77,12 +77,14 @@ def load_truth(path: Path) -> Truth:
 def check_run(decisions_file: Path, start_ns: int, truth: Truth) -> list[WindowResult]:
     """Hold the decisions of a run's ``decisions.jsonl`` against its recording's truth.
 
-    A live run begins with the stop in which every gate starts: that is left out.
+    A live run begins with the stop in which every gate starts: that is left out. An escape counts as the stop that it
+    leads out of: nothing is let through but what leads away.
     """
     lines = [json.loads(line) for line in decisions_file.read_text(encoding="utf-8").splitlines()]
     started = [line for line in lines if line["state"] != "starting"]
     times_s = [to_s(line["t_ns"] - start_ns) for line in started]
-    return check_windows(times_s, [line["action"] for line in started], truth.windows)
+    actions = ["stop" if line["state"] == "escaping" else line["action"] for line in started]
+    return check_windows(times_s, actions, truth.windows)
 
 
 def check_windows(

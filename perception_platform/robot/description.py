@@ -197,7 +197,6 @@ class Drive(Part):
     emergency_decel_mps2: Positive
     jerk_mps3: Positive = 10.0
     reaction_s: NonNegative
-    wheelbase_m: Positive | None = None
 
     @model_validator(mode="after")
     def _emergency_is_stronger(self) -> Drive:

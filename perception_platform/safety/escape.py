@@ -80,14 +80,18 @@ def is_escape(motion: Motion, around: Surroundings, delay_s: float, config: Gate
     speed_mps = _fastest_mps(motion, config)
     stopping_m = speed_mps * delay_s + speed_mps**2 / (2 * config.service_decel_mps2)
     steps = math.ceil((stopping_m + config.ahead_m) / STEP_M)
-    ways_m = STEP_M * np.arange(1, steps + 1)
-    times_s = ways_m / speed_mps
+    times_s: Array = STEP_M * np.arange(1.0, steps + 1) / speed_mps
     until_stop_s = times_s[: math.ceil(stopping_m / STEP_M)]
     return (
         _leaves_causes(motion, until_stop_s, around, config)
         and _clears_points(motion, times_s, around, config)
         and _clears_tracks(motion, times_s, around, config)
     )
+
+
+def escape_reach_m(config: GateConfig) -> float:
+    """How far from the footprint points may lie that an escape has to mind, and some more."""
+    return config.ahead_m + config.beside_m + 1.0
 
 
 def is_located(findings: Iterable[Finding], near: NearObjects) -> bool:
@@ -119,9 +123,8 @@ def look_around(
         config: the robot.
         now_ns: time, ns.
     """
-    reach_m = config.ahead_m + config.beside_m + 1.0
     points_m = np.concatenate(
-        [_where_now(_outside(cloud, reach_m, config), ego, cloud.t_ns, now_ns) for cloud in clouds]
+        [_where_now(_outside(cloud, config), ego, cloud.t_ns, now_ns) for cloud in clouds]
         + [np.zeros((0, 2))]
     )
     stops = [f for f in findings if f.action <= Action.STOP]
@@ -225,11 +228,12 @@ def _fastest_mps(motion: Motion, config: GateConfig) -> float:
     return float(np.hypot(vx - yaw_rate * y_m, vy + yaw_rate * x_m).max())
 
 
-def _outside(cloud: PointCloud, reach_m: float, config: GateConfig) -> Array:
-    """Points near the footprint (N, 2), without those within it, which are the robot's own."""
-    low, high = config.footprint_m.min(axis=0) - reach_m, config.footprint_m.max(axis=0) + reach_m
+def _outside(cloud: PointCloud, config: GateConfig) -> Array:
+    """Points (N, 2) near the footprint, without those within it, which are the robot's own."""
+    reach_m = escape_reach_m(config)
+    low_m, high_m = config.footprint_m.min(axis=0) - reach_m, config.footprint_m.max(axis=0) + reach_m
     xy_m = cloud.xyz_m[:, :2]
-    far = (xy_m < low) | (xy_m > high)  # a NaN is not far
+    far = (xy_m < low_m) | (xy_m > high_m)  # a NaN is not far
     near_m = xy_m[~far.any(axis=1)].astype(np.float64)
     return np.asarray(near_m[~points_in_polygon(near_m, config.footprint_m)])
 

@@ -38,8 +38,9 @@ def check_field(
     """An emergency stop if raw points stand in the robot's way.
 
     Driving, the way is the rectangle that it crosses until it stands: as wide as the footprint across the direction of
-    travel, ``v t + v^2 / 2a`` beyond its edge in that direction, with the emergency deceleration and the reaction time of the brakes
-    alone. Standing, the command says which edge that is; turning on the spot, it is the circle around the footprint.
+    travel, ``v t + v^2 / 2a`` beyond its edge in that direction, with the emergency deceleration and the reaction time
+    of the brakes alone. Standing, the command says which edge that is; turning on the spot, it is the circle around the
+    footprint.
     """
     moving = _over_ground((*ego.velocity_mps, 0.0), config)
     wanted = _over_ground(command, config) if command else (0.0, 0.0)
@@ -54,6 +55,17 @@ def check_field(
         if finding is not None:
             return finding
     return None
+
+
+def field_reach_m(ego: EgoState, config: GateConfig) -> tuple[float, float]:
+    """How far from the footprint, along x and along y, points may lie that are in the field."""
+    around_m = float(np.hypot(*config.footprint_m.T).max()) + STANDSTILL_M
+    depth_m = around_m + _depth_m(math.hypot(*ego.velocity_mps), config)
+    return depth_m, depth_m if config.drive is Drive.OMNIDIRECTIONAL else around_m
+
+
+def _depth_m(speed_mps: float, config: GateConfig) -> float:
+    return STANDSTILL_M + speed_mps * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
 
 
 def _over_ground(velocity: Command, config: GateConfig) -> tuple[float, float]:
@@ -72,7 +84,7 @@ def _direction(moving: tuple[float, float], wanted: tuple[float, float]) -> tupl
 def _rectangle(
     cloud: PointCloud, speed_mps: float, direction: tuple[float, float], config: GateConfig
 ) -> _Field:
-    depth_m = STANDSTILL_M + speed_mps * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
+    depth_m = _depth_m(speed_mps, config)
     c, s = direction
     x_m, y_m = cloud.xyz_m[:, 0], cloud.xyz_m[:, 1]
     corner_x_m, corner_y_m = config.footprint_m.T

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 
 from perception_platform.core.lineage import Lineage
-from perception_platform.core.sensor_data import EgoState
+from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_s
-from perception_platform.core.verdicts import Action, Decision, Finding, GateState, NearObjects, Reason
+from perception_platform.core.verdicts import (
+    Action,
+    Decision,
+    Finding,
+    GateState,
+    NearObjects,
+    Reason,
+    Without,
+)
 from perception_platform.safety.checks import (
     check_inputs,
     fault_finding,
@@ -22,13 +31,15 @@ from perception_platform.safety.escape import (
     Motion,
     escape_finding,
     escape_motion,
+    escape_reach_m,
     is_escape,
     is_located,
     look_around,
 )
-from perception_platform.safety.field import STANDSTILL_MPS, TURNING_RADPS, check_field
+from perception_platform.safety.field import STANDSTILL_MPS, TURNING_RADPS, check_field, field_reach_m
 from perception_platform.safety.inputs import GateInputs
 from perception_platform.safety.memory import Clocks, Events, Holds
+from perception_platform.safety.nearby import Nearby
 from perception_platform.safety.opinions import Opinions
 from perception_platform.safety.override import Override
 from perception_platform.safety.profile import VelocityProfile
@@ -66,6 +77,8 @@ class SafetyGate:
         self._override = Override(config)
         self._opinions = Opinions(config)
         self._profile = VelocityProfile(config)
+        self._nearby = Nearby(config)
+        self._alone: tuple[tuple[Finding, ...], NearObjects | None, Without | None] = ((), None, None)
 
     def reset(self) -> None:
         """Release a latched stop; whatever still asks for a stop stops again at the next beat.
@@ -81,6 +94,14 @@ class SafetyGate:
             ValueError: if the duration is not above zero and at most 30 s.
         """
         self._override.grant(now_ns, duration_s)
+
+    def copy(self, *, held: bool = True) -> SafetyGate:
+        """Another gate in the same state; without ``held`` it remembers no stop that outlives its reason."""
+        other = deepcopy(self)
+        if not held:
+            other._holds = Holds(self._config)
+            other._holds.reset()
+        return other
 
     def step(self, now_ns: int, inputs: GateInputs) -> Decision:
         """One beat.
@@ -122,15 +143,23 @@ class SafetyGate:
             found += usable_findings(inputs.assessment.value.findings)
         motion = fresh_motion(now_ns, inputs, self._config)
         if motion is not None:
-            clouds = fresh_obstacles(now_ns, inputs, self._config)
+            clouds = self._clouds(now_ns, inputs, motion)
             field = check_field(clouds, motion, fresh_command(inputs, self._config), self._config)
             found += [field] if field else []
         return found
 
+    def _clouds(self, now_ns: int, inputs: GateInputs, ego: EgoState) -> list[PointCloud]:
+        """Fresh obstacle points, as far as they can matter."""
+        config = self._config
+        ahead_m, beside_m = (max(reach_m, escape_reach_m(config)) for reach_m in field_reach_m(ego, config))
+        return [
+            self._nearby.of(cloud, ahead_m, beside_m) for cloud in fresh_obstacles(now_ns, inputs, config)
+        ]
+
     def _way_out(
         self, now_ns: int, inputs: GateInputs, findings: Sequence[Finding]
     ) -> tuple[Motion, Finding] | None:
-        """The commanded motion, slowed down, if the robot is stopped by its surroundings and it leads away from them."""
+        """The commanded motion, slowed down, if its surroundings stop the robot and it leads away from them."""
         config = self._config
         ego, command = fresh_motion(now_ns, inputs, config), fresh_command(inputs, config)
         if ego is None or command is None or inputs.assessment is None or not self._may_escape(findings, ego):
@@ -138,7 +167,7 @@ class SafetyGate:
         motion, near = escape_motion(command, config), inputs.assessment.value.near
         if motion is None or not is_located(findings, near):
             return None
-        clouds = fresh_obstacles(now_ns, inputs, config)
+        clouds = self._clouds(now_ns, inputs, ego)
         around = look_around(clouds, near, findings, ego, config, now_ns=now_ns)
         delay_s = config.input_timeout_s + to_s(config.period_ns) + config.reaction_s
         if not is_escape(motion, around, delay_s, config):
@@ -192,11 +221,17 @@ class SafetyGate:
             models=assessment.models if assessment else (),
             previous_state=self._state,
             transition=transition_text(self._state, state, findings),
-            without=without_binding(
-                findings, assessment.near if assessment else NearObjects.none(), config.max_speed_mps
-            ),
+            without=self._without(findings, assessment.near if assessment else NearObjects.none()),
             profile_mps=profile_mps,
         )
+
+    def _without(self, findings: tuple[Finding, ...], near: NearObjects) -> Without | None:
+        """The counterfactual, worked out once for as long as the same findings of the same assessment come again."""
+        known, known_near, _ = self._alone
+        same = near is known_near and len(findings) == len(known)
+        if not same or not all(a is b for a, b in zip(findings, known, strict=True)):
+            self._alone = (findings, near, without_binding(findings, near, self._config.max_speed_mps))
+        return self._alone[2]
 
 
 def _ordered(findings: Sequence[Finding]) -> list[Finding]:

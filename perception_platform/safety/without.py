@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from perception_platform.core.geometry import points_in_polygon
+from perception_platform.core.geometry import Array, points_in_polygon
 from perception_platform.core.verdicts import Action, Finding, NearObjects, Reason, Without
 
 # Consequences of a stop: without its cause they would not be there either.
 _CONSEQUENCES = frozenset({Reason.HOLD, Reason.ESCAPE, Reason.OPINIONS_DIFFER})
+_NOWHERE: Array = np.full((4, 2), np.inf)
 _SKIN = 1.3  # points this much outside a track's box, as a share of its size, still are the object's
 
 
@@ -25,8 +26,8 @@ def without_binding(findings: Sequence[Finding], near: NearObjects, max_speed_mp
     if not findings or findings[0].action is Action.PROCEED:
         return None
     binding = next((f for f in findings if f.reason not in _CONSEQUENCES), findings[0])
-    ids = _object_of(binding, near)
-    left = [f for f in findings if f.reason not in _CONSEQUENCES and not _is_about(f, binding, ids, near)]
+    outlines_m = _outlines_of(binding, near)
+    left = [f for f in findings if f.reason not in _CONSEQUENCES and not _is_about(f, binding, outlines_m)]
     strictest = min(left, key=lambda f: f.strictness, default=None)
     if strictest is None or strictest.action is Action.PROCEED:
         return Without(Action.PROCEED, max_speed_mps, None)
@@ -34,21 +35,29 @@ def without_binding(findings: Sequence[Finding], near: NearObjects, max_speed_mp
     return Without(strictest.action, limit_mps, strictest.reason)
 
 
-def _object_of(finding: Finding, near: NearObjects) -> frozenset[int]:
-    """Tracks that a finding is about: those it names, else those whose outline its points lie in."""
-    if finding.track_ids or not finding.points_m:
-        return frozenset(finding.track_ids)
-    points_m = np.asarray(finding.points_m)[:, :2]
+def _outlines_of(finding: Finding, near: NearObjects) -> dict[int, Array]:
+    """Tracks that a finding is about, with their outlines: those it names, else those its points lie on."""
+    if not finding.track_ids and not finding.points_m:
+        return {}
     middles_m = near.corners_m.mean(axis=1, keepdims=True)
     outlines_m = middles_m + (near.corners_m - middles_m) * _SKIN
-    inside = [bool(points_in_polygon(points_m, outline_m).any()) for outline_m in outlines_m]
-    return frozenset(int(i) for i in near.track_ids[np.array(inside, dtype=bool)])
+    known = dict(zip(near.track_ids.tolist(), outlines_m, strict=True))
+    if finding.track_ids:
+        return {i: known.get(i, _NOWHERE) for i in finding.track_ids}
+    return {i: outline_m for i, outline_m in known.items() if _touches(finding, outline_m)}
 
 
-def _is_about(finding: Finding, binding: Finding, ids: frozenset[int], near: NearObjects) -> bool:
+def _is_about(finding: Finding, binding: Finding, outlines_m: Mapping[int, Array]) -> bool:
     """Whether a finding would go together with the binding one."""
-    if finding is binding:
+    if finding is binding or not outlines_m.keys().isdisjoint(finding.track_ids):
         return True
-    if ids:
-        return bool(_object_of(finding, near) & ids)
-    return bool(binding.points_m) and finding.sensor == binding.sensor and bool(finding.points_m)
+    if finding.track_ids or not finding.points_m:
+        return False
+    if outlines_m:
+        return any(_touches(finding, outline_m) for outline_m in outlines_m.values())
+    return bool(binding.points_m) and finding.sensor == binding.sensor
+
+
+def _touches(finding: Finding, outline_m: Array) -> bool:
+    points_m = np.asarray(finding.points_m)[:, :2]
+    return bool(points_in_polygon(points_m, outline_m).any())

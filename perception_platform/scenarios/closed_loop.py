@@ -84,9 +84,6 @@ class _Listener:
         """Keep them."""
         self.newest_tracks = tracks
 
-    def application(self, report: ApplicationReport) -> None:
-        """Applications drive nothing."""
-
     def decision(self, decision: Decision, ego: EgoState | None) -> None:
         """Send what is let through to the wheels."""
         vx, _, yaw_rate = decision.output_mps

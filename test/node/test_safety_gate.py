@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
 
-from perception_platform.core.verdicts import Action, Decision, Reason
+from perception_platform.core.verdicts import Action, Decision, GateState, Reason
 from perception_platform.messages.verdicts import decision_from_msg
 from perception_platform.ros.make import make, message_class
 from perception_platform.ros.topics import TOPICS
@@ -107,8 +107,9 @@ def healthy(feeder: Feeder, peer: Peer) -> Iterator[Feeder]:
 
 
 def test_a_clear_way_lets_the_command_through(healthy: Feeder, peer: Peer) -> None:
+    wanted = pytest.approx((feeding.SPEED_MPS, 0.0, 0.1))
+    peer.until(lambda: newest(peer).output_mps == wanted, within_s=10.0, what="the command")
     decision = next_decision(peer)
-    assert decision.output_mps == pytest.approx((feeding.SPEED_MPS, 0.0, 0.1))
     assert 0 <= decision.latency_ns < 300e6
     assert [s.stage for s in decision.lineage.stages] == ["safety_gate"]
     assert decision.lineage.sources[0].sensor == "lidar_top"
@@ -169,7 +170,8 @@ def test_a_malformed_message_is_refused_and_told(
 
     def actions_that_tell() -> list[Action]:
         decisions = [decision_from_msg(message) for _, message in peer.heard[GATE][begin:]]
-        told = [{f.sensor for f in d.findings if f.reason is Reason.MALFORMED_INPUT} for d in decisions]
+        reason = Reason.TRANSFORM_LOST if spoil is spoil_frame else Reason.MALFORMED_INPUT
+        told = [{f.sensor for f in d.findings if f.reason is reason} for d in decisions]
         return [d.action for d, sensors in zip(decisions, told, strict=True) if source in sensors]
 
     peer.until(actions_that_tell, what=f"malformed {source}")
@@ -190,7 +192,7 @@ def test_silence_is_a_stop_within_the_timeout(healthy: Feeder, peer: Peer, key: 
     took_s = peer.until(lambda: newest(peer).action <= Action.STOP, what="stop")
     assert reason in newest(peer).reasons
     assert took_s <= peer.robot.gate.input_timeout_s + MARGIN_S
-    assert newest(peer).output_mps == (0.0, 0.0, 0.0)
+    peer.until(lambda: newest(peer).output_mps == (0.0, 0.0, 0.0), within_s=5.0, what="zero")
 
 
 @pytest.mark.parametrize("key", ["obstacles", "scan", "odometry", "assessment"])
@@ -210,6 +212,32 @@ def test_a_stamp_that_goes_back_is_told(healthy: Feeder, peer: Peer, key: str) -
         return {r for d in decisions for r in d.reasons if d.action <= Action.STOP}
 
     peer.until(lambda: Reason.BACKWARDS_STAMP in reasons(), what="backwards stamp")
+
+
+def test_a_change_of_state_is_published_with_its_reason(healthy: Feeder, peer: Peer) -> None:
+    begin = len(peer.heard[GATE])
+    healthy["assessment"].silent = True
+    peer.until(lambda: newest(peer).action <= Action.STOP, within_s=5.0, what="stop")
+    heard = [decision_from_msg(message) for _, message in peer.heard[GATE][begin:]]
+    told = [d for d in heard if d.transition]
+    assert told
+    assert told[-1].state is GateState.FAULT
+    assert "out of date" in told[-1].transition
+
+
+def test_a_model_that_does_not_run_slows_the_robot_down(healthy: Feeder, peer: Peer) -> None:
+    status = make("perception_platform_msgs/msg/ModelStatus")
+    status.head, status.state, status.text = "camera_objects", status.STATE_FALLBACK, "weights are missing"
+    publisher = peer.speak("model_status")
+
+    def limited() -> bool:
+        publisher.publish(status)
+        return Reason.MODEL_FALLBACK in newest(peer).reasons
+
+    peer.until(limited, within_s=5.0, what="the model's report")
+    assert newest(peer).action is Action.LIMIT
+    status.state = status.STATE_ACTIVE
+    peer.until(lambda: publisher.publish(status) or not newest(peer).reasons, within_s=5.0, what="recovery")
 
 
 def test_without_a_command_nothing_is_let_through(healthy: Feeder, peer: Peer) -> None:

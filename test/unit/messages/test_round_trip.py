@@ -34,10 +34,12 @@ from perception_platform.core.verdicts import (
     Decision,
     Finding,
     GateState,
+    NearObjects,
     ObjectRisks,
     Reason,
+    Without,
 )
-from perception_platform.messages import objects, runtime, sensors, verdicts
+from perception_platform.messages import cdr, objects, runtime, sensors, verdicts
 
 OURS = "perception_platform_msgs/msg/"
 T_NS = st.integers(0, (2**31 - 1) * 10**9)
@@ -114,11 +116,18 @@ RISKS = st.integers(0, 3).flatmap(
         *[floats(NUMBER, n)] * 6,
     )
 )  # fmt: skip
-ASSESSMENT = st.builds(Assessment, T_NS, st.lists(FINDING, max_size=2).map(tuple), RISKS, LINEAGE, MODELS)
+NEAR = st.integers(0, 3).flatmap(
+    lambda n: st.builds(NearObjects, integers(COUNT, n), floats(FINITE, n, 4, 2), floats(FINITE, n, 2))
+)
+ASSESSMENT = st.builds(
+    Assessment, T_NS, st.lists(FINDING, max_size=2).map(tuple), RISKS, LINEAGE, MODELS, NEAR
+)
 DECISION = st.builds(
     Decision, T_NS, COUNT, st.sampled_from(Action), st.sampled_from(GateState), NOT_NEGATIVE, NOT_NEGATIVE,
     st.lists(FINDING, max_size=2).map(tuple), st.booleans(), st.integers(-1, 10**12), st.one_of(st.none(), TRIPLE),
-    TRIPLE, LINEAGE, MODELS,
+    TRIPLE, LINEAGE, MODELS, st.sampled_from(GateState), TEXT,
+    st.none() | st.builds(Without, st.sampled_from(Action), NOT_NEGATIVE, st.none() | st.sampled_from(Reason)),
+    NOT_NEGATIVE,
 )  # fmt: skip
 ANGLE = st.floats(-3.125, 3.125, width=32)
 HEALTH = st.builds(
@@ -192,6 +201,21 @@ def test_through_a_bag(name: str, data: st.DataObject) -> None:
     values, encode, decode = CASES[name]
     value = data.draw(values)
     assert_same(decode(through_cdr(OURS + name, encode(value, blank))), value)
+
+
+@given(decision=CASES["SafetyDecision"][0])
+@settings(max_examples=60, deadline=None)
+def test_a_decision_written_directly_is_the_same_bytes(decision: Decision) -> None:
+    store, name = known_types(), OURS + "SafetyDecision"
+    expected = bytes(store.serialize_cdr(verdicts.decision_to_msg(decision, "base_link", blank), name))
+    assert cdr.decision_to_cdr(decision, "base_link") == expected
+
+
+@given(T_NS, TRIPLE)
+def test_a_velocity_written_directly_is_the_same_bytes(t_ns: int, velocity: Any) -> None:
+    store, name = known_types(), "geometry_msgs/msg/TwistStamped"
+    expected = bytes(store.serialize_cdr(sensors.twist_to_msg(t_ns, "base_link", velocity, blank), name))
+    assert cdr.twist_to_cdr(t_ns, "base_link", velocity) == expected
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -268,8 +292,9 @@ ONE_DETECTION = dataclasses.replace(
 ONE_FINDING = Finding(Reason.ZONE, Action.STOP, 0.0, "points", 5.0, 4.0, "points")
 NO_RISKS = ObjectRisks(*[np.zeros(0)] * 9)
 ONE_DECISION = Decision(
-    1, 1, Action.STOP, GateState.STOPPED, 0.0, 1.0, (ONE_FINDING,), False, 5, (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)
-)
+    1, 1, Action.STOP, GateState.STOPPED, 0.0, 1.0, (ONE_FINDING,), False, 5, (1.0, 0.0, 0.0), (0.0, 0.0, 0.0),
+    without=Without(Action.LIMIT, 0.5, Reason.ZONE),
+)  # fmt: skip
 NAN = float("nan")
 
 
@@ -307,6 +332,11 @@ def test_a_malformed_detection_is_refused_by_name(path: str, value: Any, field: 
         ("findings.0.value", NAN, "findings.value"),
         ("findings.0.speed_limit", -0.5, "findings.speed_limit"),
         ("latency", NAN, "latency"),
+        ("profile", NAN, "profile"),
+        ("previous_state", 77, "previous_state"),
+        ("without_action", 77, "without_action"),
+        ("without_reason", 999, "without_reason"),
+        ("without_speed_limit", NAN, "without_speed_limit"),
     ],
 )
 def test_a_malformed_decision_is_refused_by_name(path: str, value: Any, field: str) -> None:

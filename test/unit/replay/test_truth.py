@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from perception_platform.core.errors import InputError
-from perception_platform.replay.truth import Window, check_windows, load_truth
+from perception_platform.replay.truth import Truth, Window, check_run, check_windows, load_truth
 
 TIMES_S = np.arange(0.0, 10.0, 0.05).tolist()
 STOP = Window(expect="stop", from_s=3.0, to_s=6.0, why="a person is in the path")
@@ -50,6 +51,19 @@ def test_a_stop_where_none_may_be_is_found_and_no_decision_is_no_pass() -> None:
     (untested,) = check_windows(TIMES_S[:100], actions()[:100], [FREE])
     assert not untested.passed
     assert "not tested" in untested.text
+
+
+def test_an_escape_is_the_stop_that_it_leads_out_of(tmp_path: Path) -> None:
+    file = tmp_path / "decisions.jsonl"
+    for state, passes in (("escaping", True), ("limited", False)):
+        lines = [
+            {"t_ns": round(t * 1e9), "state": state if 5.0 <= t < 6.3 else "stopped", "action": "limit"}
+            | ({"action": "stop"} if 3.1 <= t < 5.0 else {})
+            for t in TIMES_S
+        ]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (result,) = check_run(file, 0, Truth(version=1, robot="amr", windows=[STOP]))
+        assert result.passed is passes
 
 
 def test_a_window_that_lasts_to_the_end_needs_no_release() -> None:

@@ -61,7 +61,7 @@ def test_the_three_robots_load() -> None:
             "no camera 'nose'",
         ),
         ({"models": [{"head": "camera_objects", "sensor": "lidar_top", "path": "m"}]}, "models", "no camera"),
-        ({"drive.type": "omnidirectional"}, "drive.type", "'differential' or 'ackermann'"),
+        ({"drive.type": "tracked"}, "drive.type", "'differential', 'ackermann' or 'omnidirectional'"),
         ({"base_frame": ""}, "base_frame", "got ''"),
         ({"odom_frame": "/odom"}, "odom_frame", "got '/odom'"),
         ({"odom_frame": "base_link"}, "file", "odom_frame: 'base_link' is the base_frame, too"),

@@ -1,4 +1,4 @@
-"""The fault table: no reason without a row, no row without its action, text and recovery, no row that a value removes."""
+"""The fault table: no reason without a row, no row without action, text and recovery, none that a value removes."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -36,14 +37,14 @@ def brake(profile: VelocityProfile, action: Action, limit_mps: float, beats: int
 
 
 def decels(speeds: list[float]) -> list[float]:
-    return [(a - b) / DT_S for a, b in zip(speeds, speeds[1:], strict=False)]
+    return [(a - b) / DT_S for a, b in pairwise(speeds)]
 
 
 def test_a_stop_brakes_with_bounded_jerk_up_to_the_service_deceleration() -> None:
     found = decels(brake(driving(), Action.STOP, 0.0))
     assert found[0] == pytest.approx(CONFIG.jerk_mps3 * DT_S)
     assert max(found) == pytest.approx(CONFIG.service_decel_mps2)
-    assert max(b - a for a, b in zip(found, found[1:], strict=False)) <= CONFIG.jerk_mps3 * DT_S + 1e-9
+    assert max(b - a for a, b in pairwise(found)) <= CONFIG.jerk_mps3 * DT_S + 1e-9
     assert brake(driving(), Action.STOP, 0.0)[-1] == 0.0
 
 

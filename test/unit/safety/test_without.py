@@ -73,3 +73,15 @@ def test_decisions_carry_it() -> None:
     assert gate.step(now_ns, healthy(now_ns, 1.0, (PERSON, SLOW))).without == Without(
         Action.LIMIT, 0.3, Reason.ZONE
     )
+
+
+def test_it_is_worked_out_once_for_findings_that_come_again() -> None:
+    gate, now_ns = running_gate()
+    inputs = healthy(now_ns, 1.0, (PERSON, SLOW))
+    first = gate.step(now_ns, inputs)
+    again = gate.step(now_ns + 10_000_000, inputs)
+    assert again.without is first.without
+    other = gate.step(now_ns + 20_000_000, healthy(now_ns, 1.0, (SLOW,)))
+    assert other.without == FREE
+    moved = healthy(now_ns, 1.0, (PERSON, SLOW))
+    assert gate.step(now_ns + 30_000_000, moved).without == first.without

@@ -1,0 +1,117 @@
+"""``perception-platform explain``: one decision taken apart, and what would have been decided otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perception_platform.core.errors import InputError
+
+if TYPE_CHECKING:
+    from perception_platform.replay.explain import Asked
+    from perception_platform.robot.description import Robot
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(explain)
+
+
+def explain(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|BAG", help="Folder that a lockstep replay left, or a recording (then with --robot)."
+        ),
+    ],
+    decision: Annotated[int | None, typer.Option(help="Sequence number of the decision.")] = None,
+    time: Annotated[
+        float | None, typer.Option(help="First decision at or after that time, s since the first message.")
+    ] = None,
+    robot: Annotated[
+        str | None, typer.Option(help="Name of a robot file, or a path to one; a run names its own.")
+    ] = None,
+    bag: Annotated[Path | None, typer.Option(help="The run's recording, if it was moved since.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything there, too.")] = None,
+) -> None:
+    """Say why a decision was taken, and what would have changed it.
+
+    The recording is replayed in lockstep up to the decision, which is then made again from its own inputs; of a
+    run it has to be the recorded one, byte for byte. It is made once more without the object that binds, and with
+    the object farther away, the robot at another speed and the data of another age, for the smallest change that
+    leads to another action. It exits with 1 if the same inputs gave another decision.
+
+    Examples:
+
+    perception-platform explain run/person --time 4.2
+
+    perception-platform explain my.mcap --robot amr --decision 120 --json why.json
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from perception_platform.bags.reader import span_ns
+    from perception_platform.perception.load import load_graph
+    from perception_platform.replay.explain import explain as told_of
+    from perception_platform.replay.explain import find_decision, in_words, recorded_line
+    from perception_platform.robot.load import load_robot
+
+    if (decision is None) == (time is None):
+        raise InputError("explain", "give either --decision or --time")
+    run = _summary(source) if source.is_dir() and (source / "summary.json").is_file() else None
+    bag_file, name = _recording(source, run, robot, bag)
+    start_ns = span_ns(bag_file)[0]
+    asked = _asked(decision, time, start_ns)
+    recorded = recorded_line(source, asked.sequence, asked.from_ns)[0] if run is not None else None
+    description: Robot = load_robot(name)
+    console = Console()
+    with Progress(TextColumn("replaying"), BarColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("replay", total=1.0)
+        found, case = find_decision(
+            bag_file, description, load_graph(description), asked, lambda s: bar.update(task, completed=s)
+        )
+    told = told_of(found, case, recorded)
+    for line in in_words(told, start_ns):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if json_file is not None:
+        json_file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    if not told["same_when_made_again"] or told["same_as_recorded"] is False:
+        raise typer.Exit(1)
+
+
+def _asked(decision: int | None, time: float | None, start_ns: int) -> Asked:
+    from perception_platform.core.time import from_s
+    from perception_platform.replay.explain import Asked
+
+    return Asked(sequence=decision, from_ns=0 if time is None else start_ns + from_s(time))
+
+
+def _summary(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / "summary.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        mode, _ = summary["mode"], (summary["bag_path"], summary["robot"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(path, f"is no summary of a replay: {error}") from error
+    if mode != "lockstep":
+        raise InputError(
+            path, f"is of a {mode} run, whose times come from the machine: replay its bag in lockstep", "mode"
+        )
+    return dict(summary)
+
+
+def _recording(
+    source: Path, run: dict[str, Any] | None, robot: str | None, bag: Path | None
+) -> tuple[Path, str]:
+    """The bag and the robot file's name."""
+    if run is None:
+        if robot is None:
+            raise InputError(source, "a recording does not say whose it is: give --robot")
+        return source, robot
+    path = bag or Path(run["bag_path"])
+    if not path.exists():
+        raise InputError(path, f"no such bag; {source} was made from {run['bag']}: give --bag")
+    return path, robot or str(run["robot"])
