@@ -12,6 +12,7 @@ from perception_platform.cli import (
     check,
     demo,
     evaluate,
+    gate,
     importing,
     latency,
     replay,
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench, check):
+for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, gate, bench, check):
     group.register(app)
 
 

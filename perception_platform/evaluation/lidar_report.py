@@ -18,7 +18,6 @@ from perception_platform.core.sensor_data import PointCloud
 from perception_platform.evaluation.lidar_frames import LabelledFrame, read_frames
 from perception_platform.evaluation.lidar_measures import (
     Boxes,
-    binomial_bounds,
     corridor_end_m,
     covering,
     ground_in_corridor,
@@ -26,6 +25,7 @@ from perception_platform.evaluation.lidar_measures import (
     near_side,
     nearest_range_m,
 )
+from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Lidar, Robot

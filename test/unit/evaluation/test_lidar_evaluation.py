@@ -16,7 +16,6 @@ from perception_platform.evaluation.lidar_bench import bench_lidar
 from perception_platform.evaluation.lidar_frames import read_camera_from_lidar, read_frames, read_labels
 from perception_platform.evaluation.lidar_measures import (
     Boxes,
-    binomial_bounds,
     corridor_end_m,
     covering,
     ground_in_corridor,
@@ -24,6 +23,7 @@ from perception_platform.evaluation.lidar_measures import (
     nearest_range_m,
 )
 from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, lidar_of
+from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import CAR_SIZE_M, HDL64_RAD, PERSON_SIZE_M, Solid, sweep
 

@@ -1,0 +1,307 @@
+"""A folder of results: ``manifest.json`` says what was to be run, ``results.jsonl`` what became of each run.
+
+A run is one case, driven under one policy with one seed. What was not run is in the manifest and not in the results, so
+that it can't be overlooked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from perception_platform.core.errors import InputError
+from perception_platform.robot.parts import Finite, NonNegative
+
+Policy = Literal["ours", "fixed_field", "autoware_aeb", "none"]
+Text = Annotated[str, Field(min_length=1)]
+EVENTS = ("collision", "late_stop", "false_stop")
+
+
+class Record(BaseModel):
+    """Base of all parts: nothing unknown, nothing changed later, no number from a text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Events(Record):
+    """What happened in a run.
+
+    Attributes:
+        collision: the robot touched something.
+        impact_speed_mps: closing speed at the touch; None without one.
+        min_separation_m: smallest distance to anything that could be hit; None where there was nothing.
+        late_stop: a stop came later than braking at the service deceleration needs.
+        false_stop: the robot stopped where nothing asked for it.
+        time_lost_s: longer than the same way takes without obstacles and protection.
+        peak_decel_mps2: hardest braking.
+        peak_jerk_mps3: fastest change of it.
+        stops: how often it came to a stand.
+    """
+
+    collision: bool
+    impact_speed_mps: NonNegative | None
+    min_separation_m: NonNegative | None
+    late_stop: bool
+    false_stop: bool
+    time_lost_s: Finite
+    peak_decel_mps2: NonNegative
+    peak_jerk_mps3: NonNegative
+    stops: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _impact_belongs_to_a_collision(self) -> Events:
+        if self.collision != (self.impact_speed_mps is not None):
+            raise ValueError("impact_speed_mps belongs to a collision, and to it alone")
+        return self
+
+
+class Latency(Record):
+    """Sensor-to-decision latency that the run was driven with, ms."""
+
+    p50: NonNegative
+    p99: NonNegative
+
+
+class Run(Record):
+    """One line of ``results.jsonl``.
+
+    Attributes:
+        family: the scenario family.
+        case: stable name of the case within the suite.
+        policy: what protected the robot.
+        seed: of all that is random in it.
+        parameters: what was drawn from the family's ranges.
+        tags: of the operating domain.
+        hazard: what may go wrong in it.
+        in_domain: whether the case lies in the stated operating domain.
+        stop_expected: whether the robot has to stop in it.
+        outcome: ``ok`` and ``collision`` were run to their end; ``crashed`` and ``skipped`` prove nothing.
+        events: what happened; None for what did not run.
+        latency_ms: as declared for the run; None for what did not run.
+        trace: file in the folder that the run can be replayed from.
+    """
+
+    family: Text
+    case: Text
+    policy: Policy
+    seed: Annotated[int, Field(ge=0)]
+    parameters: dict[str, Finite | str]
+    tags: list[str]
+    hazard: Text
+    in_domain: bool
+    stop_expected: bool
+    outcome: Literal["ok", "collision", "crashed", "skipped"]
+    events: Events | None
+    latency_ms: Latency | None
+    trace: str | None
+
+    @model_validator(mode="after")
+    def _outcome_and_events_agree(self) -> Run:
+        if not self.ran:
+            return self
+        if self.events is None or self.latency_ms is None:
+            raise ValueError(f"outcome {self.outcome!r} without events or latency_ms")
+        if self.events.collision != (self.outcome == "collision"):
+            raise ValueError(f"outcome {self.outcome!r}, but events.collision is {self.events.collision}")
+        return self
+
+    @property
+    def ran(self) -> bool:
+        """Whether it came to its end, so that its events count."""
+        return self.outcome in ("ok", "collision")
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What pairs it with the same run of another version."""
+        return self.case, self.seed
+
+    def happened(self, event: str) -> bool:
+        """Whether one of EVENTS did; never a no for what crashed."""
+        return self.outcome == "crashed" or (self.events is not None and bool(getattr(self.events, event)))
+
+
+class Manifest(Record):
+    """``manifest.json``.
+
+    Attributes:
+        suite: name of the suite.
+        version: of its scenarios.
+        digest: of all that defines them.
+        families: number of cases of each family.
+        expected_cases: names of all cases; each has to have a result.
+        made_utc: when the runs ended; the time of the results file where it is left out.
+    """
+
+    suite: Text
+    version: int | Text
+    digest: Text
+    families: dict[str, Annotated[int, Field(ge=0)]]
+    expected_cases: list[Text]
+    made_utc: Annotated[datetime, Field(strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _cases_add_up(self) -> Manifest:
+        if len(set(self.expected_cases)) != len(self.expected_cases):
+            raise ValueError("expected_cases names a case twice")
+        if sum(self.families.values()) != len(self.expected_cases):
+            raise ValueError(
+                f"families have {sum(self.families.values())} cases, expected_cases {len(self.expected_cases)}"
+            )
+        return self
+
+
+class Trace(Record):
+    """What a run can be looked at with, N moments.
+
+    Attributes:
+        t_s: (N,) rising times.
+        ego: (N,) x, y, yaw, speed of the robot, m, rad, m/s.
+        actors: (N,) x, y, yaw of each actor; None while it isn't there.
+        footprints: corners of the robot (``ego``) and of each actor in its own frame, m.
+        limit_mps: (N,) the speed that the policy allowed.
+        action: (N,) what it asked for.
+    """
+
+    t_s: Annotated[list[Finite], Field(min_length=1)]
+    ego: list[tuple[Finite, Finite, Finite, Finite]]
+    actors: dict[str, list[tuple[Finite, Finite, Finite] | None]]
+    footprints: dict[str, Annotated[list[tuple[Finite, Finite]], Field(min_length=3)]]
+    limit_mps: list[NonNegative | None]
+    action: list[str]
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Trace:
+        lists: Mapping[str, Any] = {
+            "ego": self.ego,
+            "limit_mps": self.limit_mps,
+            "action": self.action,
+            **self.actors,
+        }
+        for name, values in lists.items():
+            if len(values) != len(self.t_s):
+                raise ValueError(f"{name} has {len(values)} moments, t_s {len(self.t_s)}")
+        for name in ("ego", *self.actors):
+            if name not in self.footprints:
+                raise ValueError(f"{name} has no footprint")
+        if any(later <= earlier for earlier, later in zip(self.t_s, self.t_s[1:], strict=False)):
+            raise ValueError("t_s does not rise")
+        return self
+
+
+@dataclass(frozen=True)
+class Results:
+    """A folder, read and checked.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what was to be run.
+        runs: what was.
+        made_utc: when.
+    """
+
+    folder: Path
+    manifest: Manifest
+    runs: tuple[Run, ...]
+    made_utc: datetime
+
+    def of(self, policy: str) -> tuple[Run, ...]:
+        """The runs under a policy."""
+        return tuple(run for run in self.runs if run.policy == policy)
+
+    @cached_property
+    def policies(self) -> tuple[str, ...]:
+        """Those that were run, in order of first appearance."""
+        return tuple(dict.fromkeys(run.policy for run in self.runs))
+
+    def missing(self, policy: str) -> tuple[str, ...]:
+        """Expected cases of which there is no run under a policy."""
+        there = {run.case for run in self.of(policy)}
+        return tuple(case for case in self.manifest.expected_cases if case not in there)
+
+    def trace(self, run: Run) -> Trace | None:
+        """The trace of a run; None if it has none.
+
+        Raises:
+            InputError: naming file and field, if it is missing or malformed.
+        """
+        if run.trace is None:
+            return None
+        path = self.folder / run.trace
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise InputError(self.folder / "results.jsonl", f"{run.trace!r} is outside the folder", "trace")
+        return parsed(Trace, _text(path), path)
+
+
+def read_results(folder: Path) -> Results:
+    """Read and check a folder.
+
+    Raises:
+        InputError: naming file, line, field and value: a file is missing, a line is malformed, a run is there twice or
+            of no case of the manifest.
+    """
+    manifest = parsed(Manifest, _text(folder / "manifest.json"), folder / "manifest.json")
+    path = folder / "results.jsonl"
+    expected, seen = set(manifest.expected_cases), set()
+    runs = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        where = f"line {number}"
+        run = parsed(Run, line, path, where)
+        if run.case not in expected or run.family not in manifest.families:
+            raise InputError(path, f"{run.family!r}, {run.case!r} is not in the manifest", f"{where}: case")
+        if (run.policy, *run.key) in seen:
+            raise InputError(path, f"a second run of {run.case!r}, {run.policy}, seed {run.seed}", where)
+        seen.add((run.policy, *run.key))
+        runs.append(run)
+    made_utc = manifest.made_utc or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return Results(folder, manifest, tuple(runs), made_utc)
+
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def parsed(kind: type[RecordT], text: str, path: Path, where: str | None = None) -> RecordT:
+    """A record from JSON.
+
+    Raises:
+        InputError: naming file, place, field and value.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise refused(error, path, where) from error
+
+
+def refused(error: ValidationError, path: Path, where: str | None = None) -> InputError:
+    """The first of a record's errors, as one line."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    place = ": ".join(part for part in (where, field) if part) or None
+    return InputError(path, f"{first['msg']}, got {first['input']!r}"[:300], place)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(path, str(error)) from error
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+
+
+def document(path: Path) -> Any:
+    """Any JSON document.
+
+    Raises:
+        InputError: if it cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(_text(path))
+    except ValueError as error:
+        raise InputError(path, f"is not JSON: {error}") from error
