@@ -1,8 +1,8 @@
 """Two versions on the same cases: only the cases on which they disagree say which is better.
 
 A case that both pass, or both fail, says nothing. Among n disagreements, the number that the candidate loses is
-binomial with share 1/2 where neither is better: exact McNemar (McNemar, Note on the sampling error of the difference between
-correlated proportions, 1947). The sequential test is Wald's probability ratio test (Sequential Analysis, 1947).
+binomial with share 1/2 where neither is better: exact McNemar (McNemar, Note on the sampling error of the difference
+between correlated proportions, 1947). The sequential test is Wald's probability ratio test (Sequential Analysis, 1947).
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 
 from perception_platform.evaluation.evidence.gate import Verdict
 from perception_platform.evaluation.evidence.results import Results
-from perception_platform.explain.look import ACTIONS, INK, PALE, RC, as_svg, figure, legend
+from perception_platform.explain.look import ACTIONS, INK, PALE, RC, as_svg, figure
 
 POLICIES = {
     "ours": ("this stack", "#0072b2", "o"),
-    "fixed_field": ("fixed protective field", "#e69f00", "s"),
-    "autoware_aeb": ("braking formula of Autoware", "#cc79a7", "^"),
+    "fixed_field": ("fixed field", "#e69f00", "s"),
+    "autoware_aeb": ("Autoware's formula", "#cc79a7", "^"),
     "none": ("no protection", "#5a6470", "X"),
 }
 VERDICTS = {
@@ -36,7 +36,7 @@ def pareto_svg(policies: Mapping[str, Mapping[str, Any]]) -> str:
         axes.set(xlabel="time lost a run, s (mean, interval by family)", ylabel="runs with a collision, %")
         axes.set_title("Collisions against time lost")
         axes.set_ylim(bottom=-1.5)
-        legend(axes, below=True)
+        axes.legend(fontsize=8, frameon=False)
         return as_svg(made)
 
 
@@ -58,7 +58,7 @@ def bounds_svg(checks: Sequence[Mapping[str, Any]]) -> str:
     """What each bound was found to be, against what is wanted: a line a hazard."""
     rows = [check for check in checks if check["kind"] == "bound"][::-1]
     with mpl.rc_context(RC):
-        made = figure(7.6, 1.1 + 0.24 * len(rows))
+        made = figure(11.0, 1.1 + 0.24 * len(rows))
         axes = made.subplots()
         for i, check in enumerate(rows):
             figures, colour = check["figures"], VERDICTS[Verdict(check["verdict"])]
@@ -102,5 +102,5 @@ def separation_svg(results: Results) -> str:
         )
         axes.set_title("How near they came")
         axes.axvline(0.0, c=PALE, lw=0.8)
-        legend(axes, below=True)
+        axes.legend(fontsize=8, frameon=False)
         return as_svg(made)

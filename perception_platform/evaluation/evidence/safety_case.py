@@ -1,8 +1,8 @@
 """A safety case in goal structuring notation, whose solutions are figures of a run.
 
 Goals, strategies, solutions, contexts, assumptions and justifications as in the GSN Community Standard 3. A solution
-names a figure and the bound that it has to keep. Where the figure is missing, stale or beyond its bound, the solution is
-not supported, nor is anything that rests on it.
+names a figure and the bound that it has to keep. Where the figure is missing, stale or beyond its bound, the solution
+is not supported, nor is anything that rests on it.
 """
 
 from __future__ import annotations

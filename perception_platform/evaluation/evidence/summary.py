@@ -131,17 +131,19 @@ def spread(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def _why(run: Run, new: bool) -> str:
+    return f"{_outcome(run)}, which the baseline did not have" if new else _outcome(run)
+
+
+def _outcome(run: Run) -> str:
     events = run.events
     if events is None or not run.ran:
-        said = run.outcome
-    elif events.collision:
-        said = f"collision at {events.impact_speed_mps:.2f} m/s"
-    elif events.late_stop or events.false_stop:
-        said = "late stop" if events.late_stop else "false stop"
-    else:
-        near_m = events.min_separation_m
-        said = "nothing came near" if near_m is None else f"came within {near_m:.2f} m"
-    return f"{said}, which the baseline did not have" if new else said
+        return run.outcome
+    if events.collision:
+        return f"collision at {events.impact_speed_mps:.2f} m/s"
+    if events.late_stop or events.false_stop:
+        return "late stop" if events.late_stop else "false stop"
+    near_m = events.min_separation_m
+    return "nothing came near" if near_m is None else f"came within {near_m:.2f} m"
 
 
 def _folder(results: Results) -> dict[str, Any]:
