@@ -85,6 +85,84 @@ def lidar(
     _show_lidar(report)
 
 
+@_commands.command()
+def detection(
+    frames: Annotated[
+        Path, typer.Option(help="Folder with velodyne/, label_2/ and calib/, as KITTI object.")
+    ],
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with <frame>.txt of a detector, 16 fields a line; our lidar path if left out."
+        ),
+    ] = None,
+    robot: Annotated[
+        str, typer.Option(help="Robot file or name: what an error matters to.")
+    ] = "delivery_van",
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    speed: Annotated[
+        list[float] | None,
+        typer.Option(min=0.1, help="Speeds at which errors are judged, m/s; may be given again."),
+    ] = None,
+    tolerance_mps: Annotated[
+        float, typer.Option(min=0, help="Allowed speeds that differ by less are the same.")
+    ] = 0.25,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap by frame.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Average precision of boxes, by distance (nuScenes) and by 3D overlap (KITTI), and the errors that matter.
+
+    An error matters if, with it, the risk stage would have told the robot something else. docs/evidence.md says how.
+    """
+    from perception_platform.evaluation.detection import evaluate_detection
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    speeds = speed or [2.0, 5.0, 10.0]
+    report = evaluate_detection(
+        frames, described, lidar_of(described, sensor), results, speeds, tolerance_mps, seed
+    )
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _show_detection(report)
+
+
+def _show_detection(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=max(Console().width, 110))
+    table = Table(
+        "category", "labels", "boxes", "recall at 2 m", "distance AP", "KITTI 3D AP easy / moderate / hard"
+    )
+    for name, found in report["categories"].items():
+        recall, overlap = found["recall"], found.get("kitti_ap_3d_r40", {})
+        share = "" if recall is None else f"{recall['rate']:.3f} (at least {recall['at_least']:.3f})"
+        by_overlap = " / ".join(_share(value) for value in overlap.values())
+        table.add_row(
+            name,
+            str(found["labels"]),
+            str(found["results"]),
+            share,
+            _share(found["distance_ap"]["mean"]),
+            by_overlap,
+        )
+    console.print(table)
+    for found in report["critical"]:
+        rate, verdicts = found["critical"], found["frames_with_another_verdict"]
+        console.print(
+            f"at {found['speed_mps']:g} m/s {rate['events']} of {rate['trials']} errors change what the robot does, "
+            f"{found['dangerous']} dangerously; all together in {verdicts['events']} of {verdicts['trials']} frames",
+            highlight=False,
+        )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
 def _show_lidar(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
