@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from perception_platform.core.errors import InputError
 from perception_platform.robot.parts import Finite, NonNegative
@@ -22,6 +22,11 @@ from perception_platform.robot.parts import Finite, NonNegative
 Policy = Literal["ours", "fixed_field", "autoware_aeb", "none"]
 Text = Annotated[str, Field(min_length=1)]
 EVENTS = ("collision", "late_stop", "false_stop")
+
+
+def _unknown(value: Any) -> Any:
+    """None for an object of which nothing is known, as runs that did not come to an end leave it."""
+    return None if isinstance(value, dict) and all(v is None for v in value.values()) else value
 
 
 class Record(BaseModel):
@@ -43,6 +48,7 @@ class Events(Record):
         peak_decel_mps2: hardest braking.
         peak_jerk_mps3: fastest change of it.
         stops: how often it came to a stand.
+        struck: something else ran into the robot.
     """
 
     collision: bool
@@ -54,6 +60,7 @@ class Events(Record):
     peak_decel_mps2: NonNegative
     peak_jerk_mps3: NonNegative
     stops: Annotated[int, Field(ge=0)]
+    struck: bool = False
 
     @model_validator(mode="after")
     def _impact_belongs_to_a_collision(self) -> Events:
@@ -86,6 +93,7 @@ class Run(Record):
         events: what happened; None for what did not run.
         latency_ms: as declared for the run; None for what did not run.
         trace: file in the folder that the run can be replayed from.
+        error: why it crashed.
     """
 
     family: Text
@@ -98,9 +106,10 @@ class Run(Record):
     in_domain: bool
     stop_expected: bool
     outcome: Literal["ok", "collision", "crashed", "skipped"]
-    events: Events | None
-    latency_ms: Latency | None
+    events: Annotated[Events | None, BeforeValidator(_unknown)]
+    latency_ms: Annotated[Latency | None, BeforeValidator(_unknown)]
     trace: str | None
+    error: str | None = None
 
     @model_validator(mode="after")
     def _outcome_and_events_agree(self) -> Run:
@@ -136,6 +145,7 @@ class Manifest(Record):
         digest: of all that defines them.
         families: number of cases of each family.
         expected_cases: names of all cases; each has to have a result.
+        policies: under which each was to run, if that is said.
         made_utc: when the runs ended; the time of the results file where it is left out.
     """
 
@@ -144,6 +154,7 @@ class Manifest(Record):
     digest: Text
     families: dict[str, Annotated[int, Field(ge=0)]]
     expected_cases: list[Text]
+    policies: list[Policy] = Field(default=[])
     made_utc: Annotated[datetime, Field(strict=False)] | None = None
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ from perception_platform.risk.measures import required_decel_mps2
 from perception_platform.robot.load import load_robot
 from test.unit.evaluation.boxes import together
 from test.unit.evaluation.test_lidar_evaluation import CALIBRATION, CAR, PERSON, label, write_frame
+from test.unit.perception.sweeps import Solid
 
 VAN = load_robot("delivery_van")
 LIDAR = lidar_of(VAN, None)
@@ -240,10 +241,10 @@ def test_a_detectors_files_are_held_against_labels(street: Path, tmp_path: Path)
     """The car found where it is, the person not, and somebody in the path who is not there."""
     results = tmp_path / "results"
     results.mkdir()
-    ahead = PERSON.__class__(9.0, 0.0, PERSON.size_m)
+    ahead = Solid(5.5, 0.0, PERSON.size_m)
     lines = [label("Car", CAR).strip() + " 0.9\n", label("Pedestrian", ahead).strip() + " 0.6\n"]
     (results / "000001.txt").write_text("".join(lines))
-    report = evaluate_detection(street, VAN, LIDAR, results, [5.0], 0.25, 0)
+    report = evaluate_detection(street, VAN, LIDAR, results, [2.0], 0.25, 0)
     assert report["categories"]["car"]["distance_ap"]["mean"] == pytest.approx(1.0)
     assert report["categories"]["pedestrian"]["distance_ap"]["2"] == 0.0
     kinds = report["critical"][0]["by_kind"]
