@@ -64,7 +64,7 @@ def gate(
 
 def _documents(given: list[str]) -> dict[str, Document]:
     """Further evidence by source; a file's age is that of its last change."""
-    from perception_platform.evaluation.evidence.results import document
+    from perception_platform.evaluation.evidence.records import document
     from perception_platform.evaluation.evidence.safety_case import Document
 
     documents: dict[str, Document] = {}

@@ -73,12 +73,12 @@ def test_the_slider_moves_the_robot(page: Page) -> None:
     assert ego_x_px(page) == start_px
 
 
-def test_actors_come_when_they_are_there(page: Page) -> None:
-    corners = "document.querySelector('#replay-view .actor').getAttribute('points')"
-    moved_to(page, 0)
-    assert page.evaluate(corners) == ""
-    moved_to(page, 30)
-    assert len(page.evaluate(corners).split()) == 4
+def test_actors_and_tracks_are_there_when_they_are(page: Page) -> None:
+    count = "['.actor', '.track'].map(kind => document.querySelectorAll('#replay-view ' + kind).length)"
+    for moment, there in ((0, [0, 0]), (6, [1, 0]), (30, [1, 1])):
+        moved_to(page, moment)
+        assert page.evaluate(count) == there
+    assert page.evaluate("document.getElementById('replay-why').textContent") == "person 7 in the path"
 
 
 def test_another_run_can_be_chosen(page: Page) -> None:

@@ -11,7 +11,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from perception_platform.core.errors import InputError
-from perception_platform.evaluation.evidence.results import Policy, Run, Text, refused
+from perception_platform.evaluation.evidence.records import refused
+from perception_platform.evaluation.evidence.results import Policy, Run, Text
 from perception_platform.evaluation.paired import SequentialTest
 from perception_platform.robot.load import share_dir
 from perception_platform.robot.parts import Name, NonNegative, Part, Positive

@@ -11,8 +11,9 @@ from typing import Any
 from perception_platform.evaluation.evidence.diagram import safety_case_svg
 from perception_platform.evaluation.evidence.gate import Verdict
 from perception_platform.evaluation.evidence.plots import POLICIES, bounds_svg, pareto_svg, separation_svg
-from perception_platform.evaluation.evidence.results import Results, Run, Trace
+from perception_platform.evaluation.evidence.results import Results, Run
 from perception_platform.evaluation.evidence.safety_case import SafetyCase, State
+from perception_platform.evaluation.evidence.trace import Trace
 from perception_platform.explain.look import ACTIONS, spoken
 from perception_platform.explain.markup import document, escaped, number, picture, table
 
@@ -169,6 +170,7 @@ def _player(replays: Sequence[Replay]) -> str:
         f'<div class="replay"><label>Run <select id="replay-run">{options}</select></label>'
         '<svg id="replay-view" role="img" aria-label="The run from above" preserveAspectRatio="xMidYMid meet"></svg>'
         '<div class="row"><button id="replay-play" type="button">play</button><output id="replay-said"></output></div>'
+        '<p id="replay-why"></p>'
         '<input id="replay-time" type="range" min="0" value="0" step="1" aria-label="Moment of the run">'
         '<svg id="replay-strip" viewBox="0 0 600 80" preserveAspectRatio="none" role="img" '
         'aria-label="Speed (solid) and allowed speed (dashed) over time"></svg></div>'
@@ -177,7 +179,7 @@ def _player(replays: Sequence[Replay]) -> str:
 
 def _script(replays: Sequence[Replay]) -> str:
     """The traces and what plays them."""
-    seen = [replay.trace.model_dump(mode="json") for replay in replays if replay.trace]
+    seen = [replay.trace.as_json() for replay in replays if replay.trace]
     if not seen:
         return ""
     code = resources.files(__package__).joinpath("replay.js").read_text(encoding="utf-8")

@@ -6,17 +6,17 @@ that it can't be overlooked.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from perception_platform.core.errors import InputError
+from perception_platform.evaluation.evidence.records import Record, file_text, parsed
+from perception_platform.evaluation.evidence.trace import Trace, read_trace
 from perception_platform.robot.parts import Finite, NonNegative
 
 Policy = Literal["ours", "fixed_field", "autoware_aeb", "none"]
@@ -27,12 +27,6 @@ EVENTS = ("collision", "late_stop", "false_stop")
 def _unknown(value: Any) -> Any:
     """None for an object of which nothing is known, as runs that did not come to an end leave it."""
     return None if isinstance(value, dict) and all(v is None for v in value.values()) else value
-
-
-class Record(BaseModel):
-    """Base of all parts: nothing unknown, nothing changed later, no number from a text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Events(Record):
@@ -168,44 +162,6 @@ class Manifest(Record):
         return self
 
 
-class Trace(Record):
-    """What a run can be looked at with, N moments.
-
-    Attributes:
-        t_s: (N,) rising times.
-        ego: (N,) x, y, yaw, speed of the robot, m, rad, m/s.
-        actors: (N,) x, y, yaw of each actor; None while it isn't there.
-        footprints: corners of the robot (``ego``) and of each actor in its own frame, m.
-        limit_mps: (N,) the speed that the policy allowed.
-        action: (N,) what it asked for.
-    """
-
-    t_s: Annotated[list[Finite], Field(min_length=1)]
-    ego: list[tuple[Finite, Finite, Finite, Finite]]
-    actors: dict[str, list[tuple[Finite, Finite, Finite] | None]]
-    footprints: dict[str, Annotated[list[tuple[Finite, Finite]], Field(min_length=3)]]
-    limit_mps: list[NonNegative | None]
-    action: list[str]
-
-    @model_validator(mode="after")
-    def _lengths_agree(self) -> Trace:
-        lists: Mapping[str, Any] = {
-            "ego": self.ego,
-            "limit_mps": self.limit_mps,
-            "action": self.action,
-            **self.actors,
-        }
-        for name, values in lists.items():
-            if len(values) != len(self.t_s):
-                raise ValueError(f"{name} has {len(values)} moments, t_s {len(self.t_s)}")
-        for name in ("ego", *self.actors):
-            if name not in self.footprints:
-                raise ValueError(f"{name} has no footprint")
-        if any(later <= earlier for earlier, later in zip(self.t_s, self.t_s[1:], strict=False)):
-            raise ValueError("t_s does not rise")
-        return self
-
-
 @dataclass(frozen=True)
 class Results:
     """A folder, read and checked.
@@ -247,7 +203,7 @@ class Results:
         path = self.folder / run.trace
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise InputError(self.folder / "results.jsonl", f"{run.trace!r} is outside the folder", "trace")
-        return parsed(Trace, _text(path), path)
+        return read_trace(path)
 
 
 def read_results(folder: Path) -> Results:
@@ -257,11 +213,11 @@ def read_results(folder: Path) -> Results:
         InputError: naming file, line, field and value: a file is missing, a line is malformed, a run is there twice or
             of no case of the manifest.
     """
-    manifest = parsed(Manifest, _text(folder / "manifest.json"), folder / "manifest.json")
+    manifest = parsed(Manifest, file_text(folder / "manifest.json"), folder / "manifest.json")
     path = folder / "results.jsonl"
     expected, seen = set(manifest.expected_cases), set()
     runs = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(file_text(path).splitlines(), start=1):
         where = f"line {number}"
         run = parsed(Run, line, path, where)
         if run.case not in expected or run.family not in manifest.families:
@@ -272,47 +228,3 @@ def read_results(folder: Path) -> Results:
         runs.append(run)
     made_utc = manifest.made_utc or datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return Results(folder, manifest, tuple(runs), made_utc)
-
-
-RecordT = TypeVar("RecordT", bound=BaseModel)
-
-
-def parsed(kind: type[RecordT], text: str, path: Path, where: str | None = None) -> RecordT:
-    """A record from JSON.
-
-    Raises:
-        InputError: naming file, place, field and value.
-    """
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        raise refused(error, path, where) from error
-
-
-def refused(error: ValidationError, path: Path, where: str | None = None) -> InputError:
-    """The first of a record's errors, as one line."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    place = ": ".join(part for part in (where, field) if part) or None
-    return InputError(path, f"{first['msg']}, got {first['input']!r}"[:300], place)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(path, str(error)) from error
-    except OSError as error:
-        raise InputError(path, error.strerror or str(error)) from error
-
-
-def document(path: Path) -> Any:
-    """Any JSON document.
-
-    Raises:
-        InputError: if it cannot be read or is not JSON.
-    """
-    try:
-        return json.loads(_text(path))
-    except ValueError as error:
-        raise InputError(path, f"is not JSON: {error}") from error

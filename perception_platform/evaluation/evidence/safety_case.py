@@ -19,7 +19,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from perception_platform.core.errors import InputError
-from perception_platform.evaluation.evidence.results import Text, refused
+from perception_platform.evaluation.evidence.records import refused
+from perception_platform.evaluation.evidence.results import Text
 from perception_platform.robot.parts import Finite, Name, Part, Positive
 
 Kind = Literal["goal", "strategy", "solution", "context", "assumption", "justification"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,8 @@ def write_results(
             runs += [drive(family, cases[-1], drawn(family, rng), policy, faults) for policy in LATENCY_MS]
     for run in runs:
         if run["policy"] == "ours" and run["case"][-3:] < "012":
-            run["trace"] = f"traces/{run['case'].replace('/', '_')}.json"
-            write_json(folder / run["trace"], trace(run))
+            run["trace"] = f"traces/{run['case'].replace('/', '_')}.jsonl"
+            write_lines(folder / run["trace"], trace(run))
     manifest = {
         "suite": suite,
         "version": 1,
@@ -160,25 +160,30 @@ def time_lost_s(family: Family, speed_mps: float, policy: str) -> float:
     return (speed_mps / SERVICE_MPS2 + (1.5 if policy == "autoware_aeb" else 0.5)) * stops
 
 
-def trace(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be seen: the robot brakes towards a person who stands in the way."""
+def trace(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is to be seen: beside a shelf the robot brakes towards a person who comes in."""
     speed, t_s = run["parameters"]["speed_mps"], np.arange(0.0, 4.0, 0.1).round(2)
     v = np.maximum(speed - SERVICE_MPS2 * np.maximum(t_s - 1.0, 0.0), 0.0)
     x = np.cumsum(v) * 0.1
     stands_m = float(x[-1]) + 1.0
-    return {
-        "t_s": t_s.tolist(),
-        "ego": [[float(a), 0.0, 0.0, float(b)] for a, b in zip(x, v, strict=True)],
-        "actors": {"person": [None if t < 0.5 else [stands_m, 2.0 - 0.5 * min(t, 4.0), -1.57] for t in t_s]},
-        "footprints": {
-            "ego": [[0.45, 0.3], [-0.45, 0.3], [-0.45, -0.3], [0.45, -0.3]],
-            "person": [[0.2, 0.2], [-0.2, 0.2], [-0.2, -0.2], [0.2, -0.2]],
-        },
-        "limit_mps": [None if t < 1.0 else float(a) for t, a in zip(t_s, v, strict=True)],
-        "action": [
-            "proceed" if t < 1.0 else "limit" if a > 0.3 else "stop" for t, a in zip(t_s, v, strict=True)
-        ],
+    scenery = {
+        "case": run["case"],
+        "footprint_m": [[0.45, 0.3], [-0.45, 0.3], [-0.45, -0.3], [0.45, -0.3]],
+        "zones_m": {"protective": [[1.15, 0.4], [0.45, 0.4], [0.45, -0.4], [1.15, -0.4]]},
+        "standing": [[2.0, 1.5, 4.0, 0.8, 0.0, 0.0, 2.0], [3.0, -1.5, 0.3, 0.3, None, 0.0, 2.0]],
     }
+    moments = []
+    for t, place, now in zip(t_s.tolist(), x.tolist(), v.tolist(), strict=True):
+        person = [stands_m, 2.0 - 0.5 * t, 0.4, 0.4, None, 0.0, 1.7]
+        track = [7, "person", *person[:4], 0.0, 0.0, -0.5]
+        moments.append({
+            "t_s": t, "pose": [place, 0.0, 0.0], "speed_mps": now,
+            "limit_mps": None if t < 1.0 else now,
+            "action": "proceed" if t < 1.0 else "limit" if now > 0.3 else "stop",
+            "why": "" if t < 1.0 else "person 7 in the path",
+            "moving": [] if t < 0.5 else [person], "tracks": [] if t < 0.8 else [track],
+        })  # fmt: skip
+    return [scenery, *moments]
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
@@ -188,8 +193,13 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
 
 def write_runs(folder: Path, runs: list[dict[str, Any]]) -> None:
     """Write them back."""
-    text = "".join(json.dumps(run) + "\n" for run in runs)
-    (folder / "results.jsonl").write_text(text, encoding="utf-8")
+    write_lines(folder / "results.jsonl", runs)
+
+
+def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write a document a line."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:

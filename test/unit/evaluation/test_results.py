@@ -11,7 +11,7 @@ import pytest
 
 from perception_platform.core.errors import InputError
 from perception_platform.evaluation.evidence.results import read_results
-from test.unit.evaluation.result_folders import read_runs, write_results, write_runs
+from test.unit.evaluation.result_folders import read_runs, write_lines, write_results, write_runs
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def test_a_folder_is_read(folder: Path) -> None:
     assert results.missing("ours") == ()
     trace = results.trace(results.of("ours")[0])
     assert trace is not None
-    assert trace.actors["person"][0] is None
+    assert trace.moments[0].moving == []
+    assert len(trace.moments) == 40
     assert results.trace(results.of("none")[0]) is None
 
 
@@ -100,22 +101,26 @@ def test_files_have_to_be_there_and_be_text(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("line", "change", "says"),
     [
-        (lambda trace: trace["ego"].pop(), "ego has 39 moments, t_s 40"),
-        (lambda trace: trace["actors"]["person"].pop(), "person has 39 moments"),
-        (lambda trace: trace["footprints"].pop("person"), "person has no footprint"),
-        (lambda trace: trace["t_s"].__setitem__(3, 0.1), "t_s does not rise"),
+        (0, lambda scenery: scenery.pop("standing"), "line 1: standing: Field required"),
+        (5, lambda moment: moment["pose"].pop(), "line 6: pose.2: Field required"),
+        (5, lambda moment: moment.update(t_s=0.1), "line 6: t_s: 0.1 after 0.3"),
+        (8, lambda moment: moment["moving"][0].__setitem__(2, -1.0), "line 9: moving.0.2: .*got -1"),
+        (9, lambda moment: moment.update(speed_mps=float("nan")), "line 10: speed_mps: .*got nan"),
     ],
 )
-def test_a_bad_trace_is_named(folder: Path, change: Change, says: str) -> None:
+def test_a_bad_trace_is_named(folder: Path, line: int, change: Change, says: str) -> None:
     results = read_results(folder)
     run = results.of("ours")[0]
     path = folder / str(run.trace)
-    trace = json.loads(path.read_text())
-    change(trace)
-    path.write_text(json.dumps(trace))
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    change(lines[line])
+    write_lines(path, lines)
     with pytest.raises(InputError, match=f"{path.name}: .*{says}"):
+        results.trace(run)
+    write_lines(path, lines[:2])
+    with pytest.raises(InputError, match="2 lines: what stands there and two moments are the least"):
         results.trace(run)
 
 
