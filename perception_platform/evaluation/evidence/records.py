@@ -37,7 +37,8 @@ def refused(error: ValidationError, path: Path, where: str | None = None) -> Inp
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     place = ": ".join(part for part in (where, field) if part) or None
-    return InputError(path, f"{first['msg']}, got {first['input']!r}"[:300], place)
+    got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+    return InputError(path, f"{first['msg']}{got}"[:300], place)
 
 
 def file_text(path: Path) -> str:

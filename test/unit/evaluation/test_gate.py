@@ -170,6 +170,11 @@ def test_too_few_runs_are_not_enough_and_say_how_many_more(tmp_path: Path) -> No
     assert "23 more without one would do" in check.found
 
 
+def test_a_run_without_a_latency_leaves_it_open(baseline: Path, candidate: Path) -> None:
+    changed(candidate, CASE, lambda run: run.update(latency_ms={"p50": None, "p99": None}))
+    assert refused_by(judged("smoke", baseline, candidate), Verdict.NOT_ENOUGH) == {"latency_ms"}
+
+
 def test_no_run_at_all_is_not_enough(baseline: Path, candidate: Path) -> None:
     write_runs(candidate, [])
     judgement = judged("smoke", baseline, candidate)
