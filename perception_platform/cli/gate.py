@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from perception_platform.evaluation.evidence.gate import Judgement
     from perception_platform.evaluation.evidence.safety_case import Document
 
+SafetyCaseFile = Annotated[
+    Path | None, typer.Option(help="Safety case; config/safety_case.yaml if left out.")
+]
+Evidence = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SOURCE=FILE", help="Further JSON that the safety case is bound to; may be given again."
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -25,15 +35,8 @@ def gate(
     baseline: Annotated[Path, typer.Option(help="Folder of results of the version in use.")],
     candidate: Annotated[Path, typer.Option(help="Folder of results of the version that wants to be.")],
     out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("run/gate"),
-    safety_case: Annotated[
-        Path | None, typer.Option(help="Safety case; config/safety_case.yaml if left out.")
-    ] = None,
-    evidence: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SOURCE=FILE", help="Further JSON that the safety case is bound to; may be given again."
-        ),
-    ] = None,
+    safety_case: SafetyCaseFile = None,
+    evidence: Evidence = None,
 ) -> None:
     """Decide whether a version may ship: exit code 0 ship, 1 no-ship, 2 not enough evidence.
 
@@ -41,6 +44,18 @@ def gate(
     prove, and one new failure in a critical stratum blocks. Missing, skipped and crashed cases are never passes; files
     that cannot be read are no evidence, and end with code 2, too. docs/evidence.md explains each figure.
     """
+    decide(suite, baseline, candidate, out, safety_case, evidence)
+
+
+def decide(
+    suite: str,
+    baseline: Path,
+    candidate: Path,
+    out: Path,
+    safety_case: Path | None,
+    evidence: list[str] | None,
+) -> None:
+    """Judge, report, show, and end the command with the verdict's exit code."""
     from perception_platform.evaluation.evidence.gate_file import load_gate
     from perception_platform.evaluation.evidence.report import write_report
     from perception_platform.evaluation.evidence.results import read_results
@@ -49,15 +64,9 @@ def gate(
 
     asked = load_gate(suite)
     case = load_safety_case(safety_case or share_dir() / "config" / "safety_case.yaml")
-    judgement, figures = write_report(
-        asked,
-        read_results(baseline),
-        read_results(candidate),
-        case,
-        _documents(evidence or []),
-        datetime.now(UTC),
-        out,
-    )
+    documents, now_utc = _documents(evidence or []), datetime.now(UTC)
+    before, after = read_results(baseline), read_results(candidate)
+    judgement, figures = write_report(asked, before, after, case, documents, now_utc, out)
     _show(judgement, figures, out)
     raise typer.Exit(judgement.verdict.exit_code)
 
