@@ -43,9 +43,7 @@ def tracking(
 
     others = _read_report(beside) if beside else {}
     report = evaluate_results(results, labels, frames, ego, hota, resamples, seed)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     if plots:
         from perception_platform.evaluation.plots import plot_report
 
@@ -79,9 +77,7 @@ def lidar(
     described = load_robot(robot)
     limits = Limits(range_m, people_range_m, min_points)
     report = evaluate_lidar(frames, described, lidar_of(described, sensor), limits)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     _show_lidar(report)
 
 
@@ -123,9 +119,7 @@ def detection(
     report = evaluate_detection(
         frames, described, lidar_of(described, sensor), results, speeds, tolerance_mps, seed
     )
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     _show_detection(report)
 
 
@@ -161,6 +155,12 @@ def _show_detection(report: dict[str, Any]) -> None:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _write(json_file: Path | None, report: dict[str, Any]) -> None:
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 def _show_lidar(report: dict[str, Any]) -> None:

@@ -140,6 +140,7 @@ class Manifest(Record):
         families: number of cases of each family.
         expected_cases: names of all cases; each has to have a result.
         policies: under which each was to run, if that is said.
+        stack: digest of what drove: robot files and parameters; two versions may differ in it.
         made_utc: when the runs ended; the time of the results file where it is left out.
     """
 
@@ -149,6 +150,7 @@ class Manifest(Record):
     families: dict[str, Annotated[int, Field(ge=0)]]
     expected_cases: list[Text]
     policies: list[Policy] = Field(default=[])
+    stack: Text | None = None
     made_utc: Annotated[datetime, Field(strict=False)] | None = None
 
     @model_validator(mode="after")

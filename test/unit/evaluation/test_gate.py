@@ -234,3 +234,17 @@ def test_a_bad_gate_file_is_named(tmp_path: Path, old: str, new: str, says: str)
 def test_an_unknown_gate_is_told_which_there_are() -> None:
     with pytest.raises(InputError, match="there are full, smoke, or give a path"):
         load_gate("swift")
+
+
+@pytest.mark.parametrize(
+    ("scope", "families"),
+    [
+        ({"hazards": ["low_obstacle"]}, {"low_obstacle"}),
+        ({"families": ["cross_traffic", "nothing"]}, {"cross_traffic"}),
+        ({"tags": ["obstacles"], "stop_expected": True}, {"low_obstacle"}),
+        ({"in_domain": False}, {"slippery_floor"}),
+    ],
+)
+def test_a_scope_says_which_runs_count(baseline: Path, scope: dict[str, Any], families: set[str]) -> None:
+    holds = gate_file.Scope.model_validate(scope).holds
+    assert {run.family for run in read_results(baseline).runs if holds(run)} == families
