@@ -112,11 +112,14 @@ def lost_pairs(pairs: Iterable[Pair], events: Sequence[str]) -> list[Pair]:
 
 
 def _same_suite(baseline: Results, candidate: Results) -> Check:
+    """Same scenarios, and the same cases of them: a suite that shrank proves less, however clean it is."""
     ours, theirs = candidate.manifest, baseline.manifest
-    same = (ours.version, ours.digest) == (theirs.version, theirs.digest)
-    found = f"version {ours.version}, digest {ours.digest[:12]}"
+    other_cases = len(set(ours.expected_cases) ^ set(theirs.expected_cases))
+    same = (ours.version, ours.digest, other_cases) == (theirs.version, theirs.digest, 0)
+    found = f"version {ours.version}, digest {ours.digest[:12]}, {len(ours.expected_cases)} cases"
     if not same:
         found += f"; the baseline's is version {theirs.version}, digest {theirs.digest[:12]}"
+        found += f", and {other_cases} cases are in one of them only"
     wanted = "baseline and candidate ran the same scenarios"
     return Check("suite", "same_suite", "all", wanted, found, Verdict.SHIP if same else Verdict.NOT_ENOUGH)
 

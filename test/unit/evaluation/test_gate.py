@@ -188,6 +188,13 @@ def test_other_scenarios_are_not_comparable(baseline: Path, candidate: Path) -> 
     assert refused_by(judged("smoke", baseline, candidate), Verdict.NOT_ENOUGH) == {"same_suite"}
 
 
+def test_a_suite_that_shrank_is_not_comparable(baseline: Path, tmp_path: Path) -> None:
+    fewer = write_results(tmp_path / "fewer", "smoke", PER_FAMILY["smoke"] - 1)
+    judgement = judged("smoke", baseline, fewer)
+    assert "same_suite" in refused_by(judgement, Verdict.NOT_ENOUGH)
+    assert "10 cases are in one of them only" in judgement.checks[0].found
+
+
 def test_another_suite_is_refused(baseline: Path) -> None:
     with pytest.raises(InputError, match=r"manifest.json: suite: 'smoke', but gate 'full' judges 'full'"):
         judged("full", baseline, baseline)
