@@ -15,7 +15,9 @@ from perception_platform.cli import (
     gate,
     importing,
     latency,
+    perception,
     replay,
+    scenarios,
     topics,
     track,
     up,
@@ -29,7 +31,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, gate, bench, check):
+for group in (
+    up,
+    demo,
+    replay,
+    latency,
+    importing,
+    bag,
+    topics,
+    track,
+    perception,
+    scenarios,
+    evaluate,
+    gate,
+    bench,
+    check,
+):
     group.register(app)
 
 

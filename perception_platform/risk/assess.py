@@ -16,7 +16,7 @@ from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Assessment, Finding, ObjectRisks, Reason
 from perception_platform.risk.config import RiskConfig, ZoneRule
 from perception_platform.risk.measures import needed_way_m, safe_speed_mps, way_left_m
-from perception_platform.risk.objects import assess_objects, explained_by_moving, track_corners
+from perception_platform.risk.objects import assess_objects, explained_by_moving, objects_near, track_corners
 from perception_platform.risk.path import Path, outline, predict_path
 
 EVIDENCE_POINTS = 5
@@ -78,7 +78,9 @@ def assess(
     findings = [*_object_findings(scene, objects), *_point_findings(scene), *_zone_findings(scene)]
     lineage = merge([tracks.lineage, Lineage(tuple(SourceStamp(c.sensor, c.t_ns) for c in obstacles))])
     ordered = tuple(sorted(findings, key=lambda f: f.strictness))
-    return Assessment(newest_ns, ordered, objects, lineage, tracks.models)
+    named = [track_id for finding in findings for track_id in finding.track_ids]
+    near = objects_near(tracks, ego, objects.distance_m, named, config)
+    return Assessment(newest_ns, ordered, objects, lineage, tracks.models, near)
 
 
 def _object_findings(scene: _Scene, objects: ObjectRisks) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ class RiskConfig:
         footprint_m: (M, 2) corners in the base frame.
         max_speed_mps: highest speed over ground.
         service_decel_mps2: what limits are planned with.
-        reaction_s: from the decision to the beginning of braking.
+        reaction_s: from the decision to the beginning of braking, bounded jerk included.
         gate_period_s: an assessment waits up to this long for the gate's next beat.
         expected_latency_s: declared sensor-to-assessment latency; a larger measured one counts instead.
         sweep_age_s: half the longest sweep: sweeps are stamped at their end, and what lies ahead was measured up to
@@ -58,6 +58,7 @@ class RiskConfig:
         horizon_s: how far ahead crossing objects are predicted.
         object_decel_mps2: how hard a vehicle ahead may brake (about 0.6 g, a full stop of a car on dry road).
         moving_mps: slower tracks count as standing.
+        near_m: the gate gets the outlines of tracks within this distance, for escapes.
     """
 
     footprint_m: Array
@@ -78,6 +79,7 @@ class RiskConfig:
     horizon_s: float = 3.0
     object_decel_mps2: float = 6.0
     moving_mps: float = 0.4
+    near_m: float = 5.0
 
     @classmethod
     def from_robot(cls, robot: Robot) -> RiskConfig:
@@ -87,7 +89,7 @@ class RiskConfig:
             footprint_m=robot.footprint,
             max_speed_mps=robot.drive.max_speed_mps,
             service_decel_mps2=robot.drive.service_decel_mps2,
-            reaction_s=robot.drive.reaction_s,
+            reaction_s=robot.drive.braking_delay_s,
             gate_period_s=1.0 / robot.gate.rate_hz,
             expected_latency_s=(latency.perception_ms + latency.tracker_ms + latency.risk_ms) / 1e3,
             sweep_age_s=0.5 / min(s.rate_hz for s in (*robot.lidars, *robot.scans)),

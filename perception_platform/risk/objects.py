@@ -8,7 +8,7 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array, box_corners, points_in_polygon
 from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState
-from perception_platform.core.verdicts import ObjectRisks
+from perception_platform.core.verdicts import NearObjects, ObjectRisks
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.measures import (
     required_decel_mps2,
@@ -63,6 +63,26 @@ def assess_objects(
             way_m - config.ahead_m, approach_mps, reaction_s, config.service_decel_mps2
         ),
     )
+
+
+def objects_near(
+    tracks: Tracks, ego: EgoState, distance_m: Array, named: list[int], config: RiskConfig
+) -> NearObjects:
+    """Outlines, in the base frame, of the tracks that certainly enough exist within ``near_m`` of the footprint.
+
+    Args:
+        tracks: N tracks in the odometry frame.
+        ego: the robot at their time.
+        distance_m: (N,) distances from footprint to box.
+        named: ids of tracks that findings name: they are given wherever they are.
+        config: the robot.
+    """
+    near = (distance_m <= config.near_m) & (tracks.existence >= config.min_existence)
+    rows = np.flatnonzero(near | np.isin(tracks.ids, named))
+    base_from_odom = ego.odom_from_base.inverse()
+    velocities_mps = base_from_odom.rotate(np.pad(tracks.velocities_mps[rows], ((0, 0), (0, 1))))[:, :2]
+    velocities_mps[np.linalg.norm(velocities_mps, axis=1) < config.moving_mps] = 0.0
+    return NearObjects(tracks.ids[rows], track_corners(tracks, ego)[rows], velocities_mps)
 
 
 def _circles(corners_m: Array) -> tuple[Array, Array]:
