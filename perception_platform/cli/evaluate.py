@@ -8,9 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from perception_platform.cli import evaluate_suites
 from perception_platform.core.errors import InputError
 
-_commands = typer.Typer(help="Hold results against labels.", no_args_is_help=True)
+_commands = typer.Typer(
+    help="Drive suites of scenarios, and hold results against labels.", no_args_is_help=True
+)
+_commands.command()(evaluate_suites.smoke)
+_commands.command()(evaluate_suites.full)
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 @_commands.callback()
 def group() -> None:
-    """Hold results against labels."""
+    """Drive suites of scenarios, and hold results against labels."""
 
 
 @_commands.command()

@@ -31,16 +31,17 @@ class Family:
 
 
 FAMILIES = (
-    Family("child_behind_vehicle", "person_steps_out"),
-    Family("crouching_worker", "crouching_person"),
-    Family("reversing_truck", "vehicle_reverses", tags=("vehicles",)),
-    Family("cyclist_blind_side", "cyclist_crosses"),
-    Family("low_obstacle", "low_obstacle", tags=("obstacles",)),
-    Family("person_beside_path", "unneeded_stop", stop_expected=False),
-    Family("wall_beside_path", "unneeded_stop", stop_expected=False, tags=("obstacles",)),
-    Family("person_on_ladder", "person_steps_out"),
-    Family("cross_traffic", "vehicle_reverses", tags=("vehicles",)),
-    Family("slippery_floor", "long_braking", in_domain=False),
+    Family("child_behind_vehicle", "occluded_person"),
+    Family("crouching_worker", "low_person"),
+    Family("reversing_truck", "crossing_vehicle", tags=("vehicles",)),
+    Family("cyclist_blind_side", "crossing_cyclist"),
+    Family("low_obstacle", "low_object", tags=("obstacles",)),
+    Family("person_beside_path", "none", stop_expected=False),
+    Family("wall_beside_path", "none", stop_expected=False, tags=("obstacles",)),
+    Family("person_on_ladder", "occluded_person"),
+    Family("cross_traffic", "crossing_vehicle", tags=("vehicles",)),
+    Family("glass_door", "glass", tags=("obstacles",)),
+    Family("slippery_floor", "braking", in_domain=False),
 )
 
 
@@ -151,7 +152,7 @@ def unseen(family: Family, parameters: Mapping[str, float], faults: Faults) -> b
     """Whether a fault hides what there is until it is near."""
     if faults.blind_deg and faults.blind_deg[0] <= parameters["bearing_deg"] <= faults.blind_deg[1]:
         return True
-    return family.hazard == "crouching_person" and parameters["chance"] < faults.crouching_missed
+    return family.hazard == "low_person" and parameters["chance"] < faults.crouching_missed
 
 
 def time_lost_s(family: Family, speed_mps: float, policy: str) -> float:

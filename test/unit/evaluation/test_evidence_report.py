@@ -75,7 +75,7 @@ def test_the_page_stands_alone_and_says_what_was_found(report: Path) -> None:
     assert all(link.startswith("#") for link in tags.links)
     for words in (
         "no-ship",
-        "crouching person",
+        "low person",
         "this stack",
         "Autoware's formula",
         "which the baseline did not have",

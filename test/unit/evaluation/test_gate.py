@@ -79,7 +79,7 @@ def test_crouching_people_that_are_missed_are_refused(name: str, sound: Path, tm
     assert judgement.verdict is Verdict.NO_SHIP
     assert "people_and_property" in refused_by(judgement)
     strata = {c.of: c.verdict for c in judgement.checks if c.name == "collisions_by_hazard"}
-    assert [of for of, verdict in strata.items() if verdict is Verdict.NO_SHIP] == ["crouching_person"]
+    assert [of for of, verdict in strata.items() if verdict is Verdict.NO_SHIP] == ["low_person"]
 
 
 def test_a_corrupt_file_is_refused(name: str, sound: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_slower_is_refused_and_in_doubt_not_passed(baseline: Path, candidate: Pa
         run["events"]["time_lost_s"] += 2.0
     write_runs(candidate, runs)
     assert refused_by(judged("smoke", baseline, candidate)) == {"time_lost"}
-    for run in runs:  # one family alone: 16 s there are 1.6 s on average, and may be chance
+    for run in runs:  # one family alone: 16 s there are 1.5 s on average, and may be chance
         run["events"]["time_lost_s"] += 14.0 if run["family"] == "wall_beside_path" else -2.0
     write_runs(candidate, runs)
     assert refused_by(judged("smoke", baseline, candidate), Verdict.NOT_ENOUGH) == {"time_lost"}
@@ -166,8 +166,8 @@ def test_too_few_runs_are_not_enough_and_say_how_many_more(tmp_path: Path) -> No
     judgement = judged("smoke", few, few)
     assert judgement.verdict is Verdict.NOT_ENOUGH
     check = next(c for c in judgement.checks if c.name == "collisions")
-    assert check.figures["further_trials"] == 59 - 36
-    assert "23 more without one would do" in check.found
+    assert check.figures["further_trials"] == 49 - 40
+    assert "9 more without one would do" in check.found
 
 
 def test_a_run_without_a_latency_leaves_it_open(baseline: Path, candidate: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_suite_that_shrank_is_not_comparable(baseline: Path, tmp_path: Path) -
     fewer = write_results(tmp_path / "fewer", "smoke", PER_FAMILY["smoke"] - 1)
     judgement = judged("smoke", baseline, fewer)
     assert "same_suite" in refused_by(judgement, Verdict.NOT_ENOUGH)
-    assert "10 cases are in one of them only" in judgement.checks[0].found
+    assert "11 cases are in one of them only" in judgement.checks[0].found
 
 
 def test_another_suite_is_refused(baseline: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_gate_that_was_changed_under_its_version_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in GATES.iterdir():
-        text = path.read_text().replace("at_most: 0.05\n", "at_most: 0.5\n", 1)
+        text = path.read_text().replace("at_most: 0.06\n", "at_most: 0.5\n", 1)
         (tmp_path / path.name).write_text(text)
     monkeypatch.setattr(gate_file, "_folder", lambda: tmp_path)
     with pytest.raises(
@@ -224,7 +224,7 @@ def test_a_gates_digest_is_of_all_it_asks_for() -> None:
     ("old", "new", "says"),
     [
         ("confidence: 0.95", "confidence: .nan", "confidence: .*nan"),
-        ("at_most: 0.5\n", "at_most: 0\n", "requirements.1.at_most: .*greater than 0, got 0"),
+        ("at_most: 0.96\n", "at_most: 0\n", "requirements.1.at_most: .*greater than 0, got 0"),
         ("event: late_stop", "event: fright", "requirements.2.event: .*'fright'"),
         ("name: false_stops", "name: late_stops", "'late_stops' is used twice"),
         ("suite: smoke", "sweet: smoke", "suite: Field required"),
@@ -246,9 +246,9 @@ def test_an_unknown_gate_is_told_which_there_are() -> None:
 @pytest.mark.parametrize(
     ("scope", "families"),
     [
-        ({"hazards": ["low_obstacle"]}, {"low_obstacle"}),
+        ({"hazards": ["low_object"]}, {"low_obstacle"}),
         ({"families": ["cross_traffic", "nothing"]}, {"cross_traffic"}),
-        ({"tags": ["obstacles"], "stop_expected": True}, {"low_obstacle"}),
+        ({"tags": ["obstacles"], "stop_expected": True}, {"low_obstacle", "glass_door"}),
         ({"in_domain": False}, {"slippery_floor"}),
     ],
 )

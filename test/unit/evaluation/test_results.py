@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_is_read(folder: Path) -> None:
     results = read_results(folder)
-    assert len(results.runs) == 10 * 2 * 4
+    assert len(results.runs) == 11 * 2 * 4
     assert results.policies == ("ours", "fixed_field", "autoware_aeb", "none")
     assert results.missing("ours") == ()
     trace = results.trace(results.of("ours")[0])
@@ -71,7 +71,7 @@ def test_a_bad_line_is_named(folder: Path, change: Change, says: str) -> None:
 def test_a_file_that_was_cut_off_is_refused(folder: Path) -> None:
     path = folder / "results.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"results\.jsonl: line 80: Invalid JSON: EOF"):
+    with pytest.raises(InputError, match=r"results\.jsonl: line 88: Invalid JSON: EOF"):
         read_results(folder)
 
 
@@ -80,7 +80,7 @@ def test_a_file_that_was_cut_off_is_refused(folder: Path) -> None:
     [
         ({"suite": ""}, "manifest.json: suite"),
         ({"expected_cases": ["a", "a"]}, "names a case twice"),
-        ({"families": {"low_obstacle": 3}}, "families have 3 cases, expected_cases 20"),
+        ({"families": {"low_obstacle": 3}}, "families have 3 cases, expected_cases 22"),
     ],
 )
 def test_a_bad_manifest_is_named(folder: Path, change: dict[str, Any], says: str) -> None:
