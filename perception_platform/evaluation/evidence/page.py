@@ -79,12 +79,13 @@ def page(
 
 def _header(figures: Mapping[str, Any], verdict: Verdict, title: str) -> str:
     candidate, baseline = figures["candidate"], figures["baseline"]
-    open_checks = [c for c in figures["checks"] if c["verdict"] != Verdict.SHIP]
+    open_checks = sorted((c for c in figures["checks"] if c["verdict"] != Verdict.SHIP), key=_most_urgent)
     because = "; ".join(f"{spoken(c['name'])} ({c['of']}): {c['found']}" for c in open_checks[:3])
     more = f"; and {len(open_checks) - 3} more" if len(open_checks) > 3 else ""
+    before = "itself" if baseline == candidate else baseline["folder"]
     return (
         f"<header><div><p>gate {escaped(title)}</p><h1>{_chip(verdict)} {escaped(candidate['folder'])} against "
-        f"{escaped(baseline['folder'])}, suite {escaped(candidate['suite'])} version "
+        f"{escaped(before)}, suite {escaped(candidate['suite'])} version "
         f"{escaped(candidate['version'])}</h1>"
         f'<p class="answer">{escaped(because + more) or "Every check holds."}</p></div></header>'
     )

@@ -14,7 +14,7 @@ from perception_platform.robot.load import share_dir
 from perception_platform.robot.parts import Name, Part
 from perception_platform.scenarios.load import load_families, load_regressions
 from perception_platform.scenarios.policies import PolicyName
-from perception_platform.scenarios.suite import Suite, random_cases
+from perception_platform.scenarios.suite import Suite, Traces, random_cases
 
 
 class SuiteFile(Part):
@@ -27,6 +27,7 @@ class SuiteFile(Part):
         seed: they are drawn with.
         policies: who drives each case.
         regressions: whether the kept failures are in it, too.
+        traces: which runs can be looked at afterwards.
     """
 
     format: Literal[1]
@@ -35,6 +36,7 @@ class SuiteFile(Part):
     seed: Annotated[int, Field(ge=0)]
     policies: Annotated[list[PolicyName], Field(min_length=1)]
     regressions: bool
+    traces: Traces
 
 
 def load_suite(name: str) -> Suite:
@@ -48,7 +50,7 @@ def load_suite(name: str) -> Suite:
     families = load_families()
     kept = load_regressions(families) if file.regressions else []
     cases = (*random_cases(list(families.values()), file.runs_per_family, file.seed), *kept)
-    return Suite(file.name, cases, tuple(file.policies))
+    return Suite(file.name, cases, tuple(file.policies), file.traces)
 
 
 def _read(path: Path) -> SuiteFile:
