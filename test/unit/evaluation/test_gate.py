@@ -25,7 +25,7 @@ PER_FAMILY = {"smoke": 12, "full": 70}
 GATES = share_dir() / "config" / "gates"
 
 
-@pytest.fixture(scope="module", params=list(PER_FAMILY))
+@pytest.fixture(scope="module", params=["smoke", pytest.param("full", marks=pytest.mark.slow)])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
