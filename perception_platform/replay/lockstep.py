@@ -76,6 +76,9 @@ class Sink(Protocol):
     def decision(self, decision: Decision, ego: EgoState | None) -> None:
         """One decision of the gate."""
 
+    def application(self, report: ApplicationReport) -> None:
+        """What one application on the shared perception said."""
+
 
 class Judge(Protocol):
     """Decides once a beat, as the safety gate does."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.objects import Detections, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud
 from perception_platform.core.time import from_s, to_ms, to_s
@@ -79,6 +80,9 @@ class _Listener:
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """Keep them."""
         self.newest_tracks = tracks
+
+    def application(self, report: ApplicationReport) -> None:
+        """Applications drive nothing."""
 
     def decision(self, decision: Decision, ego: EgoState | None) -> None:
         """Send what is let through to the wheels."""

@@ -117,10 +117,10 @@ def _ahead(corners_m: Array, front_m: float, right_m: float, left_m: float) -> f
     for i in range(len(corners_m)):
         after = (i + 1) % len(corners_m)
         x0, y0, x1, y1 = corners_m[i, 0], corners_m[i, 1], corners_m[after, 0], corners_m[after, 1]
-        if right_m < y0 < left_m:
+        if right_m <= y0 <= left_m:
             nearest = min(nearest, x0)
         for line in (right_m, left_m):
-            if (y0 - line) * (y1 - line) < 0:
+            if (y0 < line) != (y1 < line):
                 nearest = min(nearest, x0 + (x1 - x0) * (line - y0) / (y1 - y0))
     return nearest - front_m
 

@@ -17,8 +17,9 @@ from perception_platform.core.time import from_s, to_s
 from perception_platform.core.verdicts import Action, Decision, GateState
 from perception_platform.replay.lockstep import Judge
 from perception_platform.robot.description import Robot
-from perception_platform.safety.gate import limit_command
+from perception_platform.safety.config import GateConfig
 from perception_platform.safety.inputs import GateInputs
+from perception_platform.safety.profile import limit_command
 
 PolicyName = Literal["ours", "fixed_field", "autoware_aeb", "none"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
@@ -44,7 +45,7 @@ def _decision(
         latched=False,
         latency_ns=-1 if oldest_ns is None else now_ns - oldest_ns,
         command_mps=command,
-        output_mps=limit_command(command, limit_mps, drive.max_yaw_rate_radps),
+        output_mps=limit_command(command, limit_mps, GateConfig.from_robot(robot)),
     )
 
 

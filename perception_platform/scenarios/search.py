@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
+from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.scenarios.cases import Case, case_at
 from perception_platform.scenarios.description import Family
@@ -73,8 +74,8 @@ class Sample:
 
     @property
     def collided(self) -> bool:
-        """Whether it is a failure; a crash of the run is one."""
-        return bool(self.line["outcome"] != "ok")
+        """Whether it is a failure."""
+        return bool(self.line["outcome"] == "collision")
 
     @property
     def margin(self) -> float:
@@ -218,8 +219,15 @@ class _Searcher:
         return np.asarray(np.clip(unit, 1e-6, 1 - 1e-6))
 
     def run(self, samples: list[Sample]) -> list[Sample]:
-        """Drive them."""
+        """Drive them.
+
+        Raises:
+            InputError: if a run crashes, which is a defect to mend before anything is estimated.
+        """
         results = all_of(self._runner, [Job(s.case, self._options.policy) for s in samples])
+        for result in results:
+            if result.line["outcome"] == "crashed":
+                raise InputError(result.line["case"], result.line["error"])
         self._on_runs(len(samples))
         return [Sample(s.unit, s.case, r.line) for s, r in zip(samples, results, strict=True)]
 

@@ -24,6 +24,12 @@ def test_ahead_beside_and_behind():
     assert found.ahead_m == pytest.approx([1.45, 1.45, np.inf, np.inf])
 
 
+def test_what_is_just_as_wide_as_the_way_is_in_it():
+    found = around(box((2.0, 0.0), (0.2, 0.6, 1.0)), box((2.0, 0.0), (0.2, 0.8, 1.0)))
+    assert found.ahead_m == pytest.approx([1.45, 1.45])
+    assert found.near_ahead_m == pytest.approx([1.45, 1.45])
+
+
 def test_what_passes_overhead_or_lies_flat_cannot_be_hit():
     found = around(box((2.0, 0.0), (1, 1, 0.2), bottom_m=1.25), box((2.0, 0.0), (1, 1, 0.04)))
     assert np.isinf(found.distance_m).all()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from perception_platform.core.errors import InputError
 from perception_platform.scenarios.job import Result
 from perception_platform.scenarios.load import load_regressions
 from perception_platform.scenarios.search import SearchOptions, exact_interval, keep, search_family
@@ -99,6 +100,17 @@ def test_without_a_failure_the_bound_is_the_exact_one():
 def test_the_same_seed_searches_the_same_way():
     assert json.dumps(searched(5).as_json()) == json.dumps(searched(5).as_json())
     assert json.dumps(searched(5).as_json()) != json.dumps(searched(6).as_json())
+
+
+def test_a_run_that_crashes_ends_the_search_with_one_clear_line():
+    def crash(jobs):
+        return [
+            Result({"case": j.case.id, "policy": j.policy, "outcome": "crashed", "error": "no"}, [], 0, 0)
+            for j in jobs
+        ]
+
+    with pytest.raises(InputError, match="block_ahead-1-.*: no"):
+        search_family(CUBE, SearchOptions(20, 0), crash)
 
 
 def test_no_sample_says_nothing():
