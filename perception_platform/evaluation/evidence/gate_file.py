@@ -95,10 +95,17 @@ class Comparison(Part):
 
 
 class LatencyLimit(Part):
-    """Of the 99th percentile of the age of a decision's data: the most, and the most a candidate may add, ms."""
+    """Of the 99th percentile of the age of a decision's data.
+
+    Attributes:
+        p99_at_most: the most in any run, ms.
+        added_at_most: the most a candidate may add to that of the baseline in any run, ms.
+        except_hazards: scenarios that make data late on purpose: the first limit does not hold there.
+    """
 
     p99_at_most: Positive
     added_at_most: NonNegative
+    except_hazards: list[Text] = Field(default=[])
 
 
 class TimeLost(Part):

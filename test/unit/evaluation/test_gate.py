@@ -175,6 +175,16 @@ def test_a_run_without_a_latency_leaves_it_open(baseline: Path, candidate: Path)
     assert refused_by(judged("smoke", baseline, candidate), Verdict.NOT_ENOUGH) == {"latency_ms"}
 
 
+def test_data_that_a_scenario_makes_late_is_not_the_versions_fault(baseline: Path, candidate: Path) -> None:
+    """In both alike; what the candidate adds to it counts all the same."""
+    late = {"hazard": "latency", "latency_ms": {"p50": 60.0, "p99": 2000.0}}
+    delayed = write_results(candidate.parent / "delayed", "smoke", PER_FAMILY["smoke"])
+    for folder in (candidate, delayed):
+        changed(folder, CASE, lambda run: run.update(late))
+    assert "latency_ms" not in refused_by(judged("smoke", candidate, delayed))
+    assert "latency_ms" in refused_by(judged("smoke", baseline, delayed))
+
+
 def test_no_run_at_all_is_not_enough(baseline: Path, candidate: Path) -> None:
     write_runs(candidate, [])
     judgement = judged("smoke", baseline, candidate)
