@@ -149,7 +149,7 @@ def _show_detection(report: dict[str, Any]) -> None:
             by_overlap,
         )
     console.print(table)
-    for found in report["critical"]:
+    for found in report["critical"].values():
         rate, verdicts = found["critical"], found["frames_with_another_verdict"]
         console.print(
             f"at {found['speed_mps']:g} m/s {rate['events']} of {rate['trials']} errors change what the robot does, "

@@ -106,8 +106,13 @@ def evaluate_detection(
         "source": str(results_dir) if results_dir else "geometric lidar path",
         "robot": robot.name,
         "categories": {name: _category(labels, results, name, seed) for name in (*CATEGORIES, ANY)},
-        "critical": [critical(frames, judge) for judge in judges],
+        "critical": {_name(judge.speed_mps): critical(frames, judge) for judge in judges},
     }
+
+
+def _name(speed_mps: float) -> str:
+    """Of a speed, without the dot that ways to a figure are made with."""
+    return f"at_{speed_mps:g}_mps".replace(".", "_")
 
 
 def joined(parts: Sequence[KittiBoxes]) -> KittiBoxes:

@@ -234,7 +234,7 @@ def test_our_lidar_path_on_a_street(street: Path) -> None:
     report = evaluate_detection(street, VAN, LIDAR, None, [5.0], 0.25, 0)
     assert report["categories"]["any"]["recall"]["rate"] == 1.0
     assert report["categories"]["car"]["labels"] == 1
-    assert report["critical"][0]["by_kind"]["missed"]["errors"] == 0
+    assert report["critical"]["at_5_mps"]["by_kind"]["missed"]["errors"] == 0
 
 
 def test_a_detectors_files_are_held_against_labels(street: Path, tmp_path: Path) -> None:
@@ -247,15 +247,15 @@ def test_a_detectors_files_are_held_against_labels(street: Path, tmp_path: Path)
     report = evaluate_detection(street, VAN, LIDAR, results, [2.0], 0.25, 0)
     assert report["categories"]["car"]["distance_ap"]["mean"] == pytest.approx(1.0)
     assert report["categories"]["pedestrian"]["distance_ap"]["2"] == 0.0
-    kinds = report["critical"][0]["by_kind"]
+    kinds = report["critical"]["at_2_mps"]["by_kind"]
     assert {kind: found["errors"] for kind, found in kinds.items()} == {
         "missed": 1,
         "phantom": 1,
         "displaced": 1,
     }
     assert kinds["phantom"]["critical"] == 1
-    assert report["critical"][0]["dangerous"] == 0
-    assert [e["kind"] for e in report["critical"][0]["worst"]] == ["phantom"]
+    assert report["critical"]["at_2_mps"]["dangerous"] == 0
+    assert [e["kind"] for e in report["critical"]["at_2_mps"]["worst"]] == ["phantom"]
 
 
 @pytest.mark.parametrize(

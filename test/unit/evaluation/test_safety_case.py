@@ -35,12 +35,17 @@ GATE: dict[str, Any] = {
     "regressions": {"people_and_property": {"regressions": 0}},
     "comparison": {"p_worse": 0.6},
 }
+DETECTION = {"critical": {"at_10_mps": {"dangerous": 0}}}
 LIDAR = {"people": {"recall": 1.0}, "objects": {"recall": 0.995}}
 
 
 def states(gate: Any = GATE, lidar: Any = LIDAR, made: datetime = NOW) -> set[str]:
     """Names of the nodes of the shipped case that are not supported."""
-    documents = {"gate": Document(gate, made), "lidar": Document(lidar, NOW)}
+    documents = {
+        "gate": Document(gate, made),
+        "lidar": Document(lidar, NOW),
+        "detection": Document(DETECTION, NOW),
+    }
     return {
         name
         for name, state in examine(load_safety_case(SHIPPED), documents, NOW).items()
@@ -75,9 +80,16 @@ def test_a_lower_bound_counts_too() -> None:
 def test_a_source_that_was_not_given_is_missing_evidence() -> None:
     case = load_safety_case(SHIPPED)
     found = examine(case, {"gate": Document(GATE, NOW)}, NOW)
-    assert {name for name, state in found.items() if not state.supported} == {"Sn5", "Sn6", "G3", "S1", "G1"}
+    assert {name for name, state in found.items() if not state.supported} == {
+        "Sn5",
+        "Sn6",
+        "Sn10",
+        "G3",
+        "S1",
+        "G1",
+    }
     assert found["Sn5"].why == "missing: no lidar was given"
-    assert found["G3"].why == "not supported: Sn5, Sn6"
+    assert found["G3"].why == "not supported: Sn5, Sn6, Sn10"
 
 
 @pytest.mark.parametrize(
