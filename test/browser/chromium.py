@@ -68,7 +68,8 @@ def browser(binary: str, profile: Path) -> Iterator[Page]:
     """A browser with one page; it ends with the block."""
     command = [
         binary, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--window-size=1200,1000", f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank",
+        "--hide-scrollbars", "--window-size=1200,1000", f"--user-data-dir={profile}", "--remote-debugging-port=0",
+        "about:blank",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
