@@ -78,13 +78,18 @@ def show(
     """Drive one case of a family and tell what happened, with its values; draw it with --plot."""
     from perception_platform.scenarios.cases import draw
     from perception_platform.scenarios.job import Job, run_job
-    from perception_platform.scenarios.load import choose, load_families, load_regressions
+    from perception_platform.scenarios.load import (
+        choose,
+        load_families,
+        load_regressions,
+        regressions_dir,
+    )
 
     known = load_families(families)
     (description,) = choose(known, [family])
     case = draw(description, seed, index)
     if regression is not None:
-        case = _named(load_regressions(known), regression)
+        case = _named(load_regressions(known, regressions_dir(families)), regression)
     result = run_job(Job(case, _policies([policy])[0], trace=True))
     if plot is not None and result.trace:
         from perception_platform.scenarios.plot import plot_trace
@@ -125,14 +130,20 @@ def run(
     """
     from rich.console import Console
 
-    from perception_platform.scenarios.load import choose, load_families, load_regressions
+    from perception_platform.scenarios.load import (
+        choose,
+        load_families,
+        load_regressions,
+        regressions_dir,
+    )
     from perception_platform.scenarios.runners import runner_for
     from perception_platform.scenarios.suite import Suite, random_cases, run_suite, summary
 
     known = load_families(families)
     chosen = choose(known, names or [])
     wanted = {family.family for family in chosen}
-    kept = [c for c in load_regressions(known) if c.family.family in wanted] if regressions else []
+    kept = load_regressions(known, regressions_dir(families)) if regressions else []
+    kept = [case for case in kept if case.family.family in wanted]
     suite = Suite(
         "+".join(names or ["all"]),
         (*random_cases(chosen, runs, seed), *kept),
@@ -171,7 +182,7 @@ def search(
     """
     from rich.console import Console
 
-    from perception_platform.scenarios.load import choose, load_families, scenarios_dir
+    from perception_platform.scenarios.load import choose, load_families, regressions_dir
     from perception_platform.scenarios.runners import runner_for
     from perception_platform.scenarios.search import SearchOptions, keep, search_family
 
@@ -185,9 +196,7 @@ def search(
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
-    paths = (
-        [keep(case, found, scenarios_dir() / "regressions") for case, found in report.minimal] if save else []
-    )
+    paths = [keep(case, found, regressions_dir(families)) for case, found in report.minimal] if save else []
     if as_json:
         _print_json(report.as_json())
         return

@@ -21,6 +21,11 @@ def scenarios_dir() -> Path:
     return share_dir() / "config" / "scenarios"
 
 
+def regressions_dir(families: Path | None = None) -> Path:
+    """Folder of the kept failures of a folder of families: beside it."""
+    return (families.parent if families else scenarios_dir()) / "regressions"
+
+
 def load_family(path: Path) -> Family:
     """Read and check one family.
 
@@ -58,13 +63,12 @@ def choose(families: dict[str, Family], names: list[str]) -> list[Family]:
     return [families[name] for name in names or families]
 
 
-def load_regressions(families: dict[str, Family], folder: Path | None = None) -> list[Case]:
-    """The failures that were found once and must not come back, as cases.
+def load_regressions(families: dict[str, Family], folder: Path) -> list[Case]:
+    """The failures that were found once and must not come back, as cases; none if there is no such folder.
 
     Raises:
         InputError: names the file, the field and its value.
     """
-    folder = folder or scenarios_dir() / "regressions"
     found = []
     for path in sorted(folder.glob("*.yaml")):
         regression = _validated(path, Regression)

@@ -35,7 +35,7 @@ EVEN_SHARE = 0.2
 ROUNDS = 4
 SMOOTHING = 0.8  # share of the new distribution in the next one
 NARROWEST = 0.05  # standard deviation of a beta variable is kept above this
-SHRUNK_FAILURES = 3
+SHRUNK_FAILURES = 2
 HALVINGS = 4  # of each parameter's way to its middle, while a failure is made smaller
 MOST_TRIES = 50  # draws for each sample that is to lie inside the domain
 LATE_M = 0.3  # severity of a late stop, as if it had come so near
@@ -183,10 +183,10 @@ def search_family(
         seen = [sample for batch in batches for sample in batch.samples]
         batches.append(searcher.batch(_towards(batches[-1].shapes, _elite(seen)), count))
     failures = sorted((s for b in batches for s in b.samples if s.collided), key=lambda s: s.margin)
-    minimal = {}
+    minimal: dict[tuple[float, ...], tuple[Case, str]] = {}
     for sample in failures[:SHRUNK_FAILURES]:
         small = searcher.shrink(sample)
-        minimal[small.case.id] = (small.case, _found(small))
+        minimal.setdefault(tuple(small.case.parameters.values()), (small.case, _found(small)))
     return SearchReport(family.family, options, batches, searcher.skipped, list(minimal.values()))
 
 

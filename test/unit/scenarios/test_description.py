@@ -8,7 +8,13 @@ import yaml
 from perception_platform.core.errors import InputError
 from perception_platform.robot.load import load_robot
 from perception_platform.scenarios.cases import Case, draw
-from perception_platform.scenarios.load import choose, load_families, load_family, load_regressions
+from perception_platform.scenarios.load import (
+    choose,
+    load_families,
+    load_family,
+    load_regressions,
+    regressions_dir,
+)
 from perception_platform.scenarios.setup import set_up
 from test.unit.scenarios.families import described
 
@@ -88,7 +94,7 @@ def test_a_family_says_truly_whether_it_can_be_in_the_domain(name):
 
 
 def test_kept_failures_are_cases_of_families_that_exist(tmp_path):
-    for case in load_regressions(FAMILIES):
+    for case in load_regressions(FAMILIES, regressions_dir()):
         set_up(case, load_robot(case.family.robot))
     kept = {"version": 1, "family": "dead_end", "seed": 1, "parameters": {"at": 7.0}, "holds": "no_collision"}
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(kept | {"found": "collision"}))

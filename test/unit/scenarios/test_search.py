@@ -109,7 +109,7 @@ def test_a_run_that_crashes_ends_the_search_with_one_clear_line():
             for j in jobs
         ]
 
-    with pytest.raises(InputError, match="block_ahead-1-.*: no"):
+    with pytest.raises(InputError, match=r"block_ahead-1-.*: no"):
         search_family(CUBE, SearchOptions(20, 0), crash)
 
 
