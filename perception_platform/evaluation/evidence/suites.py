@@ -12,7 +12,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.evaluation.evidence.records import refused
 from perception_platform.robot.load import share_dir
 from perception_platform.robot.parts import Name, Part
-from perception_platform.scenarios.load import load_families, load_regressions
+from perception_platform.scenarios.load import load_families, load_regressions, regressions_dir
 from perception_platform.scenarios.policies import PolicyName
 from perception_platform.scenarios.suite import Suite, Traces, random_cases
 
@@ -48,7 +48,7 @@ def load_suite(name: str) -> Suite:
     path = share_dir() / "config" / "suites" / f"{name}.yaml"
     file = _read(path)
     families = load_families()
-    kept = load_regressions(families) if file.regressions else []
+    kept = load_regressions(families, regressions_dir()) if file.regressions else []
     cases = (*random_cases(list(families.values()), file.runs_per_family, file.seed), *kept)
     return Suite(file.name, cases, tuple(file.policies), file.traces)
 
