@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.errors import FrameError
-from perception_platform.core.sensor_data import PointCloud
+from perception_platform.core.geometry import points_in_polygon
+from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.messages.clouds import cloud_from_msg, scan_to_cloud
 from perception_platform.robot.description import Robot
 from perception_platform.ros.topics import TOPICS
@@ -29,11 +31,28 @@ def obstacles_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
 
 
 def scan_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
-    """The points of a LaserScan, brought to the base frame by the scanner's mounting.
+    """The points of a LaserScan in the base frame, by the scanner's mounting, without those on the robot's own parts.
 
     Raises:
         InputError: if it is malformed.
     """
     cloud = scan_to_cloud(message, sensor)
     xyz_m = robot.sensor(sensor).mounting.transform().apply(cloud.xyz_m).astype(np.float32)
-    return replace(cloud, frame_id=robot.base_frame, xyz_m=xyz_m)
+    seen = ~_on_own_parts(xyz_m, robot)
+    return replace(
+        cloud,
+        frame_id=robot.base_frame,
+        xyz_m=xyz_m[seen],
+        intensity=None if cloud.intensity is None else cloud.intensity[seen],
+        offset_s=None if cloud.offset_s is None else cloud.offset_s[seen],
+    )
+
+
+def _on_own_parts(xyz_m: Points, robot: Robot) -> npt.NDArray[np.bool_]:
+    """(N,) which points lie inside the parts of the robot beyond its footprint."""
+    own = np.zeros(len(xyz_m), dtype=np.bool_)
+    for region in robot.own_regions:
+        low_m, high_m = region.z_m
+        within = (xyz_m[:, 2] >= low_m) & (xyz_m[:, 2] <= high_m)
+        own |= within & points_in_polygon(xyz_m[:, :2].astype(np.float64), np.array(region.polygon_m))
+    return own

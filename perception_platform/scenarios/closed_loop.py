@@ -77,6 +77,9 @@ class _Listener:
     def detections(self, detections: Detections, obstacles: PointCloud) -> None:
         """Boxes are on their way to the tracker."""
 
+    def application(self, report: ApplicationReport) -> None:
+        """The vehicle obeys the gate alone."""
+
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """Keep them."""
         self.newest_tracks = tracks
