@@ -152,13 +152,13 @@ def _show_detection(report: dict[str, Any]) -> None:
     for name, found in report["categories"].items():
         recall, overlap = found["recall"], found.get("kitti_ap_3d_r40", {})
         share = "" if recall is None else f"{recall['rate']:.3f} (at least {recall['at_least']:.3f})"
-        by_overlap = " / ".join(_share(value) for value in overlap.values())
+        by_overlap = " / ".join(_percent(value) for value in overlap.values())
         table.add_row(
             name,
             str(found["labels"]),
             str(found["results"]),
             share,
-            _share(found["distance_ap"]["mean"]),
+            _percent(found["distance_ap"]["mean"]),
             by_overlap,
         )
     console.print(table)
@@ -171,7 +171,7 @@ def _show_detection(report: dict[str, Any]) -> None:
         )
 
 
-def _share(value: float | None) -> str:
+def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
@@ -245,9 +245,7 @@ def phantoms(
     described = load_robot(robot)
     params = GeometryParams() if filter_drops else GeometryParams(backscatter=None)
     report = evaluate_phantoms(sweeps, described, lidar_of(described, sensor), free_m, params)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     low, high = report["interval_95"]
     Console().print(
         f"phantoms in {report['with_phantom']} of {report['sweeps']} sweeps (exact bounds {low:.3f} to {high:.3f}), "
@@ -273,9 +271,7 @@ def scans(
     from perception_platform.evaluation.scan_people import evaluate_scans
 
     report = evaluate_scans(bags)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     table = Table(
         "people in",
         "found",
