@@ -30,6 +30,7 @@ setup(
     version="0.1.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={f"{PACKAGE}.evaluation.evidence": ["*.js"]},
     entry_points={
         "console_scripts": [
             "perception-platform = perception_platform.cli.main:main",

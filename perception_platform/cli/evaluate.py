@@ -9,9 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from perception_platform.cli import evaluate_suites
 from perception_platform.core.errors import InputError
 
-_commands = typer.Typer(help="Hold results against labels.", no_args_is_help=True)
+_commands = typer.Typer(
+    help="Drive suites of scenarios, and hold results against labels.", no_args_is_help=True
+)
+_commands.command()(evaluate_suites.smoke)
+_commands.command()(evaluate_suites.full)
 
 
 class Calibrate(StrEnum):
@@ -28,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 @_commands.callback()
 def group() -> None:
-    """Hold results against labels."""
+    """Drive suites of scenarios, and hold results against labels."""
 
 
 @_commands.command()
@@ -51,9 +56,7 @@ def tracking(
 
     others = _read_report(beside) if beside else {}
     report = evaluate_results(results, labels, frames, ego, hota, resamples, seed)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     if plots:
         from perception_platform.evaluation.plots import plot_report
 
@@ -100,10 +103,90 @@ def lidar(
     )
     condition = Condition("as asked", pitch_deg, keep, noise_m, backscatter)
     report = evaluate_lidar(frames, described, on, limits, find, condition)
+    _write(json_file, report)
+    _show_lidar(report)
+
+
+@_commands.command()
+def detection(
+    frames: Annotated[
+        Path, typer.Option(help="Folder with velodyne/, label_2/ and calib/, as KITTI object.")
+    ],
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with <frame>.txt of a detector, 16 fields a line; our lidar path if left out."
+        ),
+    ] = None,
+    robot: Annotated[
+        str, typer.Option(help="Robot file or name: what an error matters to.")
+    ] = "delivery_van",
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    speed: Annotated[
+        list[float] | None,
+        typer.Option(min=0.1, help="Speeds at which errors are judged, m/s; may be given again."),
+    ] = None,
+    tolerance_mps: Annotated[
+        float, typer.Option(min=0, help="Allowed speeds that differ by less are the same.")
+    ] = 0.25,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap by frame.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Average precision of boxes, by distance (nuScenes) and by 3D overlap (KITTI), and the errors that matter.
+
+    An error matters if, with it, the risk stage would have told the robot something else. docs/evidence.md says how.
+    """
+    from perception_platform.evaluation.detection import evaluate_detection
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    speeds = speed or [2.0, 5.0, 10.0]
+    report = evaluate_detection(
+        frames, described, lidar_of(described, sensor), results, speeds, tolerance_mps, seed
+    )
+    _write(json_file, report)
+    _show_detection(report)
+
+
+def _show_detection(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=max(Console().width, 110))
+    table = Table(
+        "category", "labels", "boxes", "recall at 2 m", "distance AP", "KITTI 3D AP easy / moderate / hard"
+    )
+    for name, found in report["categories"].items():
+        recall, overlap = found["recall"], found.get("kitti_ap_3d_r40", {})
+        share = "" if recall is None else f"{recall['rate']:.3f} (at least {recall['at_least']:.3f})"
+        by_overlap = " / ".join(_percent(value) for value in overlap.values())
+        table.add_row(
+            name,
+            str(found["labels"]),
+            str(found["results"]),
+            share,
+            _percent(found["distance_ap"]["mean"]),
+            by_overlap,
+        )
+    console.print(table)
+    for found in report["critical"].values():
+        rate, verdicts = found["critical"], found["frames_with_another_verdict"]
+        console.print(
+            f"at {found['speed_mps']:g} m/s {rate['events']} of {rate['trials']} errors change what the robot does, "
+            f"{found['dangerous']} dangerously; all together in {verdicts['events']} of {verdicts['trials']} frames",
+            highlight=False,
+        )
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _write(json_file: Path | None, report: dict[str, Any]) -> None:
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    _show_lidar(report)
 
 
 @_commands.command()
@@ -262,9 +345,7 @@ def phantoms(
     described = load_robot(robot)
     params = GeometryParams() if filter_drops else GeometryParams(backscatter=None)
     report = evaluate_phantoms(sweeps, described, lidar_of(described, sensor), free_m, params)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     low, high = report["interval_95"]
     Console().print(
         f"phantoms in {report['with_phantom']} of {report['sweeps']} sweeps (exact bounds {low:.3f} to {high:.3f}), "
@@ -290,9 +371,7 @@ def scans(
     from perception_platform.evaluation.scan_people import evaluate_scans
 
     report = evaluate_scans(bags)
-    if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _write(json_file, report)
     table = Table(
         "people in",
         "found",

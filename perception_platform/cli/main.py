@@ -13,6 +13,7 @@ from perception_platform.cli import (
     demo,
     evaluate,
     explain,
+    gate,
     importing,
     latency,
     models,
@@ -46,6 +47,7 @@ for group in (
     scenarios,
     evaluate,
     explain,
+    gate,
     bench,
     check,
 ):

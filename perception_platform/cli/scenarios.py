@@ -151,7 +151,7 @@ def run(
         traces,
     )
     console = Console(stderr=as_json)
-    with _bar(console) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("runs", total=len(suite.jobs()))
         lines = run_suite(suite, out, runner_for(workers, dask), lambda result: bar.update(task, advance=1))
     if as_json:
@@ -189,7 +189,7 @@ def search(
     (description,) = choose(load_families(families), [family])
     options = SearchOptions(budget, seed, _policies([policy])[0], in_domain)
     console = Console(stderr=as_json)
-    with _bar(console) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("search", total=budget)
         report = search_family(
             description, options, runner_for(workers, dask), lambda n: bar.update(task, advance=n)
@@ -222,7 +222,8 @@ def _named(cases: Sequence[Case], case_id: str) -> Case:
     )
 
 
-def _bar(console: Console) -> Any:
+def progress_bar(console: Console) -> Any:
+    """A bar for runs, on a console."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -25,7 +25,7 @@ RECALL_POINTS = 40
 _MOST_OCCLUSION = 2
 _LEAST_HEIGHT_PX = 25.0
 _IGNORED_AREA_SHARE = 0.5
-_NEIGHBOURS = {"car": ("van",), "pedestrian": ("person_sitting",), "cyclist": ()}
+NEIGHBOURS = {"car": ("van",), "pedestrian": ("person_sitting",), "cyclist": ()}
 _FORBIDDEN = 1e6
 
 # What is counted: true positives, those with a label that counts, misses, false positives, identity switches,
@@ -127,13 +127,13 @@ def pair_sequence(labels: KittiBoxes, results: KittiBoxes, category: str, least_
         category: car, pedestrian or cyclist.
         least_overlap: intersection over union in space from which on two boxes may match.
     """
-    neighbour = np.isin(labels.types, _NEIGHBOURS[category])
+    neighbour = np.isin(labels.types, NEIGHBOURS[category])
     wanted = labels.select(((labels.types == category) | neighbour) & (labels.ids >= 0))
     areas = labels.select(labels.types == "dontcare")
     ignored_label = (
         (wanted.occlusion > _MOST_OCCLUSION) | (wanted.truncation > 0) | (wanted.types != category)
     )
-    rows = _same_frame(wanted.frames, results.frames)
+    rows = same_frame(wanted.frames, results.frames)
     near = np.linalg.norm(wanted.bottoms_m[rows[:, 0]] - results.bottoms_m[rows[:, 1]], axis=1) < 12.0
     rows = rows[near]
     overlaps = overlaps_3d(space_boxes(wanted.select(rows[:, 0])), space_boxes(results.select(rows[:, 1])))
@@ -146,7 +146,7 @@ def pair_sequence(labels: KittiBoxes, results: KittiBoxes, category: str, least_
         ignored_label,
         track_rows.astype(np.int64),
         scores / np.maximum(np.bincount(track_rows, minlength=len(ids)), 1),
-        _ignorable(results, areas),
+        ignorable(results, areas, _LEAST_HEIGHT_PX),
         rows[enough],
         overlaps[enough],
     )
@@ -165,7 +165,7 @@ def space_boxes(boxes: KittiBoxes) -> Array:
     return np.column_stack([z, -x, length, w, -boxes.ry_rad - np.pi / 2, h / 2 - y, h])
 
 
-def _same_frame(a: Ints, b: Ints) -> Ints:
+def same_frame(a: Ints, b: Ints) -> Ints:
     """(P, 2) rows of all pairs of the same frame."""
     order = np.argsort(b, kind="stable")
     first, last = np.searchsorted(b[order], a, "left"), np.searchsorted(b[order], a, "right")
@@ -175,11 +175,11 @@ def _same_frame(a: Ints, b: Ints) -> Ints:
     return np.column_stack([left, order[np.repeat(first, count) + within]])
 
 
-def _ignorable(results: KittiBoxes, areas: KittiBoxes) -> npt.NDArray[np.bool_]:
-    ignored: npt.NDArray[np.bool_] = (
-        np.abs(results.boxes_px[:, 3] - results.boxes_px[:, 1]) <= _LEAST_HEIGHT_PX
-    )
-    rows = _same_frame(results.frames, areas.frames)
+def ignorable(results: KittiBoxes, areas: KittiBoxes, least_height_px: float) -> npt.NDArray[np.bool_]:
+    """(N,) results that are no mistake if they match nothing: too small in the image, or in an unlabelled area."""
+    height_px = np.abs(results.boxes_px[:, 3] - results.boxes_px[:, 1])
+    ignored: npt.NDArray[np.bool_] = height_px <= least_height_px
+    rows = same_frame(results.frames, areas.frames)
     own, area = results.boxes_px[rows[:, 0]], areas.boxes_px[rows[:, 1]]
     width = np.minimum(own[:, 2], area[:, 2]) - np.maximum(own[:, 0], area[:, 0])
     height = np.minimum(own[:, 3], area[:, 3]) - np.maximum(own[:, 1], area[:, 1])

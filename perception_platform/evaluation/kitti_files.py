@@ -90,12 +90,28 @@ def read_tracks(path: Path, frames: int) -> KittiBoxes:
         InputError: naming file and line, if it is missing or a line is not of that form; or a frame that
             is beyond the end.
     """
+    return _boxes(path, _lines(path), frames, _LABEL_FIELDS)
+
+
+def read_objects(path: Path, frame: int) -> KittiBoxes:
+    """Labels, or a detector's results, of one frame of KITTI object: 15 fields a line, results' score a 16th.
+
+    Raises:
+        InputError: naming file and line, if it is missing or a line is not of that form.
+    """
+    lines = [(line, f"{frame} -1 {text}") for line, text in _lines(path)]
+    return _boxes(path, lines, frame + 1, _LABEL_FIELDS - 2)
+
+
+def _boxes(path: Path, lines: Iterable[tuple[int, str]], frames: int, fields: int) -> KittiBoxes:
+    """Boxes of lines that begin with frame and id; ``fields`` is how many there are in the file."""
     types: list[str] = []
     rows: list[list[float]] = []
-    for line, text in _lines(path):
+    for line, text in lines:
         parts = text.split()
         if len(parts) not in (_LABEL_FIELDS, _LABEL_FIELDS + 1):
-            raise InputError(path, f"{len(parts)} fields in place of 17 or 18", f"line {line}")
+            found = len(parts) - _LABEL_FIELDS + fields
+            raise InputError(path, f"{found} fields in place of {fields} or {fields + 1}", f"line {line}")
         types.append(parts.pop(2).lower())
         rows.append([*_numbers(path, line, parts, len(parts)), 0.0][:_LABEL_FIELDS])
     table = np.array(rows, dtype=np.float64).reshape(-1, _LABEL_FIELDS)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
 
 from perception_platform.core.geometry import Array
 
@@ -161,11 +160,3 @@ def _near_common_plane(points_m: Array, rng: np.random.Generator) -> Flags:
         if near.sum() > best.sum():
             best = near
     return best
-
-
-def binomial_bounds(hits: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact two-sided bounds of a probability (Clopper and Pearson, 1934); 0 and 1 without trials."""
-    tail = 0.5 * (1.0 - confidence)
-    low = float(beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(beta.ppf(1.0 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
-    return low, high

@@ -20,7 +20,6 @@ from perception_platform.evaluation.lidar_frames import LabelledFrame, read_fram
 from perception_platform.evaluation.lidar_measures import (
     Boxes,
     Flags,
-    binomial_bounds,
     corridor_end_m,
     covering,
     ground_in_corridor,
@@ -30,6 +29,7 @@ from perception_platform.evaluation.lidar_measures import (
     pieces_of,
 )
 from perception_platform.evaluation.phantoms import POINTS_THAT_STOP
+from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Lidar, Robot

@@ -10,7 +10,7 @@ import numpy as np
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.sensor_data import PointCloud
-from perception_platform.evaluation.lidar_measures import binomial_bounds
+from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Lidar, Robot

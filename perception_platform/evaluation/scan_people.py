@@ -16,7 +16,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.objects import ObjectClass
 from perception_platform.core.sensor_data import EgoState, PointCloud
-from perception_platform.evaluation.lidar_measures import binomial_bounds
+from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.messages.clouds import scan_to_cloud
 from perception_platform.perception.legs import LegParams, find_people
 from perception_platform.tracking.tracker import Tracker

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from perception_platform.core.errors import InputError
-from perception_platform.evaluation import clear_mot
+from perception_platform.evaluation import clear_mot, statistics
 from perception_platform.evaluation.clear_mot import MotScores, mot_scores, pair_sequence
 from perception_platform.evaluation.hota import CATEGORIES as HOTA_CATEGORIES
 from perception_platform.evaluation.hota import hota
@@ -106,11 +106,10 @@ def _category(
 
 def intervals(sequences: Sequence[clear_mot.Sequence], resamples: int, seed: int) -> dict[str, list[float]]:
     """95 % intervals by the bootstrap over sequences, since frames of one are not independent (Efron 1979)."""
-    rng = np.random.default_rng(seed)
-    drawn: list[MotScores] = []
-    for _ in range(resamples):
-        rows = rng.integers(len(sequences), size=len(sequences))
-        drawn.append(mot_scores([sequences[row] for row in rows]))
+    drawn: list[MotScores] = [
+        mot_scores([sequences[row] for row in rows])
+        for rows in statistics.resamples(len(sequences), resamples, seed)
+    ]
     return {
         name: np.quantile([getattr(scores, name) for scores in drawn], [0.025, 0.975]).tolist()
         for name in ("samota", "amota", "mota", "motp")

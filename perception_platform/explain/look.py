@@ -6,6 +6,7 @@ that contrast is at least 4.5 : 1 (WCAG AA). Nothing is said by colour alone.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,24 @@ def figure(width_in: float, height_in: float) -> Figure:
     made = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
     FigureCanvasAgg(made)
     return made
+
+
+def as_svg(made: Figure) -> str:
+    """The figure as an <svg> element without a date or a creator, to stand inside a page."""
+    settle(made)
+    out = io.StringIO()
+    made.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def settle(made: Figure) -> None:
+    """Lay the figure out once and round: the solver's last digits differ between runs, and names in SVG hash them."""
+    made.draw_without_rendering()
+    made.set_layout_engine("none")
+    for axes in made.axes:
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        axes.set_position((round(left, 4), round(bottom, 4), round(width, 4), round(height, 4)))
 
 
 def spoken(name: str) -> str:

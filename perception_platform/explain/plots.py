@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from perception_platform.explain.birds_eye import draw_moment, draw_run
-from perception_platform.explain.look import RC, figure
+from perception_platform.explain.look import RC, as_svg, figure, settle
 from perception_platform.explain.run_files import Run
 from perception_platform.explain.story import Moment, Window, reasons
 from perception_platform.explain.timeline import draw_gap, draw_lanes, draw_speed
@@ -23,7 +21,7 @@ def moment_svg(moment: Moment, robot: Robot) -> str:
     with mpl.rc_context(RC):
         made = figure(6.4, 7.6)
         draw_moment(made.subplots(), moment, robot)
-        return _svg(made)
+        return as_svg(made)
 
 
 def timeline_svg(run: Run, robot: Robot, windows: Sequence[Window], moment: Moment) -> str:
@@ -33,7 +31,7 @@ def timeline_svg(run: Run, robot: Robot, windows: Sequence[Window], moment: Mome
         made = figure(7.6, 5.0 + lanes_in)
         speed, gap, lanes = made.subplots(3, 1, sharex=True, height_ratios=[2.4, 1.6, lanes_in])
         _draw_timeline((speed, gap, lanes), run, robot, windows, moment)
-        return _svg(made)
+        return as_svg(made)
 
 
 def run_svg(run: Run) -> str:
@@ -41,7 +39,7 @@ def run_svg(run: Run) -> str:
     with mpl.rc_context(RC):
         made = figure(7.6, 4.6)
         draw_run(made.subplots(), run)
-        return _svg(made)
+        return as_svg(made)
 
 
 def write_png(path: Path, run: Run, robot: Robot, windows: Sequence[Window], moment: Moment) -> None:
@@ -55,7 +53,7 @@ def write_png(path: Path, run: Run, robot: Robot, windows: Sequence[Window], mom
         axes = right.subplots(3, 1, sharex=True, height_ratios=[2.4, 1.6, lanes_in])
         _draw_timeline(tuple(axes), run, robot, windows, moment)
         made.suptitle(headline(run, robot, moment), x=0.012, ha="left", weight="bold", fontsize=13)
-        _settle(made)
+        settle(made)
         made.savefig(path, dpi=110, metadata={"Software": None})
 
 
@@ -75,21 +73,3 @@ def _draw_timeline(
     draw_gap(gap, run, robot, moment.t_s)
     draw_lanes(lanes, run, moment.t_s)
     lanes.set_xlim(0, max(run.t_s(run.decisions[-1]), 1e-3))
-
-
-def _svg(made: Figure) -> str:
-    """The figure as an <svg> element without a date or a creator, to stand inside a page."""
-    _settle(made)
-    out = io.StringIO()
-    made.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _settle(made: Figure) -> None:
-    """Lay the figure out once and round: the solver's last digits differ between runs, and names in SVG hash them."""
-    made.draw_without_rendering()
-    made.set_layout_engine("none")
-    for axes in made.axes:
-        left, bottom, width, height = axes.get_position(original=True).bounds
-        axes.set_position((round(left, 4), round(bottom, 4), round(width, 4), round(height, 4)))

@@ -51,20 +51,27 @@ class Suite:
             "suite": self.name,
             "version": 1,
             "digest": self.digest(),
+            "stack": self.stack(),
             "policies": list(self.policies),
             "families": dict(sorted(counts.items())),
             "expected_cases": [case.id for case in self.cases],
         }
 
     def digest(self) -> str:
-        """SHA-256 of the families, the robots' files and the parameters of their perception."""
-        families = {case.family.family: case.family.model_dump(mode="json") for case in self.cases}
+        """SHA-256 of the families: what makes two versions comparable."""
+        return _sha256({case.family.family: case.family.model_dump(mode="json") for case in self.cases})
+
+    def stack(self) -> str:
+        """SHA-256 of the robots' files and the parameters of their perception: what may differ between versions."""
         robots = {
             name: load_robot(name).model_dump(mode="json") for name in {c.family.robot for c in self.cases}
         }
         model = GeometryParams().model_ref()
-        text = json.dumps([families, robots, model.id, model.digest], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _sha256([robots, model.id, model.digest])
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def random_cases(families: Sequence[Family], runs: int, seed: int) -> tuple[Case, ...]:

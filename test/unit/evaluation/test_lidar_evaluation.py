@@ -17,7 +17,6 @@ from perception_platform.evaluation.lidar_conditions import CONDITIONS, Conditio
 from perception_platform.evaluation.lidar_frames import read_camera_from_lidar, read_frames, read_labels
 from perception_platform.evaluation.lidar_measures import (
     Boxes,
-    binomial_bounds,
     corridor_end_m,
     covering,
     ground_in_corridor,
@@ -27,6 +26,7 @@ from perception_platform.evaluation.lidar_measures import (
 )
 from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, geometric_finder, lidar_of
 from perception_platform.evaluation.phantoms import evaluate_phantoms
+from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import CAR_SIZE_M, HDL64_RAD, PERSON_SIZE_M, Solid, sweep
