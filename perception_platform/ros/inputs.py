@@ -1,7 +1,8 @@
-"""Obstacle points of lidars and scanners as risk stage and gate take them: in the base frame."""
+"""Obstacle points of all sources as risk stage and gate take them: in the base frame."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.messages.clouds import cloud_from_msg, scan_to_cloud
+from perception_platform.messages.obstacles import polygon_to_cloud, range_to_cloud
 from perception_platform.robot.description import Robot
 from perception_platform.ros.topics import TOPICS
 
@@ -27,12 +29,21 @@ def obstacles_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
     return cloud
 
 
-def scan_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
-    """The points of a LaserScan, brought to the base frame by the scanner's mounting.
+def _mounted(convert: Callable[[Any, str], PointCloud]) -> Callable[[Any, str, Robot], PointCloud]:
+    """A conversion to points of the sensor's frame, followed by its mounting."""
 
-    Raises:
-        InputError: if it is malformed.
-    """
-    cloud = scan_to_cloud(message, sensor)
-    xyz_m = robot.sensor(sensor).mounting.transform().apply(cloud.xyz_m).astype(np.float32)
-    return replace(cloud, frame_id=robot.base_frame, xyz_m=xyz_m)
+    def in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
+        cloud = convert(message, sensor)
+        xyz_m = robot.sensor(sensor).mounting.transform().apply(cloud.xyz_m).astype(np.float32)
+        return replace(cloud, frame_id=robot.base_frame, xyz_m=xyz_m)
+
+    return in_base
+
+
+# Points in the base frame of a message of each kind of source; InputError if it is malformed.
+SOURCES: dict[str, Callable[[Any, str, Robot], PointCloud]] = {
+    "scan": _mounted(scan_to_cloud),
+    "range": _mounted(range_to_cloud),
+    "cloud": _mounted(cloud_from_msg),
+    "polygon": _mounted(polygon_to_cloud),
+}

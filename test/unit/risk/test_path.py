@@ -69,8 +69,8 @@ def test_corners_swing_out_of_the_straight_band_on_an_arc() -> None:
 
 @given(st.floats(-1.5, 1.5), st.floats(0.0, 3.0), st.floats(-0.5, 0.5))
 def test_left_and_right_turns_mirror_each_other(curvature: float, x: float, y: float) -> None:
-    here = along_arc(np.array([[x, y]]), 1.0, curvature)[0]
-    mirrored = along_arc(np.array([[x, -y]]), 1.0, -curvature)[0]
+    here = along_arc(np.array([[x, y]]), (1.0, 0.0), curvature)[0]
+    mirrored = along_arc(np.array([[x, -y]]), (1.0, 0.0), -curvature)[0]
     assert here == pytest.approx(mirrored * [1, -1], abs=1e-6)
 
 

@@ -1,0 +1,88 @@
+"""Whether robot and objects touch if the robot brakes: both moved through time, footprint against boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array, points_in_polygon
+from perception_platform.risk.path import Path, outline
+
+STEP_S = 0.1
+MOST_STEPS = 80  # what is further off than this is no matter of braking now
+BOX_SAMPLES = 12  # points on each edge of a box
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Braking:
+    """A speed that is kept for ``reaction_s`` and then falls by ``decel_mps2``; arrays are over K steps of time."""
+
+    speed_mps: float
+    reaction_s: float
+    decel_mps2: float
+
+    @property
+    def times_s(self) -> Array:
+        """(K,) from now to standstill."""
+        until_s = self.reaction_s + self.speed_mps / self.decel_mps2
+        return np.arange(min(int(np.ceil(until_s / STEP_S)), MOST_STEPS) + 1) * STEP_S
+
+    def way_m(self, times_s: Array) -> Array:
+        """Way covered by then."""
+        braked_s = np.clip(times_s - self.reaction_s, 0.0, self.speed_mps / self.decel_mps2)
+        kept_s = np.minimum(times_s, self.reaction_s)
+        return np.asarray(self.speed_mps * (kept_s + braked_s) - 0.5 * self.decel_mps2 * braked_s**2)
+
+
+def touched(
+    corners_m: Array,
+    velocities_mps: Array,
+    footprint_m: Array,
+    path: Path,
+    braking: Braking,
+    turn_per_m: float = 0.0,
+    slowing_mps2: float = 0.0,
+) -> Mask:
+    """Which objects (N,) the braking robot touches before it stands.
+
+    Args:
+        corners_m: (N, 4, 2) of their boxes in the base frame.
+        velocities_mps: (N, 2) over ground along the axes of the base frame now.
+        footprint_m: (M, 2) corners of the robot.
+        path: the arc that it keeps.
+        braking: how its speed falls.
+        turn_per_m: curvature that is added to the path's.
+        slowing_mps2: deceleration of the objects; 0 for those that keep their speed.
+    """
+    times_s = braking.times_s
+    x_m, y_m, heading_rad = path.poses(braking.way_m(times_s), turn_per_m)
+    speeds_mps = np.hypot(velocities_mps[:, 0], velocities_mps[:, 1])
+    moves_s = times_s[None]
+    if slowing_mps2 > 0:
+        until_s = np.minimum(moves_s, speeds_mps[:, None] / slowing_mps2)
+        moves_s = until_s - slowing_mps2 * until_s**2 / (2 * np.maximum(speeds_mps[:, None], 1e-9))
+    there_m = outline(corners_m, BOX_SAMPLES)[:, None] + (
+        velocities_mps[:, None, None, :] * np.broadcast_to(moves_s, (len(corners_m), len(times_s)))[..., None, None]
+    )
+    offset_m = there_m - np.stack([x_m, y_m], axis=-1)[:, None]
+    c, s = np.cos(heading_rad)[:, None], np.sin(heading_rad)[:, None]
+    seen_m = np.stack(
+        [c * offset_m[..., 0] + s * offset_m[..., 1], c * offset_m[..., 1] - s * offset_m[..., 0]], axis=-1
+    )
+    inside = points_in_polygon(seen_m.reshape(-1, 2), footprint_m)
+    return np.asarray(inside.reshape(len(corners_m), -1).any(axis=1))
+
+
+def shrunk(corners_m: Array, by_m: Array) -> Array:
+    """Boxes (N, 4, 2) whose sides moved inward by ``by_m`` (N,), but never past their middle."""
+    center_m = corners_m.mean(axis=1, keepdims=True)
+    sides_m = np.stack([corners_m[:, 0] - corners_m[:, 1], corners_m[:, 1] - corners_m[:, 2]], axis=1)
+    length_m = np.maximum(np.linalg.norm(sides_m, axis=2), 1e-9)
+    share = np.clip(1.0 - 2 * by_m[:, None] / length_m, 0.05, 1.0)
+    along, across = (sides_m / 2 * share[..., None]).transpose(1, 0, 2)[:, :, None]
+    signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
+    return np.asarray(center_m + signs[None, :, :1] * along + signs[None, :, 1:] * across)
