@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perception_platform.cli import bench_faults
+from perception_platform.cli import bench_faults, bench_risk
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _commands = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
 _commands.command()(bench_faults.faults)
+_commands.command()(bench_risk.risk)
 
 
 def register(app: typer.Typer) -> None:

@@ -15,6 +15,7 @@ from perception_platform.cli import (
     importing,
     latency,
     replay,
+    show,
     topics,
     track,
     up,
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench, check):
+for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench, check, show):
     group.register(app)
 
 

@@ -28,7 +28,7 @@ from perception_platform.robot.load import load_robot
 ROBOTS = ("amr", "forklift", "delivery_van")
 SPEED_SHARES = (0.3, 0.65, 1.0)
 LOAD_SHARES = (0.0, 0.5)  # of the robot's own mass
-WAYS = (1.05, 1.4, 2.0, 4.0)  # gap at the first look, in stopping distances of the emergency brake
+WAYS = (1.05, 1.4, 3.0)  # gap at the first look, in stopping distances of the emergency brake
 LATENCIES_S = (0.1, 0.3)
 LOOK_S, TICK_S, LONGEST_S = 0.1, 0.02, 12.0
 WALKS_MPS = 1.2
@@ -47,9 +47,10 @@ class Case:
         speed_mps: at the first look.
         payload_kg: what is loaded.
         gap_m: free way at the first look.
-        left_m: lateral position of the thing's middle, in parts of half the robot's width where it is in the way.
+        left_m: lateral position of the thing's middle.
         latency_s: from capture to assessment.
         curvature_per_m: of the robot's path.
+        size_m: length along the path and width of the thing, where it stands.
     """
 
     robot: str
@@ -60,6 +61,7 @@ class Case:
     left_m: float
     latency_s: float
     curvature_per_m: float = 0.0
+    size_m: tuple[float, float] = POST_M
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def _places(base: Case, robot: _Robot) -> Iterator[Case]:
     yield replace(base, kind="wall")
     for left in (-0.9, 0.0, 0.9):
         yield replace(base, kind="post", left_m=left * half_m)
-        yield replace(base, kind="person", left_m=left * half_m)
+        yield replace(base, kind="person", left_m=left * half_m, size_m=PERSON_M)
     for bend in (-1.0, 1.0):  # as sharp as a lateral acceleration of 1 m/s² allows
         curvature = bend * min(1.0 / base.speed_mps**2, 0.5)
         yield replace(base, kind="post", curvature_per_m=curvature)
@@ -149,7 +151,7 @@ def _places(base: Case, robot: _Robot) -> Iterator[Case]:
     yield replace(base, kind="lead")
     clear_m = half_m + robot.config.beside_m + CLEAR_M
     for size_m, side in itertools.product((POST_M, PERSON_M, CAR_M), (-1.0, 1.0)):
-        yield replace(base, kind="beside", left_m=side * (clear_m + size_m[1] / 2))
+        yield replace(base, kind="beside", left_m=side * (clear_m + size_m[1] / 2), size_m=size_m)
 
 
 def _starts_m(base: Case, robot: _Robot, seconds: float) -> float:
@@ -246,16 +248,8 @@ def _thing(case: Case, t_s: float) -> tuple[float, float, tuple[float, float], t
             brakes_s = min(t_s, case.speed_mps / 6.0)
             way_m = case.speed_mps * brakes_s - 3.0 * brakes_s**2
             return case.gap_m + way_m, 0.0, CAR_M, (case.speed_mps - 6.0 * brakes_s, 0.0)
-        case "beside":
-            size_m = min((POST_M, PERSON_M, CAR_M), key=lambda s: abs(_beside_size(case) - s[1]))
-            return case.gap_m, case.left_m, size_m, (0.0, 0.0)
         case _:
-            return case.gap_m, case.left_m, PERSON_M if case.kind == "person" else POST_M, (0.0, 0.0)
-
-
-def _beside_size(case: Case) -> float:
-    robot = _robot(case.robot)
-    return 2 * (abs(case.left_m) - robot.half_width_m - robot.config.beside_m - CLEAR_M)
+            return case.gap_m, case.left_m, case.size_m, (0.0, 0.0)
 
 
 def _meets(case: Case, robot: _Robot, way_m: float, t_s: float) -> bool:

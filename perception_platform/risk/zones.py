@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, points_in_polygon
+from perception_platform.core.sensor_data import EgoState
 from perception_platform.core.verdicts import Action, Finding, Reason
-from perception_platform.risk.config import ZoneRule
+from perception_platform.risk.config import FieldRule, ZoneRule
 from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
 from perception_platform.risk.occlusion import occlusion_finding
 from perception_platform.risk.path import outline
@@ -50,10 +51,15 @@ def _kept(xyz_m: npt.NDArray[np.float32], polygon_m: Array) -> dict[str, npt.NDA
 
 
 def area_m(zone: ZoneRule, moment: Moment) -> Array:
-    """The polygon (M, 2) that counts now: the first that fits the motion and the load, else the last."""
-    speed_mps, yaw_rate_radps = moment.ego.velocity_mps[0], moment.ego.yaw_rate_radps
-    fitting = (f for f in zone.fields if f.fits(speed_mps, yaw_rate_radps, moment.payload_kg))
-    return next(fitting, zone.fields[-1]).polygon_m
+    """The polygon (M, 2) that counts now."""
+    return fitting_field(zone, moment.ego, moment.payload_kg).polygon_m
+
+
+def fitting_field(zone: ZoneRule, ego: EgoState, payload_kg: float) -> FieldRule:
+    """The first field of a zone that fits the motion and the load, else the last."""
+    speed_mps, yaw_rate_radps = ego.velocity_mps[0], ego.yaw_rate_radps
+    fitting = (f for f in zone.fields if f.fits(speed_mps, yaw_rate_radps, payload_kg))
+    return next(fitting, zone.fields[-1])
 
 
 def _inside(zone: ZoneRule, moment: Moment, points_m: npt.NDArray[np.floating]) -> Mask:
