@@ -26,13 +26,16 @@ def risk(
     ] = None,
     recordings: Annotated[
         Path | None,
-        typer.Option(help="Folder of recordings with truth.yaml, such as rosbags: Nav2's four gates are asked."),
+        typer.Option(
+            help="Folder of recordings with truth.yaml, such as rosbags: Nav2's four gates are asked."
+        ),
     ] = None,
     grid: Annotated[bool, typer.Option(help="Run the grid of cases with closed-form truth.")] = True,
     robot: Annotated[str, typer.Option(help="Robot file or name whose zones are timed.")] = "amr",
     samples: Annotated[int, typer.Option(min=10, help="Looks that are timed for each size.")] = 200,
     plot: Annotated[
-        Path | None, typer.Option(help="With --kitti-tracking: PNG of gaps and times to collision against labels.")
+        Path | None,
+        typer.Option(help="With --kitti-tracking: PNG of gaps and times to collision against labels."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the made-up halls that are timed.")] = 0,
 ) -> None:
@@ -103,7 +106,9 @@ def _broken(report: dict[str, Any]) -> list[str]:
 def _show(report: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
-    table = Table("objects", "points", "p50", "p99", "samples", "of Nav2's 4.9 ms", title="a look of the risk stage")
+    table = Table(
+        "objects", "points", "p50", "p99", "samples", "of Nav2's 4.9 ms", title="a look of the risk stage"
+    )
     for row in report["cost"]:
         figures = (f"{row['p50_ms']:.2f} ms", f"{row['p99_ms']:.2f} ms", str(row["samples"]))
         table.add_row(str(row["objects"]), str(row["points"]), *figures, f"{row['against_nav2']:.2f}")
@@ -125,13 +130,15 @@ def _show(report: dict[str, Any], console: Console) -> None:
 def _show_kitti(report: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
-    table = Table("rule", "emergency stops", "a minute", "frames", title=f"{report['minutes']} min of human driving")
+    table = Table(
+        "rule", "emergency stops", "a minute", "frames", title=f"{report['minutes']} min of human driving"
+    )
     for name, row in report["rules"].items():
         table.add_row(name, str(row["emergency_stops"]), f"{row['per_minute']:.2f}", str(row["frames"]))
     console.print(table)
     lead = report["lead"]
     console.print(
-        f"what is ahead: median error of the gap {lead['gap_error_m']['median']} m in {lead['moments']} moments, of the time "
-        f"to collision {lead['ttc_error_s']['median']} s in {lead['moments_with_ttc_below_10_s']} below 10 s",
+        f"what is ahead: median error of the gap {lead['gap_error_m']['median']} m in {lead['moments']} moments, of the "
+        f"time to collision {lead['ttc_error_s']['median']} s in {lead['moments_with_ttc_below_10_s']} below 10 s",
         highlight=False,
     )

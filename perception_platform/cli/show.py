@@ -28,12 +28,18 @@ def zones(
     speed: Annotated[
         list[float] | None, typer.Option(help="m/s, backwards negative; repeatable: a panel each.")
     ] = None,
-    turn: Annotated[float, typer.Option(help="Turn rate of those panels, rad/s, to the left positive.")] = 0.0,
-    payload: Annotated[float | None, typer.Option(min=0, help="kg; default: the most the file allows.")] = None,
+    turn: Annotated[
+        float, typer.Option(help="Turn rate of those panels, rad/s, to the left positive.")
+    ] = 0.0,
+    payload: Annotated[
+        float | None, typer.Option(min=0, help="kg; default: the most the file allows.")
+    ] = None,
     latency_ms: Annotated[
         float, typer.Option(min=0, help="Measured latency; the declared one counts when it is larger.")
     ] = 0.0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="The polygons, m, in the base frame.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="The polygons, m, in the base frame.")
+    ] = None,
 ) -> None:
     """Draw footprint, way to a stop and zones from above; without --speed slow, fast, and half as fast in a bend.
 

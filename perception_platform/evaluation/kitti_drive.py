@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,5 +104,7 @@ def _renumbered(tracks: Tracks, offset: int) -> Tracks:
 
 def _joined(t_ns: int, parts: Sequence[Tracks]) -> Tracks:
     arrays = [f.name for f in fields(Tracks) if isinstance(getattr(parts[0], f.name), np.ndarray)]
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays
+    }
     return Tracks(t_ns, "odom", lineage=Lineage((SourceStamp("velodyne", t_ns),)), **joined)

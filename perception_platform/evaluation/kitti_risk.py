@@ -175,7 +175,7 @@ def _lead_at(
     if not len(rows) or not len(tracks) or ego.velocity_mps[0] < 0.5:
         return None
     path = predict_path(ego, config.footprint_m, 0.0)
-    height, width, length = labels.sizes_m[rows].T
+    _, width, length = labels.sizes_m[rows].T
     yaws_rad = wrap_angle(-labels.ry_rad[rows] - np.pi / 2)
     corners_m = box_corners(drive.label_centers_m[rows], np.column_stack([length, width]), yaws_rad)
     gaps_m = _gaps(corners_m, path)
@@ -230,4 +230,6 @@ def _quantiles(values: Array) -> dict[str, float | None]:
     names = {"median": 0.5, "p90": 0.9}
     if not len(values):
         return dict.fromkeys(names)
-    return {name: round(min(float(np.quantile(values, q, method="lower")), 1e6), 4) for name, q in names.items()}
+    return {
+        name: round(min(float(np.quantile(values, q, method="lower")), 1e6), 4) for name, q in names.items()
+    }

@@ -16,7 +16,7 @@ STANDS_MPS = 0.1
 # A straight corridor as wide as the vehicle: braked for hard below so much time to collision.
 CORRIDOR_TTC_S = 1.5
 
-# Autoware's autonomous emergency braking: d = v t + v²/2a - sign(vo) vo²/2ao + offset, with the figures of its documentation.
+# Autoware's autonomous emergency braking: d = v t + v²/2a - sign(vo) vo²/2ao + offset, with its published figures.
 RESPONSE_S, EGO_MPS2, OBJECT_MPS2, OFFSET_M = 1.0, 3.0, 1.0, 2.0
 WIDER_M = 0.1
 HORIZON_S = 1.5  # of the path from the measured turn rate

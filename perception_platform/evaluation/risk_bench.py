@@ -95,5 +95,7 @@ def _cloud(t_ns: int, count: int, rng: np.random.Generator) -> PointCloud:
     """Obstacle points as thick as in a hall: nearer ones more often."""
     range_m = rng.uniform(0.8, 30.0, count)
     azimuth = rng.uniform(-np.pi, np.pi, count)
-    xyz = np.column_stack([range_m * np.cos(azimuth), range_m * np.sin(azimuth), rng.uniform(0.1, 2.0, count)])
+    xyz = np.column_stack(
+        [range_m * np.cos(azimuth), range_m * np.sin(azimuth), rng.uniform(0.1, 2.0, count)]
+    )
     return PointCloud(t_ns, "base_link", "lidar_top", xyz.astype(np.float32))

@@ -105,7 +105,9 @@ class _Robot:
 
     def way_m(self, case: Case, emergency: bool) -> float:
         """To standstill from the first look on."""
-        return case.speed_mps * self.delay_s(case) + case.speed_mps**2 / (2 * self.brake_mps2(case, emergency))
+        return case.speed_mps * self.delay_s(case) + case.speed_mps**2 / (
+            2 * self.brake_mps2(case, emergency)
+        )
 
 
 def _robot(name: str) -> _Robot:
@@ -142,8 +144,11 @@ def _places(base: Case, robot: _Robot) -> Iterator[Case]:
     for left in (-0.9, 0.0, 0.9):
         yield replace(base, kind="post", left_m=left * half_m)
         yield replace(base, kind="person", left_m=left * half_m, size_m=PERSON_M)
-    for bend in (-1.0, 1.0):  # as sharp as a lateral acceleration of 1 m/s² allows
-        curvature = bend * min(1.0 / base.speed_mps**2, 0.5)
+    for bend in (
+        -1.0,
+        1.0,
+    ):  # a lateral acceleration of 1 m/s², as long as the front's middle still leads the arc
+        curvature = bend * min(1.0 / base.speed_mps**2, half_m / robot.front_m**2)
         yield replace(base, kind="post", curvature_per_m=curvature)
     yield replace(base, kind="coming")
     for seconds in (-1.0, 0.0, 4.0):  # when the person gets to the path, after the robot would be there
@@ -172,8 +177,10 @@ def _avoidable(case: Case, robot: _Robot) -> bool:
     match case.kind:
         case "coming":
             return way_m + WALKS_MPS * stands_s < case.gap_m
-        case "lead":  # it brakes with all it has from the first look on
-            return way_m < case.gap_m + case.speed_mps**2 / (2 * robot.config.object_decel_mps2)
+        case "lead":  # it brakes with all it has from the first look on, which can be seen a look later
+            return way_m + case.speed_mps * LOOK_S < case.gap_m + case.speed_mps**2 / (
+                2 * robot.config.object_decel_mps2
+            )
         case _:
             return way_m < case.gap_m
 
@@ -186,7 +193,9 @@ def _harmless(case: Case, robot: _Robot) -> tuple[bool, bool]:
         return True, False
     needs_m = COMFORT * robot.way_m(case, False) + robot.config.ahead_m
     if case.kind == "coming":
-        needs_m += WALKS_MPS * COMFORT * (robot.delay_s(case) + case.speed_mps / robot.brake_mps2(case, False))
+        needs_m += (
+            WALKS_MPS * COMFORT * (robot.delay_s(case) + case.speed_mps / robot.brake_mps2(case, False))
+        )
     return case.kind != "crossing" and case.gap_m > needs_m, False
 
 
@@ -221,9 +230,7 @@ def _drive(case: Case, robot: _Robot) -> tuple[bool, bool, bool]:
     return False, any(a <= Action.STOP for _, a, _ in told), told[0][1] <= Action.STOP
 
 
-def _after(
-    speed_mps: float, orders: list[tuple[float, Action, float]], case: Case, robot: _Robot
-) -> float:
+def _after(speed_mps: float, orders: list[tuple[float, Action, float]], case: Case, robot: _Robot) -> float:
     """Speed after one tick."""
     if not orders:
         return speed_mps
@@ -236,7 +243,7 @@ def _after(
 
 
 def _thing(case: Case, t_s: float) -> tuple[float, float, tuple[float, float], tuple[float, float]]:
-    """Of the thing at a time: way to its near face from where the robot's front began, lateral position, size, velocity."""
+    """Of the thing at a time: way from where the robot's front began, lateral position, size, velocity."""
     match case.kind:
         case "wall":
             return case.gap_m, 0.0, (0.2, 8.0), (0.0, 0.0)
@@ -265,7 +272,7 @@ def _look(case: Case, robot: _Robot, speed_mps: float, way_m: float, t_s: float)
     ego = EgoState(t_ns, Transform.identity(), (speed_mps, 0.0), case.curvature_per_m * speed_mps)
     tracks, clouds = Tracks.empty(t_ns, "odom"), []
     if case.kind in ("wall", "post") or (case.kind == "beside" and size_m == POST_M):
-        xyz_m = _points(case, ahead_m, left_m, size_m)
+        xyz_m = _points(case, robot, ahead_m, left_m, size_m)
         clouds = [PointCloud(t_ns, "base_link", "lidar", xyz_m)]
     else:
         tracks = _track(t_ns, case, ahead_m + size_m[0] / 2, left_m, size_m, velocity_mps)
@@ -275,11 +282,14 @@ def _look(case: Case, robot: _Robot, speed_mps: float, way_m: float, t_s: float)
 
 
 def _points(
-    case: Case, ahead_m: float, left_m: float, size_m: tuple[float, float]
+    case: Case, robot: _Robot, ahead_m: float, left_m: float, size_m: tuple[float, float]
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Points of a near face, laid along the path where that bends; 5 cm apart."""
+    """Points of a near face, 5 cm apart, laid along the path where that bends: the middle of the front, which is on the
+    arc about ``front`` from the base's origin, has gone ``asin(front k) / k`` along it.
+    """
     across = np.arange(left_m - size_m[1] / 2, left_m + size_m[1] / 2 + 1e-9, 0.05)
-    angle = ahead_m * case.curvature_per_m
+    front_m = robot.front_m
+    angle = (ahead_m - front_m) * case.curvature_per_m + np.arcsin(front_m * case.curvature_per_m)
     bent = abs(case.curvature_per_m) > 1e-6
     radius = 1 / case.curvature_per_m if bent else 0.0
     x = (radius - across) * np.sin(angle) if bent else np.full(len(across), ahead_m)

@@ -112,7 +112,10 @@ def _run_legend(run: Run, paths: dict[int, tuple[str, Array]]) -> list[Patch]:
 def _view(moment: Moment, robot: Robot, way_m: float) -> tuple[float, float, float]:
     """How far to show ahead, behind and to each side, m: the path to a stand (negative backwards) and what binds."""
     front_m, rear_m = robot.footprint[:, 0].max(), -robot.footprint[:, 0].min()
-    far_m = [front_m + 1.5 * max(way_m, 0.0), *(float(z.max()) for zone in robot.zones for z in _x_of(zone, robot))]
+    far_m = [
+        front_m + 1.5 * max(way_m, 0.0),
+        *(float(z.max()) for zone in robot.zones for z in _x_of(zone, robot)),
+    ]
     named = evidence_ids(moment.decision["evidence"][:1])
     tracks = moment.tracks["tracks"] if moment.tracks else []
     far_m += [t["center_base_m"][0] + 4.0 for t in tracks if t["id"] in named]

@@ -25,12 +25,18 @@ _LINES = {"stop": "-", "limit": "--", "approach": "-.", "occlusion": ":", "exclu
 def usual_motions(robot: Robot) -> list[Motion]:
     """Slow, fast, and half as fast in a bend."""
     fast = robot.drive.max_speed_mps
-    bend = min(0.5 * robot.drive.max_yaw_rate_radps, 1.0 / (0.5 * fast))  # lateral acceleration of 1 m/s² at most
+    bend = min(
+        0.5 * robot.drive.max_yaw_rate_radps, 1.0 / (0.5 * fast)
+    )  # lateral acceleration of 1 m/s² at most
     return [(0.3 * fast, 0.0), (fast, 0.0), (0.5 * fast, round(bend, 2))]
 
 
 def draw_zones(
-    robot: Robot, motions: Sequence[Motion], path: Path, payload_kg: float | None = None, latency_s: float = 0.0
+    robot: Robot,
+    motions: Sequence[Motion],
+    path: Path,
+    payload_kg: float | None = None,
+    latency_s: float = 0.0,
 ) -> None:
     """Draw a panel a motion, seen from above, x upward, all to one scale."""
     config = RiskConfig.from_robot(robot)
@@ -43,7 +49,7 @@ def draw_zones(
         _draw(axes, panel, {zone.name: zone for zone in config.zones})
         axes.set_title(_title(motion), fontsize=9)
         axes.set(xlim=(-high_m[1], -low_m[1]), ylim=(low_m[0], high_m[0]), aspect="equal")
-        axes.set_xticks(axes.get_xticks(), [f"{-x:g}" for x in axes.get_xticks()])
+        axes.set_xticks(axes.get_xticks(), [f"{0.0 - x:g}" for x in axes.get_xticks()])
         axes.set(xlim=(-high_m[1], -low_m[1]), xlabel="to the left (y), m")
         axes.grid(alpha=0.25)
         if i == 0:
@@ -95,7 +101,10 @@ def _draw(axes: Any, panel: Sequence[Outline], zones: dict[str, ZoneRule]) -> No
             patch |= {"fill": True, "facecolor": _BLUE, "alpha": 0.18, "edgecolor": "none"}
         else:
             colour = ACTIONS["stop" if outline.action == "stop" else "limit"]
-            patch |= {"edgecolor": _GREY if outline.action == "exclude" else colour, "ls": _LINES[outline.action]}
+            patch |= {
+                "edgecolor": _GREY if outline.action == "exclude" else colour,
+                "ls": _LINES[outline.action],
+            }
         axes.add_patch(Polygon(np.stack([-outline.polygon_m[:, 1], outline.polygon_m[:, 0]], -1), **patch))
 
 

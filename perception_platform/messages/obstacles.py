@@ -21,8 +21,8 @@ def range_to_cloud(msg: Any, sensor: str) -> PointCloud:
     """A Range as points on the arc of its field of view, x ahead: the thing may be anywhere on it.
 
     Infinity and what is outside [min_range, max_range] mean that nothing was measured, except that what is nearer than
-    min_range is taken to be there: REP 117 gives that as minus infinity, and a sensor with a fixed range (min_range equal to
-    max_range) in the same way.
+    min_range is taken to be there: REP 117 gives that as minus infinity, and so does a sensor with a fixed range
+    (min_range equal to max_range).
 
     Raises:
         InputError: names sensor and field if a number is NaN, or the field of view impossible.
@@ -35,7 +35,9 @@ def range_to_cloud(msg: Any, sensor: str) -> PointCloud:
         raise InputError(sensor, f"impossible: {view_rad} rad, {least_m} to {most_m} m", "field_of_view")
     distance_m = max(float(msg.range), least_m)
     count = 0 if distance_m > most_m else int(np.clip(view_rad * distance_m / SPACING_M, FEWEST, MOST))
-    if least_m == most_m and not msg.range < 0:  # a fixed range: minus infinity is a detection, anything else none
+    if (
+        least_m == most_m and not msg.range < 0
+    ):  # a fixed range: minus infinity is a detection, anything else none
         count = 0
     angles = np.linspace(-view_rad / 2, view_rad / 2, count)
     xyz_m = distance_m * np.stack([np.cos(angles), np.sin(angles), np.zeros(count)], axis=1)
@@ -51,7 +53,8 @@ def polygon_to_cloud(msg: Any, sensor: str) -> PointCloud:
         InputError: names sensor and field if a coordinate is not finite, or it has more edges than can be judged.
     """
     corners = [
-        [finite(getattr(p, axis), sensor, f"polygon.points.{axis}") for axis in "xyz"] for p in msg.polygon.points
+        [finite(getattr(p, axis), sensor, f"polygon.points.{axis}") for axis in "xyz"]
+        for p in msg.polygon.points
     ]
     xyz_m = _along_edges(np.array(corners, dtype=np.float64).reshape(-1, 3))
     if len(xyz_m) > MOST:

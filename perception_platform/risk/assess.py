@@ -14,10 +14,15 @@ from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Assessment, Finding, Reason
 from perception_platform.risk.config import RiskConfig
-from perception_platform.risk.contact import Braking, shrunk, touched
+from perception_platform.risk.contact import Braking, touched
 from perception_platform.risk.measures import needed_way_m, way_left_m
 from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
-from perception_platform.risk.objects import assess_objects, explained_by_moving, track_corners, track_velocities
+from perception_platform.risk.objects import (
+    assess_objects,
+    explained_by_moving,
+    track_corners,
+    track_velocities,
+)
 from perception_platform.risk.path import predict_path
 from perception_platform.risk.zones import excluded, zone_findings
 
@@ -99,26 +104,20 @@ def _moment(
     brakes = config.brakes_under(payload_kg, downhill)
     corners_m, velocities = track_corners(tracks, ego), track_velocities(tracks, ego, config)
     objects = assess_objects(tracks, corners_m, velocities, ego, path, reaction_s, brakes, config)
-    return excluded(
-        Moment(
-            tracks, corners_m, velocities, objects, obstacles, ego, path, brakes, reaction_s, payload_kg, config
-        ),
-        conditions.disabled,
-    )
+    seen = (tracks, corners_m, velocities, *objects, obstacles)
+    return excluded(Moment(*seen, ego, path, brakes, reaction_s, payload_kg, config), conditions.disabled)
 
 
 def _object_findings(moment: Moment) -> Iterator[Finding]:
     objects = moment.objects
     rows = np.flatnonzero(objects.in_path & moment.sure)
     hard = _unavoidable(moment, rows)
-    cov_m = np.sqrt(np.maximum(np.trace(moment.tracks.state_cov[rows, :2, :2], axis1=1, axis2=2) / 2, 0.0))
-    for i, brakes_hard, sigma_m in zip(rows.tolist(), hard.tolist(), cov_m.tolist(), strict=True):
+    for i, brakes_hard in zip(rows.tolist(), hard.tolist(), strict=True):
         track_id = int(objects.track_ids[i])
         name = ObjectClass(int(objects.class_ids[i])).name.lower()
-        object_mps = moment.path.speed_mps - float(objects.closing_mps[i])
+        object_mps = float(moment.surely_mps[i])
         evidence = Evidence(f"{name} {track_id}", track_ids=(track_id,))
-        doubt_m = 0.0 if moment.tracks.hidden[i] else moment.config.sigmas * sigma_m
-        gap_m = float(objects.gap_m[i])
+        gap_m, doubt_m = float(objects.gap_m[i]), float(moment.doubt_m[i])
         yield from _gap_finding(
             moment, Reason.OBJECT_IN_PATH, gap_m, object_mps, evidence, doubt_m=doubt_m, hard=brakes_hard
         )
@@ -151,17 +150,17 @@ def _unavoidable_vehicle(
 ) -> npt.NDArray[np.bool_]:
     config, path = moment.config, moment.path
     cov_m2 = moment.tracks.state_cov[rows][:, [0, 1], [0, 1]].max(axis=1)
-    corners_m = shrunk(moment.corners_m[rows], config.sigmas * np.sqrt(cov_m2 + config.position_sigma_m**2))
-    velocities = moment.velocities_mps[rows]
+    doubt_m = config.sigmas * np.sqrt(cov_m2 + config.position_sigma_m**2)
+    boxes = (moment.corners_m[rows], moment.velocities_mps[rows], config.footprint_m, path)
     last = Braking(
         path.speed_mps,
         moment.reaction_s + config.look_period_s,
         moment.service_mps2 * config.emergency_over_service,
     )
-    hard = touched(corners_m, velocities, config.footprint_m, path, last)
+    hard = touched(*boxes, last, narrower_m=doubt_m)
     swerve_per_m = config.swerve_mps2 / path.speed_mps**2
     gives_way = [(-swerve_per_m, 0.0), (0.0, 0.0), (swerve_per_m, 0.0), (0.0, config.yield_mps2)]
-    ways = [touched(corners_m, velocities, config.footprint_m, path, service, *way) for way in gives_way]
+    ways = [touched(*boxes, service, *way, doubt_m) for way in gives_way]
     return np.asarray(hard | np.all(ways, axis=0))
 
 

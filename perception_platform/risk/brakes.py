@@ -11,7 +11,9 @@ from perception_platform.core.geometry import Array
 from perception_platform.risk.measures import safe_speed_mps
 
 GRAVITY_MPS2 = 9.81
-LEAST_DECEL_MPS2 = 0.05  # where load and slope eat the brakes up, next to nothing is allowed; no formula divides by nought
+LEAST_DECEL_MPS2 = (
+    0.05  # where load and slope eat the brakes up, next to nothing is allowed; no formula divides by nought
+)
 
 
 @dataclass(frozen=True, slots=True)

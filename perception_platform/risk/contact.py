@@ -29,7 +29,7 @@ class Braking:
     def times_s(self) -> Array:
         """(K,) from now to standstill."""
         until_s = self.reaction_s + self.speed_mps / self.decel_mps2
-        return np.arange(min(int(np.ceil(until_s / STEP_S)), MOST_STEPS) + 1) * STEP_S
+        return np.asarray(np.arange(min(int(np.ceil(until_s / STEP_S)), MOST_STEPS) + 1) * STEP_S, np.float64)
 
     def way_m(self, times_s: Array) -> Array:
         """Way covered by then."""
@@ -46,6 +46,7 @@ def touched(
     braking: Braking,
     turn_per_m: float = 0.0,
     slowing_mps2: float = 0.0,
+    narrower_m: Array | float = 0.0,
 ) -> Mask:
     """Which objects (N,) the braking robot touches before it stands.
 
@@ -57,6 +58,7 @@ def touched(
         braking: how its speed falls.
         turn_per_m: curvature that is added to the path's.
         slowing_mps2: deceleration of the objects; 0 for those that keep their speed.
+        narrower_m: (N,) taken off each side of the robot.
     """
     times_s = braking.times_s
     x_m, y_m, heading_rad = path.poses(braking.way_m(times_s), turn_per_m)
@@ -66,23 +68,13 @@ def touched(
         until_s = np.minimum(moves_s, speeds_mps[:, None] / slowing_mps2)
         moves_s = until_s - slowing_mps2 * until_s**2 / (2 * np.maximum(speeds_mps[:, None], 1e-9))
     there_m = outline(corners_m, BOX_SAMPLES)[:, None] + (
-        velocities_mps[:, None, None, :] * np.broadcast_to(moves_s, (len(corners_m), len(times_s)))[..., None, None]
+        velocities_mps[:, None, None, :]
+        * np.broadcast_to(moves_s, (len(corners_m), len(times_s)))[..., None, None]
     )
     offset_m = there_m - np.stack([x_m, y_m], axis=-1)[:, None]
     c, s = np.cos(heading_rad)[:, None], np.sin(heading_rad)[:, None]
-    seen_m = np.stack(
-        [c * offset_m[..., 0] + s * offset_m[..., 1], c * offset_m[..., 1] - s * offset_m[..., 0]], axis=-1
-    )
+    left_m = c * offset_m[..., 1] - s * offset_m[..., 0]
+    left_m += np.copysign(np.broadcast_to(narrower_m, len(corners_m))[:, None, None], left_m)
+    seen_m = np.stack([c * offset_m[..., 0] + s * offset_m[..., 1], left_m], axis=-1)
     inside = points_in_polygon(seen_m.reshape(-1, 2), footprint_m)
     return np.asarray(inside.reshape(len(corners_m), -1).any(axis=1))
-
-
-def shrunk(corners_m: Array, by_m: Array) -> Array:
-    """Boxes (N, 4, 2) whose sides moved inward by ``by_m`` (N,), but never past their middle."""
-    center_m = corners_m.mean(axis=1, keepdims=True)
-    sides_m = np.stack([corners_m[:, 0] - corners_m[:, 1], corners_m[:, 1] - corners_m[:, 2]], axis=1)
-    length_m = np.maximum(np.linalg.norm(sides_m, axis=2), 1e-9)
-    share = np.clip(1.0 - 2 * by_m[:, None] / length_m, 0.05, 1.0)
-    along, across = (sides_m / 2 * share[..., None]).transpose(1, 0, 2)[:, :, None]
-    signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]])
-    return np.asarray(center_m + signs[None, :, :1] * along + signs[None, :, 1:] * across)

@@ -30,7 +30,9 @@ def time_to_collision_accelerating_s(
     """
     gap, v, a = np.broadcast_arrays(*(np.asarray(x, float) for x in (gap_m, closing_mps, closing_mps2)))
     root = v**2 + 2 * a * np.where(np.isfinite(gap), np.maximum(gap, 0.0), 0.0)
-    ends = v + np.sqrt(np.maximum(root, 0.0))  # 2 gap / ends is the smaller positive root, and sound for a = 0
+    ends = v + np.sqrt(
+        np.maximum(root, 0.0)
+    )  # 2 gap / ends is the smaller positive root, and sound for a = 0
     out = np.full(gap.shape, np.inf)
     np.divide(2 * gap, ends, out=out, where=(root >= 0) & (ends > 1e-6) & np.isfinite(gap))
     return np.asarray(np.maximum(out, 0.0))
@@ -40,7 +42,8 @@ def time_to_collision_sigma_s(
     ttc_s: npt.ArrayLike, closing_mps: npt.ArrayLike, closing_mps2: npt.ArrayLike, cov: Array
 ) -> Array:
     """1-sigma of a time to collision, to first order, from the (..., 3, 3) covariance of gap, closing speed and
-    closing acceleration: the implicit function ``gap - v t - a t^2 / 2 = 0`` gives ``dt = (dgap - t dv - t^2/2 da) / (v + a t)``.
+    closing acceleration: the implicit function ``gap - v t - a t^2 / 2 = 0`` gives
+    ``dt = (dgap - t dv - t^2/2 da) / (v + a t)``.
     """
     t, v, a = np.broadcast_arrays(*(np.asarray(x, float) for x in (ttc_s, closing_mps, closing_mps2)))
     finite = np.isfinite(t)
@@ -111,22 +114,22 @@ def rss_lateral_m(
     lateral speeds >= 0: each may accelerate for the reaction time, then brakes; ``sway_m`` is added.
     """
     v, u = np.asarray(speed_mps, float), np.asarray(object_mps, float)
-    ways = _rss_way_m(v, reaction_s, accel_mps2, decel_mps2) + _rss_way_m(u, reaction_s, accel_mps2, decel_mps2)
+    ways = _rss_way_m(v, reaction_s, accel_mps2, decel_mps2) + _rss_way_m(
+        u, reaction_s, accel_mps2, decel_mps2
+    )
     return np.asarray(sway_m + np.maximum(ways, 0.0))
 
 
 def reach_m(
     time_s: npt.ArrayLike, speed_mps: npt.ArrayLike, max_speed_mps: float, max_accel_mps2: float
 ) -> Array:
-    """The most that a person gets on in one direction by a time: speeds up with the largest acceleration to the highest
-    speed, then keeps it (bounded motion of Koschi and Althoff, SPOT, 2017). ``speed_mps`` is the speed in that direction.
+    """The most that a person gets on in one direction by a time, from ``speed_mps`` in that direction: speeds up with the
+    largest acceleration to the highest speed, then keeps it (bounded motion of Koschi and Althoff, SPOT, 2017).
     """
     t = np.maximum(np.asarray(time_s, float), 0.0)
     v = np.minimum(np.asarray(speed_mps, float), max_speed_mps)
     speeding_s = np.minimum(t, (max_speed_mps - v) / max_accel_mps2)
-    return np.asarray(
-        v * speeding_s + max_accel_mps2 * speeding_s**2 / 2 + max_speed_mps * (t - speeding_s)
-    )
+    return np.asarray(v * speeding_s + max_accel_mps2 * speeding_s**2 / 2 + max_speed_mps * (t - speeding_s))
 
 
 def separation_distance_m(
@@ -139,8 +142,8 @@ def separation_distance_m(
 ) -> Array:
     """Protective separation distance of ISO/TS 15066, 5.5.4.2.3: ``S = S_h + S_r + S_s + C + Z_d + Z_r``.
 
-    S_h is what the person covers until the robot stands, S_r what the robot covers until it brakes, S_s its braking way,
-    C the intrusion distance; ``uncertainty_m`` is Z_d + Z_r, of the person's and of the robot's position.
+    S_h is what the person covers until the robot stands, S_r what the robot covers until it brakes, S_s its braking
+    way, C the intrusion distance; ``uncertainty_m`` is Z_d + Z_r, of the person's and of the robot's position.
     """
     v, u = np.asarray(speed_mps, float), np.maximum(np.asarray(human_mps, float), 0.0)
     braking_s = v / decel_mps2

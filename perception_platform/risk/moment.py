@@ -29,6 +29,8 @@ class Moment:
         corners_m: (N, 4, 2) of their boxes in the base frame.
         velocities_mps: (N, 2) over ground along the axes of the base frame; nought for what counts as standing.
         objects: their measures.
+        doubt_m: (N,) what is taken off their gaps, since it is not known better where they are.
+        surely_mps: (N,) speed along the path that they surely have.
         obstacles: obstacle points in the base frame, one cloud a sensor.
         ego: pose and motion at the time of the tracks.
         path: the swept band.
@@ -42,6 +44,8 @@ class Moment:
     corners_m: Array
     velocities_mps: Array
     objects: ObjectRisks
+    doubt_m: Array
+    surely_mps: Array
     obstacles: Sequence[PointCloud]
     ego: EgoState
     path: Path

@@ -56,8 +56,8 @@ def assess_objects(
     reaction_s: float,
     brakes: Brakes,
     config: RiskConfig,
-) -> ObjectRisks:
-    """The measures of each of N tracks.
+) -> tuple[ObjectRisks, Array, Array]:
+    """The measures of each of N tracks, and what is taken off each gap (N,) and the speed along the path that is sure.
 
     An object is in the path when its outline is in the swept band now, or will be at a moment at which the
     robot, at its present speed, is there too. Its way is shortened, and its speed away lowered, by so many sigmas of
@@ -74,7 +74,9 @@ def assess_objects(
     along_mps = np.where(np.isfinite(ttc_s), 0.0, moving[:, 0])
     cov = _cov_along(tracks, ego, path, center_sd[:, 0], config)
     sigma_m, sigma_mps = np.sqrt(cov[:, 0, 0]), np.sqrt(cov[:, 1, 1])
-    doubt_m = np.where(tracks.hidden, 0.0, config.sigmas * sigma_m)  # a region is judged by the zones of occlusion
+    doubt_m = np.where(
+        tracks.hidden, 0.0, config.sigmas * sigma_m
+    )  # a region is judged by the zones of occlusion
     closing_mps = np.where(in_path, path.speed_mps - along_mps, 0.0)
     surely_mps = np.where(along_mps > 0, np.maximum(along_mps - config.sigmas * sigma_mps, 0.0), along_mps)
     way_m = way_left_m(gap_m - doubt_m, surely_mps, reaction_s, config.object_decel_mps2)
@@ -85,7 +87,7 @@ def assess_objects(
     person = tracks.class_ids == ObjectClass.PERSON
     speed = np.hypot(velocities[:, 0], velocities[:, 1])
     stops_s = reaction_s + path.speed_mps / decel_mps2
-    return ObjectRisks(
+    risks = ObjectRisks(
         track_ids=tracks.ids,
         class_ids=tracks.class_ids,
         in_path=in_path,
@@ -115,18 +117,23 @@ def assess_objects(
             doubt_m,
         ),
     )
+    return risks, doubt_m, surely_mps
 
 
 def _directions(ego: EgoState, path: Path, s_m: Array) -> Array:
     """(N, 2) unit vectors of the fixed frame along the arc at s."""
-    angle = ego.odom_from_base.yaw_rad + np.arctan2(path.travel[1], path.travel[0]) + path.curvature_per_m * s_m
+    angle = (
+        ego.odom_from_base.yaw_rad + np.arctan2(path.travel[1], path.travel[0]) + path.curvature_per_m * s_m
+    )
     return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
 def _cov_along(tracks: Tracks, ego: EgoState, path: Path, s_m: Array, config: RiskConfig) -> Array:
     """(N, 3, 3) covariance of gap, closing speed and closing acceleration, the robot's own speed taken to be known."""
     along = _directions(ego, path, s_m)
-    blocks = tracks.state_cov.reshape(-1, 2, 2, 2, 2)  # which of position and speed, which axis, and the same again
+    blocks = tracks.state_cov.reshape(
+        -1, 2, 2, 2, 2
+    )  # which of position and speed, which axis, and the same again
     state = np.einsum("ni,naibj,nj->nab", along, blocks, along)
     cov = np.zeros((len(tracks), 3, 3))
     cov[:, :2, :2] = state * np.array([[1.0, -1.0], [-1.0, 1.0]])

@@ -68,10 +68,10 @@ def _places(zone: ZoneRule, moment: Moment) -> tuple[Array, npt.NDArray[np.int64
 
 
 def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Array, Array]:
-    """Speeds (K,) that are safe for places (K, 2), the way (K,) to each and the time (K,) until somebody is in the path.
+    """Speeds (K,) that are safe for places (K, 2), the way (K,) to each and the time (K,) until somebody is in the way.
 
-    Standing within the time until they are there takes ``v = a (T - t)``; passing the place before, ``v = (way + length)
-    / T``; standing before the place is a matter of the way alone.
+    Standing within the time T until they are in the path takes ``v = a (T - t)``; standing before the place is a matter
+    of the way alone; and who has passed the place by then at the present speed has passed it.
     """
     path, config = moment.path, moment.config
     sd = path.coordinates(places_m)
@@ -83,7 +83,9 @@ def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Arr
     in_way = moment.brakes.safe_speed_mps(gap_m - config.ahead_m, 0.0, moment.reaction_s)
     length_m = float(path.front_s_m.max()) - path.rear_m
     passed = np.where(times_s > 0, (gap_m + length_m) / np.maximum(times_s, 1e-9), np.inf)
-    passed = np.where(passed <= path.speed_mps, path.speed_mps, 0.0)  # who is faster than needed anyway has passed
+    passed = np.where(
+        passed <= path.speed_mps, path.speed_mps, 0.0
+    )  # who is faster than needed anyway has passed
     ahead = (gap_m > 0) & (beside_m < BESIDE_M)
     limits = np.maximum(np.maximum(in_time, in_way), np.where(passed > 0, np.inf, 0.0))
     return np.where(ahead, limits, np.inf), gap_m, times_s
@@ -104,7 +106,8 @@ def seen_edges(xyz_m: npt.NDArray[np.floating]) -> Array:
     which = np.repeat(np.arange(len(steps)), counts)
     nth = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
     reach_m = low_m[which] + STEP_M * nth
-    return reach_m[:, None] * np.stack([np.cos(centers[closer[which]]), np.sin(centers[closer[which]])], axis=-1)
+    azimuth = centers[closer[which]]
+    return np.asarray(reach_m[:, None] * np.stack([np.cos(azimuth), np.sin(azimuth)], axis=-1))
 
 
 @compiled("f8[::1](f4[:,::1], f8, i8)")

@@ -36,8 +36,8 @@ def outlines(
 ) -> list[Outline]:
     """All of them for one motion and load.
 
-    ``path`` is the swept band as far as the robot gets from the capture of its data to a stop by the service brake, with
-    the clearance that it keeps.
+    ``path`` is the swept band as far as the robot gets from the capture of its data to a stop by the service brake,
+    with the clearance that it keeps.
 
     Args:
         config: the robot.
@@ -62,10 +62,9 @@ def outlines(
 
 
 def _band(path: Path, reach_m: float) -> Array:
-    """The band from the front edge on, for so far."""
-    front_m = float(path.front_s_m.max())
-    s_m = np.linspace(front_m, front_m + reach_m, SAMPLES)
-    x_m, y_m, turned_rad = path.poses(s_m)
-    heading_rad = turned_rad + np.arctan2(path.travel[1], path.travel[0])
-    middle_m, to_left = np.stack([x_m, y_m], -1), np.stack([-np.sin(heading_rad), np.cos(heading_rad)], -1)
-    return np.concatenate([middle_m + path.left_m * to_left, (middle_m + path.right_m * to_left)[::-1]])
+    """The band from the front edge on, for so far: along that edge to the left, out, across and back."""
+    front = np.stack([path.front_s_m, path.front_d_m], axis=-1)
+    s_m = np.linspace(front[-1, 0], float(path.front_s_m.max()) + reach_m, SAMPLES)
+    left = np.stack([s_m, np.full(SAMPLES, path.left_m)], axis=-1)
+    right = np.stack([s_m[::-1], np.full(SAMPLES, path.right_m)], axis=-1)
+    return path.points_m(np.concatenate([front, left, right]))

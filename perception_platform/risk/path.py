@@ -46,6 +46,13 @@ class Path:
         """(s, d) of points, of shape (..., 2), given in the base frame."""
         return along_arc(points_m, self.travel, self.curvature_per_m)
 
+    def points_m(self, sd: Array) -> Array:
+        """Base-frame points (N, 2) of (s, d) positions (N, 2)."""
+        x_m, y_m, turned_rad = self.poses(sd[:, 0])
+        heading_rad = turned_rad + np.arctan2(self.travel[1], self.travel[0])
+        to_left = np.stack([-np.sin(heading_rad), np.cos(heading_rad)], axis=-1)
+        return np.asarray(np.stack([x_m, y_m], axis=-1) + sd[:, 1:] * to_left)
+
     def poses(self, way_m: Array, turn_per_m: float = 0.0) -> tuple[Array, Array, Array]:
         """x, y and heading in the present base frame of the robot after ways (K,), at ``turn_per_m`` more curvature."""
         curvature = self.curvature_per_m + turn_per_m
@@ -61,7 +68,9 @@ class Path:
         angle = self.curvature_per_m * sd[:, 0]
         vx = c * velocities_mps[:, 0] + s * velocities_mps[:, 1]
         vy = c * velocities_mps[:, 1] - s * velocities_mps[:, 0]
-        return np.stack([np.cos(angle) * vx + np.sin(angle) * vy, np.cos(angle) * vy - np.sin(angle) * vx], -1)
+        return np.stack(
+            [np.cos(angle) * vx + np.sin(angle) * vy, np.cos(angle) * vy - np.sin(angle) * vx], -1
+        )
 
     def may_be_in_band(self, points_m: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Which base-frame points (N, 2 or more) may lie in the band: cheap, and never wrong about a no."""
@@ -87,7 +96,9 @@ class Path:
         return inside
 
 
-def along_arc(points_m: npt.NDArray[np.floating], travel: tuple[float, float], curvature_per_m: float) -> Array:
+def along_arc(
+    points_m: npt.NDArray[np.floating], travel: tuple[float, float], curvature_per_m: float
+) -> Array:
     """(s, d) of base-frame points relative to an arc that starts at the origin along the unit vector ``travel``."""
     x, y = _travelling(points_m, travel)
     if abs(curvature_per_m) < STRAIGHT_PER_M:

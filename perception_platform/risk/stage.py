@@ -62,7 +62,9 @@ class RiskStage:
         """
         most = self._config.max_payload_kg
         if payload_kg is not None and not 0 <= payload_kg <= most:
-            raise InputError("payload_kg", f"{payload_kg} is not between 0 and the {most:g} of the robot file")
+            raise InputError(
+                "payload_kg", f"{payload_kg} is not between 0 and the {most:g} of the robot file"
+            )
         self._payload_kg = payload_kg
 
     def enable(self, zone: str, enabled: bool) -> None:

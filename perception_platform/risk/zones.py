@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, points_in_polygon
-from perception_platform.core.sensor_data import EgoState
+from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import FieldRule, ZoneRule
 from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
@@ -38,16 +38,17 @@ def excluded(moment: Moment, disabled: Collection[str]) -> Moment:
         if zone.action != "exclude" or zone.name in disabled:
             continue
         polygon_m = area_m(zone, moment)
-        clouds = [replace(c, **_kept(c.xyz_m, polygon_m)) for c in moment.obstacles]
+        clouds = [_kept(cloud, polygon_m) for cloud in moment.obstacles]
         out = points_in_polygon(moment.corners_m.mean(axis=1), polygon_m)
         tracks = replace(moment.tracks, existence=np.where(out, 0.0, moment.tracks.existence))
         moment = replace(moment, obstacles=clouds, tracks=tracks)
     return moment
 
 
-def _kept(xyz_m: npt.NDArray[np.float32], polygon_m: Array) -> dict[str, npt.NDArray[np.float32] | None]:
-    keep = ~points_in_polygon(xyz_m[:, :2], polygon_m)
-    return {"xyz_m": xyz_m[keep], "intensity": None, "ring": None, "offset_s": None}
+def _kept(cloud: PointCloud, polygon_m: Array) -> PointCloud:
+    """The points of a cloud that are not in a polygon."""
+    xyz_m = cloud.xyz_m[~points_in_polygon(cloud.xyz_m[:, :2], polygon_m)]
+    return PointCloud(cloud.t_ns, cloud.frame_id, cloud.sensor, xyz_m)
 
 
 def area_m(zone: ZoneRule, moment: Moment) -> Array:
@@ -149,6 +150,4 @@ def _approach(
 def _entered(zone: ZoneRule, evidence: Evidence, measure: tuple[str, float, float, str]) -> Finding:
     action = Action.LIMIT if zone.action == "limit" else Action.STOP
     text = f"{evidence.text} in zone {zone.name}"
-    return finding(
-        Reason.ZONE, action, zone.speed_limit_mps, measure, text, evidence, zone.name, upper=True
-    )
+    return finding(Reason.ZONE, action, zone.speed_limit_mps, measure, text, evidence, zone.name, upper=True)

@@ -177,7 +177,7 @@ class Scan(Sensor):
 
 
 class RangeFinder(Sensor):
-    """An ultrasonic or infrared sensor; its own driver publishes Range. It measures along the x axis of its mounting."""
+    """An ultrasonic or infrared sensor that looks along the x axis of its mounting; its own driver publishes Range."""
 
     kind: Literal["range"]
     driver: External

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.spatial import ConvexHull
 
 from perception_platform.core.geometry import Array
 from perception_platform.robot.parts import (
@@ -67,8 +66,8 @@ class Zone(Part):
     """An area of the base frame and what happens while something is in it.
 
     It has one shape of ``polygon_m``, ``circle``, ``around_m`` (the footprint grown by so much), ``fields`` (the first
-    whose ranges fit; the last one if none does) and ``stopping_ways`` (the part of the swept path that is nearer than so
-    many times the present stopping distance).
+    whose ranges fit; the last one if none does) and ``stopping_ways`` (the part of the swept path that is nearer than
+    so many times the present stopping distance).
 
     Attributes:
         action: ``stop``; ``slow``: to ``share`` of the robot's highest speed; ``limit``: to ``speed_limit_mps``;
@@ -104,9 +103,7 @@ class Zone(Part):
     def _has_one_shape(self) -> Zone:
         shapes = [name for name in _SHAPES if getattr(self, name) is not None]
         if len(shapes) != 1:
-            raise ValueError(
-                f"needs one of {', '.join(_SHAPES)}, and has {' and '.join(shapes) or 'none'}"
-            )
+            raise ValueError(f"needs one of {', '.join(_SHAPES)}, and has {' and '.join(shapes) or 'none'}")
         if self.stopping_ways is not None and self.action in ("occlusion", "exclude"):
             raise ValueError(f"stopping_ways does not go with action {self.action}")
         return self
@@ -126,6 +123,8 @@ class Zone(Part):
         if self.circle is not None:
             return [np.asarray(self.circle.center_m) + _around(self.circle.radius_m)]
         if self.around_m is not None:
+            from scipy.spatial import ConvexHull  # the gate reads robot files, too, and has no use for scipy
+
             grown = (footprint_m[:, None] + _around(self.around_m)[None]).reshape(-1, 2)
             return [grown[ConvexHull(grown).vertices]]
         return [np.asarray(field.polygon_m, dtype=np.float64) for field in self.fields or ()]

@@ -45,7 +45,11 @@ def test_the_three_robots_load() -> None:
         ({"gate.hold_s": None}, "gate.hold_s", "got None"),
         ({"gate.latch_on": ["nonsense"]}, "gate.latch_on", "nonsense"),
         ({"sensors.0.driver": {"type": "sonar"}}, "sensors.0", "sonar"),
-        ({"sensors.0.required": False, "sensors.1.required": False}, "sensors", "nothing else sees all of a gap"),
+        (
+            {"sensors.0.required": False, "sensors.1.required": False},
+            "sensors",
+            "nothing else sees all of a gap",
+        ),
         ({"sensors.0.name": "scan_front"}, "sensors", "'scan_front' is used twice"),
         ({"zones.0.action": "honk"}, "zones.0.action", "honk"),
         ({"zones.1.speed_limit_mps": None}, "zones.1", "speed_limit_mps belongs to action limit"),
