@@ -138,7 +138,7 @@ def _show_kitti(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     lead = report["lead"]
     console.print(
-        f"what is ahead: median error of the gap {lead['gap_error_m']['median']} m in {lead['moments']} moments, of the "
-        f"time to collision {lead['ttc_error_s']['median']} s in {lead['moments_with_ttc_below_10_s']} below 10 s",
+        f"what is ahead: median error of the gap {lead['gap_error_m']['median']} m in {lead['moments']} moments, of "
+        f"the time to collision {lead['ttc_error_s']['median']} s in {lead['moments_with_ttc_below_10_s']} below 10 s",
         highlight=False,
     )

@@ -123,7 +123,7 @@ def rss_lateral_m(
 def reach_m(
     time_s: npt.ArrayLike, speed_mps: npt.ArrayLike, max_speed_mps: float, max_accel_mps2: float
 ) -> Array:
-    """The most that a person gets on in one direction by a time, from ``speed_mps`` in that direction: speeds up with the
+    """The most that a person gets on in one direction by a time, from ``speed_mps`` in it: speeds up with the
     largest acceleration to the highest speed, then keeps it (bounded motion of Koschi and Althoff, SPOT, 2017).
     """
     t = np.maximum(np.asarray(time_s, float), 0.0)

@@ -19,9 +19,10 @@ from perception_platform.risk.config import ZoneRule
 from perception_platform.risk.moment import Evidence, Moment, finding
 from perception_platform.runtime.compiled import compiled
 
-BINS = 360  # of azimuth
+BINS = 180  # of azimuth: wide enough that a sparse sweep leaves none empty
 TALL_M = 0.5  # what is lower hides nobody
 GAP_M = 0.5  # what is narrower lets nobody through
+WIDE_M = 0.4  # what is narrower hides nobody
 STEP_M = 0.25  # between places along the edge of what is seen
 FAR_M = 30.0
 BESIDE_M = 5.0  # nobody walks to the path from further off before the robot has passed
@@ -71,7 +72,7 @@ def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Arr
     """Speeds (K,) that are safe for places (K, 2), the way (K,) to each and the time (K,) until somebody is in the way.
 
     Standing within the time T until they are in the path takes ``v = a (T - t)``; standing before the place is a matter
-    of the way alone; and who has passed the place by then at the present speed has passed it.
+    of the way alone. Being past before they come would do as well, but would let a faster robot go faster still.
     """
     path, config = moment.path, moment.config
     sd = path.coordinates(places_m)
@@ -96,7 +97,7 @@ def seen_edges(xyz_m: npt.NDArray[np.floating]) -> Array:
     suddenly further off, a line leads from the nearer one outward that somebody may step across.
     """
     near_m = _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), TALL_M, BINS)
-    near_m = np.minimum(near_m, FAR_M)
+    near_m = np.minimum(_wide(near_m, GAP_M, WIDE_M), FAR_M)
     following_m = np.roll(near_m, -1)
     steps = np.flatnonzero((np.abs(following_m - near_m) > GAP_M) & (np.minimum(following_m, near_m) < FAR_M))
     centers = (np.arange(BINS) + 0.5) * 2 * np.pi / BINS - np.pi
@@ -125,3 +126,23 @@ def _nearest(xyz_m: npt.NDArray[np.float32], tall_m: float, bins: int) -> Array:
         elif distance < second[sector]:
             second[sector] = distance
     return second
+
+
+@compiled("f8[::1](f8[::1], f8, f8)", finite=False)
+def _wide(near_m: Array, gap_m: float, wide_m: float) -> Array:
+    """The same without what is too narrow to hide a person, together with all beside it that is no further off."""
+    bins = len(near_m)
+    out = np.full(bins, np.inf)
+    for i in range(bins):
+        most = near_m[i] + gap_m
+        if not np.isfinite(most):
+            continue
+        count = 1
+        for step in (1, -1):
+            j = (i + step) % bins
+            while near_m[j] <= most and count < bins:
+                count += 1
+                j = (j + step) % bins
+        if count * near_m[i] * 2 * np.pi / bins >= wide_m:
+            out[i] = near_m[i]
+    return out
