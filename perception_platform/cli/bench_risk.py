@@ -46,17 +46,18 @@ def risk(
     """
     from rich.console import Console
 
-    report: dict[str, Any] = {"cost": _with_bar("timing", lambda on: _cost(robot, samples, seed))}
-    if grid:
-        from perception_platform.evaluation.risk_grid import judge_grid
-
-        report["grid"] = _with_bar("grid", judge_grid)
+    report: dict[str, Any] = {}
     if kitti_tracking:
         report["kitti_tracking"] = _with_bar("driving", lambda on: _kitti(kitti_tracking, plot, on))
     if recordings:
         from perception_platform.evaluation.risk_recordings import judge_recordings
 
         report["recordings"] = _with_bar("recordings", lambda on: judge_recordings(recordings, on))
+    if grid:
+        from perception_platform.evaluation.risk_grid import judge_grid
+
+        report["grid"] = _with_bar("grid", judge_grid)
+    report["cost"] = _with_bar("timing", lambda on: _cost(robot, samples, seed))
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

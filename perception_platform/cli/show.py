@@ -64,3 +64,22 @@ def zones(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(panels, indent=2) + "\n", encoding="utf-8")
     print(path)
+
+
+@_commands.command()
+def measures(
+    robot: Annotated[str, typer.Argument(help="Name of a robot file, or a path to one.")],
+    out: Annotated[Path | None, typer.Option(help="PNG; default: measures_<robot>.png here.")] = None,
+) -> None:
+    """Draw each formula of docs/risk.md as curves, with the brakes and delays of a robot."""
+    from perception_platform.core.errors import InputError
+    from perception_platform.robot.load import load_robot
+
+    try:
+        from perception_platform.explain.measures import draw_measures
+    except ImportError as error:
+        raise InputError("show measures", "matplotlib is not installed") from error
+    described = load_robot(robot)
+    path = out or Path(f"measures_{described.name}.png")
+    draw_measures(described, path)
+    print(path)

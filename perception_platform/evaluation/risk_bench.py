@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,16 @@ _WARM_UP = 10
 NAV2_MS = {"stop": 4.9, "approach": 20.7}
 
 
-def bench_cost(robot: str, samples: int, seed: int) -> list[dict[str, Any]]:
+def bench_cost(
+    robot: str, samples: int, seed: int, points_of: Sequence[int] = POINTS
+) -> list[dict[str, Any]]:
     """Time a look of the whole stage on a robot's own zones, on made-up halls.
 
     Args:
         robot: name or file.
         samples: looks that are timed for each size.
         seed: of the halls.
+        points_of: numbers of obstacle points.
 
     Returns:
         A row for each number of objects and points; ``against_nav2`` is how much of what Nav2 states for stopping in a
@@ -38,7 +42,7 @@ def bench_cost(robot: str, samples: int, seed: int) -> list[dict[str, Any]]:
     """
     config = RiskConfig.from_robot(load_robot(robot))
     rows = []
-    for points in POINTS:
+    for points in points_of:
         for objects in OBJECTS:
             times_ms = _times_ms(config, objects, points, samples, seed)
             p50, p99 = np.percentile(times_ms, [50, 99])
