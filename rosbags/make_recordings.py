@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from perception_platform.simulation.world import Actor, Marking, TimedPath, Worl
 
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01, 00:00 UTC
 YELLOW = (60, 200, 235)
+CAPE = (220, 30, 220)
 REAL_ODOMETRY = OdometryNoise(speed_scale=0.002, speed_sigma_mps=0.005, yaw_rate_sigma_radps=0.001)
 
 
@@ -112,6 +113,19 @@ def hall_with_pallets() -> World:
     return World(join([loaded, parked, truck, *racks, end_wall]), (worker,), lane(30.0, 0.95))
 
 
+def caped_person(travelled_m: float) -> Solids:
+    """A person in a magenta rain cape: a colour that nothing else here has, so that it can be found without a model."""
+    person = catalogue.person(travelled_m)
+    return replace(person, bgr=np.tile(np.array(CAPE, dtype=person.bgr.dtype), (len(person), 1)))
+
+
+def room_with_crossing_person() -> World:
+    """An empty room; a person walks across it, 5 m ahead."""
+    across = TimedPath.through([(0.0, 5.0, -2.4), (6.0, 5.0, 2.4)])
+    walls = [catalogue.wall(14.0).placed(9.1, 0.0, 0.0), catalogue.wall(12.0).placed(4.0, 5.5, np.pi / 2)]
+    return World(join(walls), (Actor(caped_person, across),), lane(9.0, 0.9))
+
+
 def room_with_wall() -> World:
     """A wall across the way at 8 m, a rack and side walls well clear of it."""
     walls = [
@@ -150,6 +164,13 @@ RECORDINGS: dict[str, Recording] = {
         start=VehicleState(x_m=0.5, speed_mps=1.2),
         why_stop="a person stands or walks in the path, too near for service braking or in the protective zone",
         why_not="nothing is in the path near enough: shelves and people beside it are no reason to stop",
+    ),
+    "dirty_lidar": Recording(
+        "amr", 6.0, room_with_crossing_person,
+        driver=partial(steps, (0.0, 0.0)),
+        start=VehicleState(),
+        why_not="a person walks across 5 m ahead of the standing robot; the lidar, dirty in front, sees part of it",
+        options=RecordingOptions(lidar_columns=320, odometry_noise=REAL_ODOMETRY, blind_deg=(-12.0, 12.0)),
     ),
     "forklift_pallet": Recording(
         "forklift", 8.0, hall_with_pallets,

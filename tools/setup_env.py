@@ -25,7 +25,7 @@ LOG = VENV / "setup.log"
 NUMPY_1 = VENV / "numpy1"
 CONSTRAINTS = ROOT / "constraints.txt"
 # All that demo, tests and checks use. torch is left to those who train.
-EXTRAS = "ros,build,lidar-drivers,view,telemetry,otel,scan-matching,test,dev"
+EXTRAS = "ros,build,lidar-drivers,view,telemetry,otel,scan-matching,cluster,test,dev"
 # What comes beside an extra; pyproject.toml says why.
 WITHOUT_DEPENDENCIES = {"lidar-drivers": "ouster-sdk", "dev": "trackeval"}
 LOG_TAIL_LINES = 25

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perception_platform.cli import bench_faults, bench_risk
+from perception_platform.cli import bench_faults, bench_risk, bench_scenarios
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _commands = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
 _commands.command()(bench_faults.faults)
 _commands.command()(bench_risk.risk)
+_commands.command()(bench_scenarios.simulation)
+_commands.command()(bench_scenarios.scale)
 
 
 def register(app: typer.Typer) -> None:
@@ -56,6 +58,73 @@ def tracking(
             f"{row['speed_against_baseline']:.2f}",
         )
     Console().print(table)
+
+
+@_commands.command()
+def sharing(
+    robot: Annotated[
+        str, typer.Option(help="Robot file or name: its graph and applications.")
+    ] = "delivery_van",
+    frames: Annotated[
+        Path | None, typer.Option(help="Folder of .bin sweeps; without, a simulated street.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a detector for the robot's first camera.")
+    ] = None,
+    sweeps: Annotated[int, typer.Option(min=20, help="How many are timed.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulation, the choice of points, the image.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw it there, e.g. sharing.png.")] = None,
+) -> None:
+    """Time and memory of one shared layer, next to a pipeline of its own for the decisions and each application."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from perception_platform.evaluation.sharing_bench import SharingBench, bench_sharing
+    from perception_platform.robot.load import load_robot
+
+    with Progress(transient=True) as progress:
+        task = progress.add_task("pipelines", total=1.0)
+        report = bench_sharing(
+            SharingBench(load_robot(robot), frames, model, sweeps, seed),
+            lambda share: progress.update(task, completed=share),
+        )
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if plot:
+        from perception_platform.evaluation.sharing_plot import plot_sharing
+
+        plot_sharing(report, plot)
+    Console(width=max(Console().width, 100)).print(_sharing_table(report))
+    path = report["geometric_path"]
+    print(
+        f"the geometric path: {path['plain_calls']['p50_ms']:.2f} ms as plain calls, "
+        f"{path['through_the_graph']['p50_ms']:.2f} through the graph; "
+        f"median difference {path['difference_p50_us']:.0f} µs over {path['samples']} sweeps"
+    )
+
+
+def _sharing_table(report: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        "pipeline", "core a sweep, ms", "p50", "p99", "samples", "arrays at most, MB", "process, MB"
+    )
+    keys = ("cpu_ms_per_sweep", "p50_ms", "p99_ms", "samples", "arrays_peak_mb", "process_mb")
+    shared = report["pipelines"]["shared"]
+    for name, row in report["pipelines"].items():
+        if name != "shared":
+            table.add_row(name.replace("_", " "), *(f"{row[key]:.4g}" for key in keys))
+    apart, less = report["separate"], report["times_less"]
+    table.add_section()
+    for name, row, unit in (
+        ("all of these apart", apart, ""),
+        ("one shared layer", shared, ""),
+        ("less", less, " ×"),
+    ):
+        table.add_row(name, *(f"{row[key]:.4g}{unit}" if key in row else "" for key in keys))
+    return table
 
 
 @_commands.command()

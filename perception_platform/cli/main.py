@@ -14,7 +14,9 @@ from perception_platform.cli import (
     evaluate,
     importing,
     latency,
+    perception,
     replay,
+    scenarios,
     show,
     topics,
     track,
@@ -29,7 +31,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (up, demo, replay, latency, importing, bag, topics, track, evaluate, bench, check, show):
+for group in (
+    up,
+    demo,
+    replay,
+    latency,
+    importing,
+    bag,
+    topics,
+    track,
+    perception,
+    scenarios,
+    evaluate,
+    bench,
+    check,
+    show,
+):
     group.register(app)
 
 

@@ -17,3 +17,7 @@ class InputError(ValueError):
         self.problem = problem
         self.where = where
         super().__init__(": ".join(part for part in (self.source, where, problem) if part))
+
+
+class FrameError(InputError):
+    """A message in a frame that nothing leads to: where its data belongs is unknown."""

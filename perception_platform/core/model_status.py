@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -14,6 +15,25 @@ class ModelState(IntEnum):
     FAILED = 0
     FALLBACK = 1
     ACTIVE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Assurance:
+    """How far the answers of a head can be trusted, beyond their scores.
+
+    Attributes:
+        calibration: how its scores were calibrated: none, temperature, isotonic.
+        calibration_error: expected calibration error on data it was not calibrated with; NaN where not measured.
+        uncertainty: what it says of the error of each answer.
+        out_of_domain: whether the newest input is unlike what it was made for.
+        reason: why, or empty.
+    """
+
+    calibration: str = "none"
+    calibration_error: float = math.nan
+    uncertainty: str = ""
+    out_of_domain: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +51,7 @@ class ModelStatus:
         runs: runs since the start.
         failures: errors, time-outs and outputs that were not finite since the start.
         text: one line for people.
+        assurance: how far its answers can be trusted.
     """
 
     t_ns: int
@@ -43,3 +64,4 @@ class ModelStatus:
     runs: int
     failures: int
     text: str
+    assurance: Assurance = Assurance()

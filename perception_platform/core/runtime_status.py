@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -39,6 +40,29 @@ class EdgeCount:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentCount:
+    """How one component of a stage has fared since it began.
+
+    Attributes:
+        component: its name.
+        budget_s: time that one run may take, s.
+        runs: runs since the start.
+        overruns: of them, those that took longer.
+        failures: of them, those that raised an error.
+        run_time_p50_s: median over the last runs, s; NaN where none was timed.
+        run_time_p99_s: 99th percentile of the same, s.
+    """
+
+    component: str
+    budget_s: float
+    runs: int = 0
+    overruns: int = 0
+    failures: int = 0
+    run_time_p50_s: float = math.nan
+    run_time_p99_s: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeStatus:
     """One node's report.
 
@@ -53,6 +77,7 @@ class RuntimeStatus:
         shed_reason: why it stands there.
         deadline_risk: high quantile of age / deadline of finished work; above 1: late.
         speed_factor: what is asked of the speed because of it; 1: nothing.
+        components: parts of its work with a time budget each.
     """
 
     t_ns: int
@@ -65,3 +90,4 @@ class RuntimeStatus:
     shed_reason: str = ""
     deadline_risk: float = 0.0
     speed_factor: float = 1.0
+    components: tuple[ComponentCount, ...] = ()

@@ -30,6 +30,8 @@ class Reason(IntEnum):
     ZONE = 3
     POINTS_IN_FIELD = 4
     HOLD = 5
+    ESCAPE = 10
+    OPINIONS_DIFFER = 11
     STARTING = 20
     ASSESSMENT_MISSING = 21
     ASSESSMENT_STALE = 22
@@ -48,6 +50,12 @@ class Reason(IntEnum):
     COMMAND_STALE = 35
     GATE_OVERRUN = 36
     LOAD_SHED = 37
+    SENSOR_BLOCKED = 50
+    TRANSFORM_LOST = 51
+    DEADLINES_MISSED = 52
+    MODEL_FALLBACK = 53
+    CONFIG_CHANGED = 54
+    OVERRIDE = 55
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,29 @@ class ObjectRisks:
 
 
 @dataclass(frozen=True, slots=True)
+class NearObjects:
+    """Outlines of K tracks near the robot, in its base frame: what an escape must not come closer to.
+
+    Attributes:
+        track_ids: (K,) the tracks.
+        corners_m: (K, 4, 2) corners of their boxes.
+        velocities_mps: (K, 2) velocities over ground.
+    """
+
+    track_ids: Ints
+    corners_m: Array
+    velocities_mps: Array
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    @classmethod
+    def none(cls) -> NearObjects:
+        """No track at all."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, 4, 2)), np.zeros((0, 2)))
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """The risk stage's verdict for one moment.
 
@@ -158,6 +189,7 @@ class Assessment:
         lineage: where it came from.
         models: models that took part.
         disabled_zones: names of zones that a service has switched off.
+        near: outlines of the tracks near the robot.
     """
 
     t_ns: int
@@ -166,6 +198,7 @@ class Assessment:
     lineage: Lineage = field(default_factory=Lineage)
     models: tuple[ModelRef, ...] = ()
     disabled_zones: tuple[str, ...] = ()
+    near: NearObjects = field(default_factory=NearObjects.none)
 
 
 class GateState(IntEnum):
@@ -177,6 +210,22 @@ class GateState(IntEnum):
     STOPPING = 3
     LIMITED = 4
     NORMAL = 5
+    ESCAPING = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """What would have been decided if what binds a decision were not there.
+
+    Attributes:
+        action: what the robot would have to do.
+        speed_limit_mps: highest speed it would be allowed, m/s.
+        reason: which rule would bind then; None if none would.
+    """
+
+    action: Action
+    speed_limit_mps: float
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +246,10 @@ class Decision:
         output_mps: (vx, vy, yaw rate) as let through, m/s and rad/s.
         lineage: where it came from.
         models: models that took part.
+        previous_state: state of the beat before.
+        transition: why the state changed at this beat, one line for people; empty if it did not.
+        profile_mps: speed let through at most now, m/s: the limit, or what is still above it on the way down.
+        without: the same decision without the object or fault that binds; None if nothing binds.
     """
 
     t_ns: int
@@ -212,6 +265,10 @@ class Decision:
     output_mps: tuple[float, float, float]
     lineage: Lineage = field(default_factory=Lineage)
     models: tuple[ModelRef, ...] = ()
+    previous_state: GateState = GateState.STARTING
+    transition: str = ""
+    without: Without | None = None
+    profile_mps: float = 0.0
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

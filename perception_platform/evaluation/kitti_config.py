@@ -25,8 +25,10 @@ class DetectorConfig(Settings):
     """How a detector's boxes err.
 
     Attributes:
-        score_scale: the probability that a box is true is the logistic function of scale * score + offset.
+        score_scale: the probability that a box is true is the logistic function of scale * score + offset + per_m *
+            range: a detector's scores fall with range faster than its boxes get worse.
         score_offset: see there.
+        score_per_m: see there.
         position_sigma_m: 1-sigma of each coordinate of a centre close by.
         position_sigma_share: what is added to it, as a fraction of the range.
         least_score: boxes scored below it are left out.
@@ -34,6 +36,7 @@ class DetectorConfig(Settings):
 
     score_scale: Positive
     score_offset: Finite
+    score_per_m: Finite
     position_sigma_m: Positive
     position_sigma_share: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     least_score: Finite

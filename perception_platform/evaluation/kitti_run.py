@@ -121,7 +121,9 @@ def frame_detections(boxes: KittiBoxes, frame: int, category: str, detector: Det
     centers_m = in_base(boxes.select(rows))
     range_m = np.hypot(centers_m[:, 0], centers_m[:, 1])
     sigma_m = detector.position_sigma_m + detector.position_sigma_share * range_m
-    logits = detector.score_scale * boxes.scores[rows] + detector.score_offset
+    logits = (
+        detector.score_scale * boxes.scores[rows] + detector.score_offset + detector.score_per_m * range_m
+    )
     return Detections(
         frame * FRAME_NS,
         "base_link",

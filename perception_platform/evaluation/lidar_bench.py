@@ -50,7 +50,8 @@ def bench_lidar(
         seed: of the simulation, of the choice of points and of the baseline.
     """
     clouds = [
-        thinned(c, seed) for c in (_recorded(frames, lidar) if frames else simulated_sweeps(lidar, seed))
+        thinned(c, seed)
+        for c in (recorded_sweeps(frames, lidar) if frames else simulated_sweeps(lidar, seed))
     ]
     path = GeometricPath(robot, GeometryParams())
     report: dict[str, Any] = {
@@ -111,7 +112,12 @@ def _accuracy(report: dict[str, Any]) -> dict[str, Any]:
     return {name: report[name] for name in ("objects", "people", "near_side_error_m", "ground")}
 
 
-def _recorded(folder: Path, lidar: Lidar) -> list[PointCloud]:
+def recorded_sweeps(folder: Path, lidar: Lidar) -> list[PointCloud]:
+    """Sweeps of a folder: the labelled ones in the layout of the KITTI object benchmark, else all.
+
+    Raises:
+        InputError: if it has none.
+    """
     names = frame_names(folder) if (folder / "label_2").is_dir() else []
     paths = [folder / "velodyne" / f"{name}.bin" for name in names] or sorted(folder.rglob("*.bin"))
     if not paths:

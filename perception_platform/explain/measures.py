@@ -71,7 +71,9 @@ def _stopping(axes: Axes, config: RiskConfig, reaction_s: float) -> None:
 
 
 def _limits(axes: Axes, config: RiskConfig, reaction_s: float) -> None:
-    way_m = np.linspace(0.0, float(m.needed_way_m(config.max_speed_mps, WALKING_MPS, reaction_s, _decel(config))), 80)
+    way_m = np.linspace(
+        0.0, float(m.needed_way_m(config.max_speed_mps, WALKING_MPS, reaction_s, _decel(config))), 80
+    )
     curves = {
         f"comes at {u:g} m/s": config.brakes.safe_speed_mps(way_m - u * reaction_s, u, reaction_s)
         for u in (0.0, 0.8, 1.6)
@@ -94,7 +96,8 @@ def _ttc(axes: Axes, config: RiskConfig, reaction_s: float) -> None:
     closing = np.linspace(0.2, config.max_speed_mps, 80)
     gap_m = 3.0 * config.max_speed_mps
     curves = {
-        f"closing at {a:+g} m/s²": m.time_to_collision_accelerating_s(gap_m, closing, a) for a in (0.0, 0.5, -0.1)
+        f"closing at {a:+g} m/s²": m.time_to_collision_accelerating_s(gap_m, closing, a)
+        for a in (0.0, 0.5, -0.1)
     }
     title = f"time to collision, gap {gap_m:.0f} m"
     _curves(axes, closing, curves, title=title, xlabel="closing speed, m/s", ylabel="s")
@@ -141,7 +144,9 @@ def _reach(axes: Axes, config: RiskConfig, reaction_s: float) -> None:
 def _separation(axes: Axes, config: RiskConfig, reaction_s: float) -> None:
     v = _speeds(config)
     curves = {
-        f"person at {u:g} m/s": m.separation_distance_m(v, u, reaction_s, _decel(config), config.ahead_m, 0.05)
+        f"person at {u:g} m/s": m.separation_distance_m(
+            v, u, reaction_s, _decel(config), config.ahead_m, 0.05
+        )
         for u in (0.0, 0.8, 1.6)
     }
     _curves(axes, v, curves, title="separation distance", xlabel="speed, m/s", ylabel="m")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from perception_platform.core.errors import InputError
-from perception_platform.core.model_status import ModelState, ModelStatus
+from perception_platform.core.geometry import Array
+from perception_platform.core.model_status import Assurance, ModelState, ModelStatus
 from perception_platform.core.objects import ModelRef, ObjectClass
 from perception_platform.core.sensor_data import SensorHealth, SensorProblem, SensorStatus
 from perception_platform.core.time import NS_PER_S, from_s
@@ -17,8 +18,10 @@ from perception_platform.core.verdicts import (
     Decision,
     Finding,
     GateState,
+    NearObjects,
     ObjectRisks,
     Reason,
+    Without,
 )
 from perception_platform.messages.fields import (
     Make,
@@ -113,6 +116,7 @@ def assessment_from_msg(msg: Any, topic: str = "/risk/assessment") -> Assessment
         lineage=lineage_from_msg(msg.lineage, topic),
         models=models_from_msg(msg.models),
         disabled_zones=tuple(str(name) for name in msg.disabled_zones),
+        near=_near_from_msgs(msg.near, topic),
     )
 
 
@@ -126,6 +130,7 @@ def assessment_to_msg(
     msg.models = [model_ref_to_msg(m, make) for m in assessment.models]
     msg.findings = [finding_to_msg(f, make) for f in assessment.findings]
     msg.disabled_zones = list(assessment.disabled_zones)
+    msg.near = [_near_to_msg(assessment.near, i, make) for i in range(len(assessment.near))]
     if with_objects:
         msg.objects = [_risk_to_msg(assessment.objects, i, make) for i in range(len(assessment.objects))]
     return msg
@@ -151,6 +156,10 @@ def decision_from_msg(msg: Any, topic: str = "/safety/decision") -> Decision:
         output_mps=planar(msg.output, topic, "output"),
         lineage=lineage_from_msg(msg.lineage, topic),
         models=models_from_msg(msg.models),
+        previous_state=member(GateState, msg.previous_state, topic, "previous_state"),
+        transition=msg.transition,
+        profile_mps=finite(msg.profile, topic, "profile"),
+        without=_without_from_msg(msg, topic) if msg.binds else None,
     )
 
 
@@ -169,7 +178,21 @@ def decision_to_msg(decision: Decision, base_frame: str, make: Make) -> Any:
     set_planar(msg.output, decision.output_mps)
     msg.lineage = lineage_to_msg(decision.lineage, make)
     msg.models = [model_ref_to_msg(m, make) for m in decision.models]
+    msg.profile = float(decision.profile_mps)
+    msg.previous_state, msg.transition = int(decision.previous_state), decision.transition
+    if decision.without is not None:
+        msg.binds, msg.without_action = True, int(decision.without.action)
+        msg.without_speed_limit = float(decision.without.speed_limit_mps)
+        msg.without_reason = int(decision.without.reason or 0)
     return msg
+
+
+def _without_from_msg(msg: Any, topic: str) -> Without:
+    return Without(
+        action=member(Action, msg.without_action, topic, "without_action"),
+        speed_limit_mps=not_nan(msg.without_speed_limit, topic, "without_speed_limit"),
+        reason=member(Reason, msg.without_reason, topic, "without_reason") if msg.without_reason else None,
+    )
 
 
 def health_from_msg(msg: Any, topic: str = "/sensor_health") -> SensorHealth:
@@ -227,6 +250,13 @@ def model_status_from_msg(msg: Any, topic: str = "/model_status") -> ModelStatus
         runs=int(msg.runs),
         failures=int(msg.failures),
         text=msg.text,
+        assurance=Assurance(
+            msg.calibration,
+            float(msg.calibration_error),
+            msg.uncertainty,
+            bool(msg.out_of_domain),
+            msg.out_of_domain_reason,
+        ),
     )
 
 
@@ -239,6 +269,10 @@ def model_status_to_msg(status: ModelStatus, make: Make) -> Any:
         msg.model = model_ref_to_msg(status.model, make)
     msg.run_time_p50, msg.run_time_p99 = float(status.run_time_p50_s), float(status.run_time_p99_s)
     msg.runs, msg.failures = status.runs, status.failures
+    assurance = status.assurance
+    msg.calibration, msg.calibration_error = assurance.calibration, float(assurance.calibration_error)
+    msg.uncertainty = assurance.uncertainty
+    msg.out_of_domain, msg.out_of_domain_reason = assurance.out_of_domain, assurance.reason
     return msg
 
 
@@ -264,6 +298,25 @@ def _risk_to_msg(risks: ObjectRisks, i: int, make: Make) -> Any:
     msg.in_path = bool(risks.in_path[i])
     for name, field in _RISK_FIELDS.items():
         setattr(msg, field, float(getattr(risks, name)[i]))
+    return msg
+
+
+def _near_from_msgs(msgs: Any, topic: str) -> NearObjects:
+    def numbers(name: str, shape: tuple[int, ...]) -> Array:
+        values = np.array([getattr(m, name) for m in msgs], dtype=np.float64).reshape(shape)
+        if not np.isfinite(values).all():
+            raise InputError(topic, "not finite", f"near.{name}")
+        return values
+
+    ids = np.array([m.track_id for m in msgs], dtype=np.int64)
+    return NearObjects(ids, numbers("corners", (-1, 4, 2)), numbers("velocity", (-1, 2)))
+
+
+def _near_to_msg(near: NearObjects, i: int, make: Make) -> Any:
+    msg = make(_PACKAGE + "NearObject")
+    msg.track_id = int(near.track_ids[i])
+    msg.corners = near.corners_m[i].reshape(8).astype(np.float64)
+    msg.velocity = near.velocities_mps[i].astype(np.float64)
     return msg
 
 

@@ -21,7 +21,7 @@ Hear = Callable[[object, str, int], None]
 FAR_BEHIND = 100  # messages
 LOW_PRIORITY = 10  # niceness
 
-_STACK = ("odometry", "detections", "tracks", "assessment_full", "decision", "sensor_health")
+_STACK = ("odometry", "detections", "tracks", "assessment_full", "decision", "sensor_health", "applications")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Lidar sweeps and the newest images in; detections, obstacle points and the state of the models out."""
+"""Lidar sweeps and the newest images in; detections, obstacle points, applications and the state of models out."""
 
 from __future__ import annotations
 
@@ -31,12 +31,16 @@ class PerceptionNode(PlatformNode):
         """Load the graph and its models, then listen to every lidar, and to the cameras that a model looks at."""
         self._graph = load_graph(self.robot, keep_going=True, clock_ns=time.perf_counter_ns)
         self._graph.warm_up()
-        self._ladder = Ladder(LadderConfig.from_robot(self.robot), time.monotonic_ns())
+        for status in self._graph.model_status(self.now_ns()):
+            self.get_logger().info(f"{status.head}: {status.backend or 'no model'}, {status.text}")
+        ladder = LadderConfig.from_robot(self.robot, self._graph.sheds)
+        self._ladder = Ladder(ladder, time.monotonic_ns())
         self._shedding = self._ladder.step(time.monotonic_ns())
         self._lost = self._sweep_number = 0
         self._detections = self.output("detections")
         self._obstacles = {s.name: self.output("obstacles", s.name) for s in self.robot.lidars}
         self._model_status = self.output("model_status")
+        self._applications = self.output("applications")
         self._images = self.mailbox([("image", name) for name in self._graph.cameras], to_s(IMAGE_MAX_AGE_NS))
         self._sweeps = self.stage([("points", lidar.name) for lidar in self.robot.lidars], self._perceive)
         self.every(1.0, self._report_models)
@@ -55,14 +59,20 @@ class PerceptionNode(PlatformNode):
             shed_reason=shed.reason,
             deadline_risk=shed.risk,
             speed_factor=shed.speed_factor,
+            components=self._graph.component_counts(),
         )
+
+    def diagnostics(self) -> dict[str, str]:
+        """Components that fail, and why."""
+        problems = self._graph.problems() if self.is_set_up else {}
+        return {f"component {name}": problem for name, problem in problems.items()}
 
     def _perceive(self, arrival: Arrival) -> None:
         if self._shedding.drops(self.now_ns() - arrival.t_ns):
             self._ladder.lost(time.monotonic_ns())
             raise LeftOut("time to be done before its deadline")
         cloud = arrival.value()
-        percept = self._graph.step(cloud, self._fresh_images(cloud.t_ns))
+        percept = self._graph.step(cloud, self._fresh_images(cloud.t_ns), self._shedding.in_force)
         timing = self.timing(arrival)
         self._ladder.finished(time.monotonic_ns(), timing.finished_ns - cloud.t_ns)
         publish_all(
@@ -72,6 +82,16 @@ class PerceptionNode(PlatformNode):
                 replace(percept.detections, lineage=percept.detections.lineage.then(timing)),
             ),
         )
+
+        self._serve_applications()
+
+    def _serve_applications(self) -> None:
+        """Publish what applications say, after what decisions wait for, and count who was served late."""
+        for report in self._graph.serve():
+            aged = replace(report, age_s=to_s(max(0, self.now_ns() - report.t_ns)))
+            if aged.late:
+                self.tally.add(report.application, "served late")
+            self._applications.publish(aged)
 
     def _fresh_images(self, t_ns: int) -> list[Image]:
         """The newest image of each camera that is to be looked at now, taken close to ``t_ns``; each is used once."""

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
+from perception_platform.core.model_status import Assurance
 from perception_platform.core.objects import Ints, ModelRef
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import Backend, ModelError, Tensor
+from perception_platform.inference.golden import Golden
 from perception_platform.perception.decoders import DECODERS, Candidates
 from perception_platform.perception.detector_config import DetectorConfig, ImageInput
 from perception_platform.perception.fusion import ImageObjects
@@ -75,11 +77,14 @@ def suppress(candidates: Candidates, config: DetectorConfig) -> Candidates:
 class CameraHead:
     """A detector for one camera."""
 
-    def __init__(self, sensor: str, config: DetectorConfig, backend: Backend) -> None:
+    def __init__(
+        self, sensor: str, config: DetectorConfig, backend: Backend, golden: Golden | None = None
+    ) -> None:
         self._sensor = sensor
         self._config = config
         self._backend = backend
         self._class_ids = config.class_map
+        self._golden = golden
 
     @property
     def sensor(self) -> str:
@@ -95,6 +100,20 @@ class CameraHead:
     def backend(self) -> str:
         """What runs it."""
         return self._backend.name
+
+    @property
+    def assurance(self) -> Assurance:
+        """Nothing is known of its scores beyond what its maker says."""
+        return Assurance()
+
+    def check(self) -> None:
+        """Hold the backend against the golden outputs that came with the model, if any did.
+
+        Raises:
+            ModelError: if it fails or gives others.
+        """
+        if self._golden is not None:
+            self._golden.check(self._backend)
 
     def step(self, image: Image) -> ImageObjects:
         """Objects in one image, surest first.

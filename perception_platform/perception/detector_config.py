@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.objects import ObjectClass
+from perception_platform.inference.spec import BackendSpec, GoldenSpec, OnnxSpec
 
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
@@ -63,6 +64,8 @@ class DetectorConfig(Part):
         classes: class of each output class that is of use; others are left out.
         score_threshold: boxes below are left out.
         iou_threshold: of two boxes of a class that overlap more than this, the surer stays.
+        backends: what may run it, in the order in which they are asked.
+        golden: inputs and the outputs that every backend has to give for them.
     """
 
     version: Literal[1]
@@ -74,6 +77,10 @@ class DetectorConfig(Part):
     classes: Annotated[dict[int, str], Field(min_length=1)]
     score_threshold: Share
     iou_threshold: Share
+    backends: Annotated[list[BackendSpec], Field(min_length=1)] = Field(
+        default=[OnnxSpec(kind="onnxruntime")]
+    )
+    golden: GoldenSpec | None = None
 
     @field_validator("classes")
     @classmethod

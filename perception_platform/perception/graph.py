@@ -1,234 +1,333 @@
-"""The shared perception layer: components run in order on one sweep and the images around it."""
+"""The shared perception layer: components run in order on one sweep and the images around it, each result once."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
-from perception_platform.core.lineage import Lineage, SourceStamp, merge
-from perception_platform.core.model_status import ModelState, ModelStatus
-from perception_platform.core.objects import ModelRef, Percept
+from perception_platform.core.lineage import Lineage, SourceStamp
+from perception_platform.core.model_status import ModelStatus
+from perception_platform.core.objects import Percept
+from perception_platform.core.runtime_status import ComponentCount
 from perception_platform.core.sensor_data import Image, PointCloud
-from perception_platform.core.time import from_ms, to_s
-from perception_platform.perception.fusion import ImageObjects, fuse
-from perception_platform.perception.lidar_objects import GeometricPath
-from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.core.time import from_ms, from_s, to_s
+from perception_platform.perception.component import SOURCES, Component, Measure, Moment, Setup
+from perception_platform.perception.graph_file import ApplicationEntry, ComponentEntry, PerceptEntry
+from perception_platform.perception.wiring import Wired
+from perception_platform.robot.description import Lidar
+from perception_platform.robot.resources import ShedStep
 
 IMAGE_MAX_AGE_NS = from_ms(150)  # between an image and the sweep that it is looked at with
 _RUN_TIMES_KEPT = 100
 
 
-class ImageHead(Protocol):
-    """Finds objects in the images of one camera."""
-
-    @property
-    def sensor(self) -> str:
-        """Camera it looks at."""
-
-    @property
-    def model(self) -> ModelRef:
-        """Model in use."""
-
-    @property
-    def backend(self) -> str:
-        """What runs it."""
-
-    def step(self, image: Image) -> ImageObjects:
-        """Objects in one image; raises when the model fails."""
+class _Absent:
+    """In place of a result that nobody made: its component failed, was left out, or lacked an input itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenHead:
-    """A head whose model could not be loaded; it is reported until someone repairs it."""
-
-    sensor: str
-    problem: str
+ABSENT = _Absent()
 
 
-@dataclass(slots=True)
-class HeadHealth:
-    """How a head has fared since the start."""
-
-    runs: int = 0
-    failures: int = 0
-    problem: str = ""
-    run_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=_RUN_TIMES_KEPT))
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What the components have made of one sweep so far.
+@dataclass(slots=True, eq=False)
+class Step:
+    """A component in its place, and how it has fared.
 
     Attributes:
-        images: newest image by camera.
-        percept: objects and obstacle points in the base frame; the geometric path sets it.
-        image_objects: what heads found in images.
+        wired: its place.
+        component: it.
+        takes: where its inputs lie among the results.
+        makes: where its outputs go.
+        budget_ns: time that one run may take.
+        runs: since the start.
+        overruns: of them, those that took longer.
+        failures: of them, those that raised an error.
+        problem: what the newest run raised.
+        run_times_ns: of the last runs.
     """
 
-    images: dict[str, Image]
-    percept: Percept
-    image_objects: tuple[ImageObjects, ...] = ()
+    wired: Wired
+    component: Component
+    takes: tuple[int, ...]
+    makes: tuple[int, ...]
+    budget_ns: int
+    runs: int = 0
+    overruns: int = 0
+    failures: int = 0
+    problem: Exception | None = None
+    run_times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RUN_TIMES_KEPT))
 
+    def run(self, moment: Moment, results: list[Any]) -> None:
+        """Make its results, if it can; an error in it costs only those."""
+        inputs = [results[at] for at in self.takes]
+        if any(value is ABSENT for value in inputs):
+            return
+        self.runs += 1
+        try:
+            made = self.component.step(moment, *inputs)
+            values = (made,) if len(self.makes) == 1 else made
+            for at, value in zip(self.makes, values, strict=True):
+                results[at] = value
+            self.problem = None
+        except Exception as error:
+            self.failures += 1
+            self.problem = error
 
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One step of the graph: a name and what it does to the scene."""
+    def took(self, run_time_ns: int) -> None:
+        """Hold a run against the budget."""
+        self.run_times_ns.append(run_time_ns)
+        self.overruns += run_time_ns > self.budget_ns
 
-    name: str
-    step: Callable[[Scene], Scene]
+    def hold_to_ports(self, results: list[Any]) -> None:
+        """See that what it took and made is of the types and shapes that its ports say.
+
+        Raises:
+            InputError: names the component and the port.
+        """
+        lengths: dict[str, int] = {}
+        ports = [*self.wired.component.inputs.items(), *self.wired.component.outputs.items()]
+        for (name, port), at in zip(ports, (*self.takes, *self.makes), strict=True):
+            value = results[at]
+            shape = value.shape if isinstance(value, np.ndarray) else ()
+            fits = isinstance(value, port.kind) and len(shape) == len(port.shape)
+            for axis, length in zip(port.shape, shape, strict=fits):
+                wanted = axis if isinstance(axis, int) else lengths.setdefault(axis, length)
+                fits &= wanted == length
+            if not fits:
+                given = f"{type(value).__name__} {shape or ''}".strip()
+                said = f"{port.kind.__name__} {port.shape or ''}".strip()
+                raise InputError(self.wired.entry.component, f"is {given}, the port says {said}", name)
+
+    def count(self) -> ComponentCount:
+        """How it has fared."""
+        times_s = np.asarray([to_s(t) for t in list(self.run_times_ns)] or [np.nan])
+        return ComponentCount(
+            self.wired.name,
+            to_s(self.budget_ns),
+            self.runs,
+            self.overruns,
+            self.failures,
+            float(np.percentile(times_s, 50)),
+            float(np.percentile(times_s, 99)),
+        )
 
 
 class PerceptionGraph:
-    """Sweep in, percept out. The geometric path always runs; a failing head costs only what it would have added."""
+    """Sweep in, percept out. What fails costs only what it would have added, as long as the geometric path runs."""
 
     def __init__(
         self,
-        robot: Robot,
-        heads: Sequence[ImageHead | BrokenHead] = (),
-        params: GeometryParams | None = None,
+        setup: Setup,
+        wired: Sequence[Wired],
+        percept: PerceptEntry,
+        params: dict[str, Any],
         clock_ns: Callable[[], int] | None = None,
     ) -> None:
-        """Join the components.
+        """Build the components.
 
         Args:
-            robot: the robot with its sensors.
-            heads: camera heads, as ``load_heads`` makes them.
-            params: of the geometric path.
-            clock_ns: a steady clock to time heads with, for their status; nothing else depends on it.
+            setup: what they are built from.
+            wired: in their order, as ``wire`` puts them.
+            percept: which results are handed on.
+            params: checked parameters by the component's name.
+            clock_ns: a steady clock to time components with; nothing else depends on it.
         """
-        self._robot = robot
-        self._lidars = {lidar.name: lidar for lidar in robot.lidars}
-        self._geometry = GeometricPath(robot, params or GeometryParams())
-        self._heads = tuple(heads)
-        self._health = [
-            HeadHealth(problem=h.problem if isinstance(h, BrokenHead) else "") for h in self._heads
+        self._robot = setup.robot
+        self._cameras = setup.cameras
+        self._lidars = {lidar.name: (lidar, lidar.mounting.transform()) for lidar in setup.robot.lidars}
+        names = [*SOURCES, *(result for component in wired for result in component.makes)]
+        at = {name: i for i, name in enumerate(names)}
+        self.steps = [
+            Step(
+                component,
+                component.component(setup, params[component.name]),
+                tuple(at[name] for name in component.takes),
+                tuple(at[name] for name in component.makes),
+                from_ms(component.entry.budget_ms),
+            )
+            for component in wired
         ]
+        self._blank: list[Any] = [ABSENT] * len(names)
+        self._obstacles = at[percept.obstacles]
+        self._detections = [at[name] for name in percept.detections]
+        self.handed_on = (self._obstacles, *self._detections)
+        self._applications = [step for step in self.steps if step.wired.is_application]
+        self._served_ns: dict[str, int] = {}
+        self._schedules: dict[tuple[Any, ...], list[Step]] = {}
         self._clock_ns = clock_ns
-        self.components: list[Component] = [
-            Component("camera_objects", self._camera_objects),
-            Component("fusion", self._fusion),
-        ]
+        self._sweep: tuple[Moment, list[Any], tuple[ShedStep, ...]] | None = None
 
     @property
     def cameras(self) -> list[str]:
         """Cameras that a head looks at, by name."""
-        return sorted({h.sensor for h in self._heads if not isinstance(h, BrokenHead)})
+        return sorted({camera.sensor for camera in self._cameras})
+
+    @property
+    def sheds(self) -> frozenset[ShedStep]:
+        """Steps of the shedding ladder at which a component is left out."""
+        entries = [step.wired.entry for step in self.steps]
+        used = [e for e in entries if self._cameras or "images" not in e.inputs.values()]
+        return frozenset(e.shed_at for e in used if isinstance(e, ComponentEntry) and e.shed_at)
 
     def warm_up(self) -> None:
-        """Run all of it once on made-up data: then loops are compiled and models at hand when the first sweep comes."""
-        for lidar in self._robot.lidars:
-            self._geometry.step(_made_up_sweep(lidar), lidar, Lineage())
-        for head, health in zip(self._heads, self._health, strict=True):
-            if isinstance(head, BrokenHead):
-                continue
-            (lens,) = [camera.intrinsics for camera in self._robot.cameras if camera.name == head.sensor]
-            black = np.zeros((lens.height_px, lens.width_px, 3), np.uint8)
-            try:
-                head.step(Image(0, head.sensor, head.sensor, black))
-            except Exception as error:
-                health.problem = f"{type(error).__name__}: {error}"[:200]
+        """Run all of it on made-up data: loops are compiled and models checked when the first sweep comes.
 
-    def step(self, cloud: PointCloud, images: Sequence[Image] = ()) -> Percept:
-        """Objects and obstacle points around the robot, in its base frame.
+        Raises:
+            Exception: what a component raises, or that it makes other arrays than it says: it would never work.
+        """
+        for camera in self._cameras:
+            camera.chain.warm_up(self._grey(camera.sensor))
+        for lidar, _ in self._lidars.values():
+            moment, results = self.begin(_made_up_sweep(lidar), ())
+            for step in self.steps:
+                step.run(moment, results)
+                if step.problem is not None:
+                    raise step.problem
+                step.hold_to_ports(results)
+        for step in self.steps:
+            step.runs = 0
+
+    def step(
+        self, cloud: PointCloud, images: Sequence[Image] = (), shed: Collection[ShedStep] = ()
+    ) -> Percept:
+        """Objects and obstacle points around the robot, in its base frame: what decisions wait for.
 
         Args:
             cloud: a sweep in its lidar's frame.
             images: newest image of each camera, not much older than the sweep.
+            shed: steps of the shedding ladder that are in force: components that are shed at them are left out.
+
+        Raises:
+            InputError: if the robot has no such lidar.
+            Exception: what a component of the geometric path raised: without it there is nothing to hand on.
+        """
+        self._sweep = None
+        moment, results = self.begin(cloud, images)
+        done = self._run(self._schedule((), shed), moment, results)
+        objects = next((results[at] for at in self._detections if results[at] is not ABSENT), None)
+        if objects is None or results[self._obstacles] is ABSENT:
+            raise next(step.problem for step in done if step.problem is not None)
+        self._sweep = moment, results, tuple(shed)
+        obstacles_m = results[self._obstacles]
+        return Percept(objects, PointCloud(cloud.t_ns, self._robot.base_frame, cloud.sensor, obstacles_m))
+
+    def serve(self) -> tuple[ApplicationReport, ...]:
+        """What the applications say that are due, of the sweep of the last step; of each sweep once.
+
+        It is apart from ``step`` so that no decision waits for an application.
+        """
+        if self._sweep is None:
+            return ()
+        moment, results, shed = self._sweep
+        self._sweep = None
+        due = self._due(moment.t_ns)
+        done = self._schedule((), shed)
+        self._run([step for step in self._schedule(due, shed) if step not in done], moment, results)
+        return tuple(_reports(moment.t_ns, due, results))
+
+    def model_status(self, t_ns: int) -> list[ModelStatus]:
+        """How each head's model fares, the geometric path first."""
+        statuses = []
+        for step in self.steps:
+            report = getattr(step.component, "model_status", None)
+            if report is not None:
+                statuses.extend(report(t_ns))
+        return statuses
+
+    def component_counts(self) -> tuple[ComponentCount, ...]:
+        """How each component keeps its budget."""
+        return tuple(step.count() for step in self.steps)
+
+    def problems(self) -> dict[str, str]:
+        """What the newest run of each component raised, of those that did."""
+        return {s.wired.name: f"{type(s.problem).__name__}: {s.problem}" for s in self.steps if s.problem}
+
+    def begin(self, cloud: PointCloud, images: Sequence[Image]) -> tuple[Moment, list[Any]]:
+        """A sweep's moment, and where its results go, with what the sensors gave.
 
         Raises:
             InputError: if the robot has no such lidar.
         """
-        lidar = self._lidars.get(cloud.sensor)
-        if lidar is None:
-            raise InputError(
-                cloud.sensor, f"robot {self._robot.name} has no such lidar, only {', '.join(self._lidars)}"
-            )
-        lineage = Lineage((SourceStamp(cloud.sensor, cloud.t_ns),))
-        scene = Scene({i.sensor: i for i in images}, self._geometry.step(cloud, lidar, lineage))
-        for component in self.components:
-            scene = component.step(scene)
-        return scene.percept
+        mounted = self._lidars.get(cloud.sensor)
+        if mounted is None:
+            known = ", ".join(self._lidars)
+            raise InputError(cloud.sensor, f"robot {self._robot.name} has no such lidar, only {known}")
+        moment = Moment(cloud.t_ns, *mounted, Lineage((SourceStamp(cloud.sensor, cloud.t_ns),)))
+        results = self._blank.copy()
+        results[0], results[1] = cloud, {image.sensor: image for image in images}
+        return moment, results
 
-    def model_status(self, t_ns: int) -> list[ModelStatus]:
-        """How each head's model fares, the geometric path first."""
-        geometry = ModelStatus(
-            t_ns,
-            "lidar_objects",
-            self._geometry.model,
-            ModelState.ACTIVE,
-            "numba",
-            np.nan,
-            np.nan,
-            0,
-            0,
-            "always runs",
-        )
-        return [
-            geometry,
-            *(self._head_status(t_ns, *pair) for pair in zip(self._heads, self._health, strict=True)),
-        ]
+    def _run(self, steps: Sequence[Step], moment: Moment, results: list[Any]) -> Sequence[Step]:
+        """Run components in their order, each timed where there is a clock; they are returned."""
+        clock_ns = self._clock_ns
+        for step in steps:
+            if clock_ns is None:
+                step.run(moment, results)
+            else:
+                began_ns = clock_ns()
+                step.run(moment, results)
+                step.took(clock_ns() - began_ns)
+        return steps
 
-    def _head_status(self, t_ns: int, head: ImageHead | BrokenHead, health: HeadHealth) -> ModelStatus:
-        name = f"camera_objects/{head.sensor}"
-        if isinstance(head, BrokenHead):
-            return ModelStatus(t_ns, name, None, ModelState.FAILED, "", np.nan, np.nan, 0, 0, head.problem)
-        times = np.asarray(health.run_times_s) if health.run_times_s else np.array([np.nan])
-        return ModelStatus(
-            t_ns,
-            name,
-            head.model,
-            ModelState.FAILED if health.problem else ModelState.ACTIVE,
-            head.backend,
-            float(np.percentile(times, 50)),
-            float(np.percentile(times, 99)),
-            health.runs,
-            health.failures,
-            health.problem or "runs",
-        )
+    def _due(self, t_ns: int) -> list[Step]:
+        """Applications whose turn it is, by the stamps of sweeps: half a sweep early counts as on time."""
+        due = []
+        slack_ns = from_s(self._robot.sweep_period_ms / 2e3)
+        for step in self._applications:
+            entry = step.wired.entry
+            served_ns = self._served_ns.get(entry.name)
+            if isinstance(entry, ApplicationEntry) and (
+                served_ns is None
+                or t_ns < served_ns  # the clock was set back
+                or t_ns - served_ns >= from_s(1 / entry.rate_hz) - slack_ns
+            ):
+                self._served_ns[entry.name] = t_ns
+                due.append(step)
+        return due
 
-    def _camera_objects(self, scene: Scene) -> Scene:
-        """Let each head look at the image of its camera."""
-        found = []
-        for head, health in zip(self._heads, self._health, strict=True):
-            image = scene.images.get(head.sensor)
-            if image is not None and not isinstance(head, BrokenHead):
-                objects = self._run(head, health, image)
-                if objects is not None:
-                    found.append(objects)
-        return replace(scene, image_objects=tuple(found))
+    def _schedule(self, due: Sequence[Step], shed: Collection[ShedStep]) -> list[Step]:
+        """What has to run for the percept and all that is due, each component once, without what is shed."""
+        key = (*(step.wired.name for step in due), None, *sorted(shed))
+        if key not in self._schedules:
+            wanted = {*self.handed_on, *(at for step in due for at in step.makes)}
+            self._schedules[key] = needed(self.steps, wanted, shed)
+        return self._schedules[key]
 
-    def _run(self, head: ImageHead, health: HeadHealth, image: Image) -> ImageObjects | None:
-        """One run of a head; whatever goes wrong in a model is counted and ends here."""
-        started_ns = self._clock_ns() if self._clock_ns else 0
-        health.runs += 1
-        try:
-            objects = head.step(image)
-        except Exception as error:
-            health.failures += 1
-            health.problem = f"{type(error).__name__}: {error}"[:200]
-            return None
-        health.problem = ""
-        if self._clock_ns:
-            health.run_times_s.append(to_s(self._clock_ns() - started_ns))
-        return objects
+    def _grey(self, sensor: str) -> Image:
+        (lens,) = [camera.intrinsics for camera in self._robot.cameras if camera.name == sensor]
+        return Image(0, sensor, sensor, np.full((lens.height_px, lens.width_px, 3), 128, np.uint8))
 
-    def _fusion(self, scene: Scene) -> Scene:
-        """Join what heads found in images with the lidar's objects."""
-        detections = scene.percept.detections
-        for objects in scene.image_objects:
-            detections = fuse(detections, objects, self._robot)
-        sources = Lineage(tuple(SourceStamp(o.sensor, o.t_ns) for o in scene.image_objects))
-        models = detections.models + tuple(o.model for o in scene.image_objects)
-        detections = replace(
-            detections, lineage=merge([detections.lineage, sources]), models=tuple(dict.fromkeys(models))
-        )
-        return replace(scene, percept=replace(scene.percept, detections=detections))
+
+def needed(steps: Sequence[Step], wanted: Collection[int], shed: Collection[ShedStep] = ()) -> list[Step]:
+    """The steps that lead to some results, in their order, without those that are shed.
+
+    Args:
+        steps: all, in their order.
+        wanted: where the results lie.
+        shed: steps of the shedding ladder that are in force.
+    """
+    open_ends, chosen = set(wanted), []
+    for step in reversed(steps):
+        entry = step.wired.entry
+        is_shed = isinstance(entry, ComponentEntry) and entry.shed_at in shed
+        if not is_shed and not open_ends.isdisjoint(step.makes):
+            open_ends.update(step.takes)
+            chosen.append(step)
+    return chosen[::-1]
+
+
+def _reports(t_ns: int, due: Sequence[Step], results: Sequence[Any]) -> Iterator[ApplicationReport]:
+    """Of the applications that could be served."""
+    for step in due:
+        said, entry = results[step.makes[0]], step.wired.entry
+        if isinstance(said, Measure) and isinstance(entry, ApplicationEntry):
+            measured = (said.quantity, said.value, said.unit, said.point_m, said.text)
+            yield ApplicationReport(t_ns, entry.name, *measured, entry.rate_hz, entry.deadline_ms / 1e3)
 
 
 def _made_up_sweep(lidar: Lidar) -> PointCloud:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from perception_platform.core.geometry import Array, wrap_angle
+from perception_platform.core.geometry import Array, Transform, wrap_angle
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Detections, Ints, ObjectClass, Percept, SensorKind
 from perception_platform.core.sensor_data import PointCloud, Points
@@ -17,6 +17,8 @@ from perception_platform.perception.pieces import Pieces, cut_to_boxes
 from perception_platform.perception.preprocess import Body, sweep_in_base
 from perception_platform.robot.description import Lidar, Robot
 from perception_platform.runtime.compiled import compiled
+
+Layers = tuple[Points, Points, Points, Points]
 
 # A box is never thinner: a single row of points has no depth.
 _THINNEST_M = 0.05
@@ -38,7 +40,7 @@ class GeometricPath:
         self.model = params.model_ref()
 
     def step(self, cloud: PointCloud, lidar: Lidar, lineage: Lineage) -> Percept:
-        """What stands around the robot.
+        """What stands around the robot, by one step after the other; the graph runs the same steps as components.
 
         Args:
             cloud: a sweep in the lidar's frame.
@@ -47,20 +49,37 @@ class GeometricPath:
         """
         base_from_sensor = lidar.mounting.transform()
         origin_m = base_from_sensor.translation_m
-        xyz_m = sweep_in_base(cloud.xyz_m, lidar, base_from_sensor, self._body)
-        height_m = height_above_ground(xyz_m, origin_m, self._params.ground)
-        in_way = _between(xyz_m, height_m, self._params.ground.clear_m, self._highest_m)
-        above = _between(xyz_m, height_m, self._highest_m, self._params.tall_m)
-        obstacles_m = in_way[0]
-        pieces = self._pieces(*in_way, origin_m)
-        vertical = _vertical(*in_way, *above, pieces.clusters, self._params.clusters.cell_m)
-        detections = self._detections(cloud.t_ns, origin_m, pieces, vertical, lineage)
+        xyz_m = self.ready(cloud, lidar, base_from_sensor)
+        layers = self.layers(xyz_m, self.heights(xyz_m, origin_m))
+        obstacles_m, obstacle_heights_m = layers[:2]
+        pieces = self.pieces(obstacles_m, obstacle_heights_m, origin_m)
+        detections = self.objects(cloud.t_ns, origin_m, layers, pieces, lineage)
         return Percept(detections, PointCloud(cloud.t_ns, self._base_frame, cloud.sensor, obstacles_m))
 
-    def _pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:
+    def ready(self, cloud: PointCloud, lidar: Lidar, base_from_sensor: Transform) -> Points:
+        """(N, 3) points of use, in the base frame."""
+        return sweep_in_base(cloud.xyz_m, lidar, base_from_sensor, self._body)
+
+    def heights(self, xyz_m: Points, origin_m: Array) -> Points:
+        """(N,) heights of points above the ground, m."""
+        return height_above_ground(xyz_m, origin_m, self._params.ground)
+
+    def layers(self, xyz_m: Points, height_m: Points) -> Layers:
+        """What the robot could touch: (M, 3) points and (M,) heights; what is above that: (K, 3) and (K,)."""
+        in_way = _between(xyz_m, height_m, self._params.ground.clear_m, self._highest_m)
+        return *in_way, *_between(xyz_m, height_m, self._highest_m, self._params.tall_m)
+
+    def pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:
         """Obstacle points grouped into what a box each can describe."""
         params = self._params.clusters
         return cut_to_boxes(obstacles_m, cluster(obstacles_m, height_m, origin_m, params), origin_m, params)
+
+    def objects(
+        self, t_ns: int, origin_m: Array, layers: Layers, pieces: Pieces, lineage: Lineage
+    ) -> Detections:
+        """Pieces as named objects."""
+        vertical = _vertical(*layers, pieces.clusters, self._params.clusters.cell_m)
+        return self._detections(t_ns, origin_m, pieces, vertical, lineage)
 
     def _detections(
         self, t_ns: int, origin_m: Array, pieces: Pieces, vertical: Array, lineage: Lineage

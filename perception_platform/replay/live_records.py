@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TypeVar
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.lineage import Lineage, SourceStamp, StageTiming
 from perception_platform.core.objects import Detections, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
@@ -53,6 +54,8 @@ class LiveRecorder:
             case Assessment():
                 self._use(value.lineage)
                 self._write_tracks(value)
+            case ApplicationReport():
+                self._records.application(value)
             case Decision():
                 self._use(value.lineage)
                 self._records.decision(value, self._ego)

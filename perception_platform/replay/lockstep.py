@@ -1,4 +1,4 @@
-"""Replay without a clock: the recording's own times drive the same pure steps as the nodes run.
+"""Replay without a clock: the times of a recording, or of a simulation, drive the same pure steps as the nodes run.
 
 Each stage takes the time that the robot file declares, so the run does not depend on the machine. What
 the steps really took is measured beside it and never enters a decision.
@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import StageTiming
 from perception_platform.core.objects import Detections, Tracks
-from perception_platform.core.sensor_data import EgoState, Image, PointCloud
+from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_ms, from_s, to_s
-from perception_platform.core.verdicts import Assessment, Reason
+from perception_platform.core.verdicts import Assessment, Decision, ObjectRisks, Reason
 from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
 from perception_platform.messages.sensors import cloud_from_msg
 from perception_platform.messages.verdicts import health_from_msg
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS, PerceptionGraph
-from perception_platform.replay.records import FrameCounts, Records
+from perception_platform.replay.records import FrameCounts
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.stage import RiskStage
 from perception_platform.robot.description import Robot
@@ -61,15 +62,53 @@ def declared_timing(stage: str, now_ns: int, done_ns: int) -> StageTiming:
     return StageTiming(stage, now_ns, now_ns, now_ns, done_ns, done_ns)
 
 
+class Sink(Protocol):
+    """Takes what the stages make, each at the time at which it is there."""
+
+    start_ns: int | None
+
+    def detections(self, detections: Detections, obstacles: PointCloud) -> None:
+        """One sweep's objects and obstacle points."""
+
+    def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
+        """The tracks of one moment with their criticality."""
+
+    def decision(self, decision: Decision, ego: EgoState | None) -> None:
+        """One decision of the gate."""
+
+
+class Judge(Protocol):
+    """Decides once a beat, as the safety gate does."""
+
+    def step(self, now_ns: int, inputs: GateInputs) -> Decision:
+        """One beat."""
+
+
 class Lockstep:
-    """One robot's chain, driven by the messages of a recording.
+    """One robot's chain, driven by the messages of a recording or by values as they come.
 
     Attributes:
         frames: the ledger of sensor frames.
         durations_s: measured run time of each step by stage, s.
     """
 
-    def __init__(self, robot: Robot, graph: PerceptionGraph, tracker: Tracker, records: Records) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        graph: PerceptionGraph,
+        tracker: Tracker | None,
+        records: Sink,
+        judge: Judge | None = None,
+    ) -> None:
+        """Set up the chain.
+
+        Args:
+            robot: the robot.
+            graph: its perception.
+            tracker: its tracker; None ends the chain after perception, for a judge that asks for no more.
+            records: told what the stages make.
+            judge: in place of the robot's safety gate.
+        """
         self.frames = FrameCounts()
         self.durations_s: dict[str, list[float]] = {}
         self._robot = robot
@@ -78,8 +117,9 @@ class Lockstep:
         self._records = records
         self._risk = RiskStage(RiskConfig.from_robot(robot))
         self._gate_config = GateConfig.from_robot(robot)
-        self._gate = SafetyGate(self._gate_config)
-        self._gate.reset()  # a recording is a cut out of a running drive
+        gate = SafetyGate(self._gate_config)
+        gate.reset()  # a recording is a cut out of a running drive
+        self._gate: Judge = judge or gate
         self._agenda: list[_Due] = []
         self._entries = 0
         self._handlers = self._routes()
@@ -113,23 +153,28 @@ class Lockstep:
         end_ns = None
         for record in messages:
             if end_ns is None:
-                self._records.start_ns = record.log_ns
-                self._at(record.log_ns + from_s(self._gate_config.input_timeout_s), self._beat)
+                self.begin(record.log_ns)
             end_ns = record.log_ns
-            self._happen_until(record.log_ns)
+            self.happen_until(record.log_ns)
             self._handlers[record.topic](record.message, record.log_ns)
             on_time(record.log_ns)
         if end_ns is None:
             raise InputError("recording", f"has none of the topics {', '.join(self._handlers)}")
-        self._happen_until(end_ns)
+        self.happen_until(end_ns)
         for sensor in (*self._waiting, *self._images):
             self.frames.dropped[sensor, "end_of_recording"] += 1
+
+    def begin(self, t_ns: int) -> None:
+        """The time of the first input; the gate is first asked when a healthy chain has spoken."""
+        self._records.start_ns = t_ns
+        self._at(t_ns + from_s(self._gate_config.input_timeout_s), self._beat)
 
     def _at(self, t_ns: int, act: Callable[[int], None]) -> None:
         heapq.heappush(self._agenda, _Due(t_ns, self._entries, act))
         self._entries += 1
 
-    def _happen_until(self, t_ns: int) -> None:
+    def happen_until(self, t_ns: int) -> None:
+        """Let everything happen that is due by then."""
         while self._agenda and self._agenda[0].t_ns <= t_ns:
             due = heapq.heappop(self._agenda)
             due.act(due.t_ns)
@@ -163,35 +208,54 @@ class Lockstep:
 
     def _on_odometry(self, message: Any, now_ns: int) -> None:
         try:
-            self._ego = _Received(ego_from_odometry(message), now_ns)
-            self._egos.add(self._ego.value)
+            self.odometry(ego_from_odometry(message), now_ns)
         except InputError as error:
             self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "odometry"))
 
+    def odometry(self, ego: EgoState, now_ns: int) -> None:
+        """Odometry came."""
+        self._ego = _Received(ego, now_ns)
+        self._egos.add(ego)
+
     def _on_command(self, message: Any, now_ns: int) -> None:
         try:
-            self._command = _Received(velocity_from_twist(message, TOPICS["command"].name), now_ns)
+            self.command(velocity_from_twist(message, TOPICS["command"].name), now_ns)
         except InputError as error:
             self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "command"))
 
+    def command(self, velocity: tuple[float, float, float], now_ns: int) -> None:
+        """A commanded (vx, vy, yaw rate) came."""
+        self._command = _Received(velocity, now_ns)
+
     def _on_health(self, message: Any, now_ns: int) -> None:
         try:
-            health = health_from_msg(message)
-            self._health[health.sensor] = _Received(health, now_ns)
+            self.health(health_from_msg(message), now_ns)
         except InputError as error:
             self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "sensor_health"))
 
+    def health(self, health: SensorHealth, now_ns: int) -> None:
+        """A report about a sensor came."""
+        self._health[health.sensor] = _Received(health, now_ns)
+
     def _on_image(self, sensor: str, message: Any, now_ns: int) -> None:
-        image = decode_image(message, sensor)
+        self.image(decode_image(message, sensor))
+
+    def image(self, image: Image) -> None:
+        """An image came."""
+        sensor = image.sensor
         if sensor in self._images:
             self.frames.dropped[sensor, "superseded"] += 1
         self._images[sensor] = image
 
     def _on_source(self, sensor: str, message: Any, now_ns: int) -> None:
-        cloud = SOURCES[self._robot.sensor(sensor).kind](message, sensor, self._robot)
+        self.source(SOURCES[self._robot.sensor(sensor).kind](message, sensor, self._robot), now_ns)
+
+    def source(self, cloud: PointCloud, now_ns: int) -> None:
+        """Points of a scan or another source came, in the base frame."""
+        sensor = cloud.sensor
         self._obstacles[sensor] = _Received(cloud, now_ns)
         self.frames.processed[sensor] += 1
-        tracks = self._fresh_tracks(cloud.t_ns, now_ns)
+        tracks = self._fresh_tracks(cloud.t_ns, now_ns) if self._tracker else None
         if tracks is not None and self._ego is not None:
             self._assess(tracks, now_ns)
 
@@ -205,7 +269,11 @@ class Lockstep:
         return tracks
 
     def _on_sweep(self, sensor: str, message: Any, now_ns: int) -> None:
-        cloud = cloud_from_msg(message, sensor)
+        self.sweep(cloud_from_msg(message, sensor), now_ns)
+
+    def sweep(self, cloud: PointCloud, now_ns: int) -> None:
+        """A sweep came, in its lidar's frame."""
+        sensor = cloud.sensor
         if sensor in self._waiting:
             self.frames.dropped[sensor, "superseded"] += 1
         self._waiting[sensor] = cloud
@@ -225,7 +293,8 @@ class Lockstep:
         done_ns = now_ns + from_ms(self._robot.latency.perception_ms)
         stage = declared_timing("perception", now_ns, done_ns)
         detections = replace(percept.detections, lineage=percept.detections.lineage.then(stage))
-        self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, t_ns))
+        reports = self._timed("applications", self._graph.serve)
+        self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, reports, t_ns))
 
     def _take_images(self, t_ns: int) -> list[Image]:
         """The newest image of each camera, if it is fresh enough for a sweep captured at ``t_ns``."""
@@ -239,18 +308,26 @@ class Lockstep:
                 self.frames.dropped[sensor, "expired"] += 1
         return fresh
 
-    def _perceived(self, detections: Detections, obstacles: PointCloud, now_ns: int) -> None:
+    def _perceived(
+        self,
+        detections: Detections,
+        obstacles: PointCloud,
+        reports: Sequence[ApplicationReport],
+        now_ns: int,
+    ) -> None:
         self._busy = False
         self._obstacles[obstacles.sensor] = _Received(obstacles, now_ns)
         self._records.detections(detections, obstacles)
+        for report in reports:
+            self._records.application(replace(report, age_s=to_s(max(0, now_ns - report.t_ns))))
         self._track(detections, now_ns)
         self._perceive(now_ns)
 
     def _track(self, detections: Detections, now_ns: int) -> None:
-        ego = self._egos.nearest(detections.t_ns)
-        if ego is None:
+        ego, tracker = self._egos.nearest(detections.t_ns), self._tracker
+        if ego is None or tracker is None:
             return
-        tracks = self._timed("tracker", lambda: self._tracker.step(detections.t_ns, detections, ego))
+        tracks = self._timed("tracker", lambda: tracker.step(detections.t_ns, detections, ego))
         done_ns = now_ns + from_ms(self._robot.latency.tracker_ms)
         stage = declared_timing("tracker", now_ns, done_ns)
         tracks = replace(tracks, lineage=tracks.lineage.then(stage))

@@ -1,4 +1,4 @@
-"""The files a replay leaves: one JSON line per detection set, track set and decision, and a summary."""
+"""The files a replay leaves: a JSON line per detection set, track set, decision and application, and a summary."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.geometry import wrap_angle
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, SensorKind, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_ms, to_s
 from perception_platform.core.track_events import TrackEvent
-from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks
+from perception_platform.core.verdicts import Action, Decision, Finding, GateState, ObjectRisks, Without
 from perception_platform.runtime.latency import percentiles
 
-FILES = ("detections.jsonl", "tracks.jsonl", "decisions.jsonl")
+FILES = ("detections.jsonl", "tracks.jsonl", "decisions.jsonl", "applications.jsonl")
 SHOWN_POINTS = 400
 
 
 class Records:
-    """Writes the three files of a run and counts for its summary; to be used as a context."""
+    """Writes the files of a run and counts for its summary; to be used as a context."""
 
     def __init__(self, out_dir: Path) -> None:
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,10 @@ class Records:
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """The tracks of one moment with their criticality, in both frames."""
         self._write("tracks.jsonl", tracks_line(tracks, risks, ego))
+
+    def application(self, report: ApplicationReport) -> None:
+        """What one application said."""
+        self._write("applications.jsonl", application_line(report))
 
     def decision(self, decision: Decision, ego: EgoState | None) -> None:
         """One beat of the gate."""
@@ -120,7 +125,7 @@ class FrameCounts:
 
 
 def digest(out_dir: Path) -> str:
-    """SHA-256 of the three record files."""
+    """SHA-256 of the record files."""
     sha = hashlib.sha256()
     for name in FILES:
         sha.update((out_dir / name).read_bytes())
@@ -204,6 +209,21 @@ def event_line(event: TrackEvent) -> dict[str, Any]:
     }
 
 
+def application_line(report: ApplicationReport) -> dict[str, Any]:
+    """As written to ``applications.jsonl``; the value is null where there is nothing to measure."""
+    return {
+        "t_ns": report.t_ns,
+        "application": report.application,
+        "quantity": report.quantity,
+        "value": _number(report.value),
+        "unit": report.unit,
+        "point_m": None if report.point_m is None else _rounded(report.point_m),
+        "text": report.text,
+        "deadline_ms": _number(report.deadline_s * 1e3),
+        "age_ms": _number(report.age_s * 1e3),
+    }
+
+
 def decision_line(decision: Decision, ego: EgoState | None) -> dict[str, Any]:
     """As written to ``decisions.jsonl``."""
     return {
@@ -211,17 +231,29 @@ def decision_line(decision: Decision, ego: EgoState | None) -> dict[str, Any]:
         "sequence": decision.sequence,
         "action": decision.action.name.lower(),
         "state": decision.state.name.lower(),
+        "transition": decision.transition,
         "speed_limit_mps": _number(decision.speed_limit_mps),
+        "profile_mps": _number(decision.profile_mps),
         "speed_mps": None if ego is None else _number(ego.velocity_mps[0]),
         "deceleration_mps2": _number(decision.deceleration_mps2),
         "reasons": [reason.name.lower() for reason in decision.reasons],
         "evidence": [finding_line(finding) for finding in decision.findings],
+        "without": None if decision.without is None else without_line(decision.without),
         "latched": decision.latched,
         "latency_ms": None if decision.latency_ns < 0 else _number(to_ms(decision.latency_ns)),
         "command": None if decision.command_mps is None else _rounded(decision.command_mps),
         "output": _rounded(decision.output_mps),
         "lineage": lineage_line(decision.lineage),
         "models": models_line(decision.models),
+    }
+
+
+def without_line(without: Without) -> dict[str, Any]:
+    """What would have been decided without what binds."""
+    return {
+        "action": without.action.name.lower(),
+        "speed_limit_mps": _number(without.speed_limit_mps),
+        "reason": without.reason.name.lower() if without.reason else None,
     }
 
 

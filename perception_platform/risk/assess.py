@@ -20,6 +20,7 @@ from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, f
 from perception_platform.risk.objects import (
     assess_objects,
     explained_by_moving,
+    objects_near,
     track_corners,
     track_velocities,
 )
@@ -84,8 +85,16 @@ def assess(
     ]
     lineage = merge([tracks.lineage, Lineage(tuple(SourceStamp(c.sensor, c.t_ns) for c in obstacles))])
     ordered = tuple(sorted(findings, key=lambda f: f.strictness))
+    named = [track_id for finding in findings for track_id in finding.track_ids]
+    near = objects_near(moment.tracks, moment.corners_m, moment.velocities_mps, moment.objects, named, config)
     return Assessment(
-        newest_ns, ordered, moment.objects, lineage, tracks.models, tuple(sorted(conditions.disabled))
+        newest_ns,
+        ordered,
+        moment.objects,
+        lineage,
+        tracks.models,
+        disabled_zones=tuple(sorted(conditions.disabled)),
+        near=near,
     )
 
 

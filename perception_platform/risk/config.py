@@ -86,7 +86,7 @@ class RiskConfig:
         mass_kg: without load; infinite if no load matters.
         max_payload_kg: assumed while nobody says what is loaded.
         max_downhill: sine of the slope that is assumed at least.
-        reaction_s: from the decision to the beginning of braking.
+        reaction_s: from the decision to the beginning of braking, bounded jerk included.
         gate_period_s: an assessment waits up to this long for the gate's next beat.
         look_period_s: time between two assessments at most.
         expected_latency_s: declared sensor-to-assessment latency; a larger measured one counts instead.
@@ -112,6 +112,7 @@ class RiskConfig:
             Hoberock 1977).
         yield_mps2: deceleration with which a vehicle gives way in ordinary driving (2 m/s², ISO 15622's limit of
             comfort is 3.5), in the same sense.
+        near_m: the gate gets the outlines of tracks within this distance, for escapes.
     """
 
     footprint_m: Array
@@ -142,6 +143,7 @@ class RiskConfig:
     moving_mps: float = 0.4
     swerve_mps2: float = 1.0
     yield_mps2: float = 2.0
+    near_m: float = 5.0
 
     @classmethod
     def from_robot(cls, robot: Robot) -> RiskConfig:
@@ -156,7 +158,7 @@ class RiskConfig:
             mass_kg=drive.mass_kg or np.inf,
             max_payload_kg=drive.max_payload_kg,
             max_downhill=float(np.sin(np.arctan(drive.max_slope_percent / 100))),
-            reaction_s=drive.reaction_s,
+            reaction_s=drive.braking_delay_s,
             gate_period_s=1.0 / robot.gate.rate_hz,
             look_period_s=1.0 / slowest_hz,
             expected_latency_s=(latency.perception_ms + latency.tracker_ms + latency.risk_ms) / 1e3,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array, box_corners, points_in_polygon
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState
-from perception_platform.core.verdicts import ObjectRisks
+from perception_platform.core.verdicts import NearObjects, ObjectRisks
 from perception_platform.risk.brakes import Brakes
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.measures import (
@@ -160,6 +160,29 @@ def _post_encroachment_s(corners_m: Array, moving: Array, path: Path) -> Array:
     arrives = np.maximum(s_min - path.front_s_m.max(), 0.0) / speed
     robot_s = (np.where(path.speed_mps > 0, arrives, np.inf), (s_max - path.rear_m) / speed)
     return post_encroachment_time_s(robot_s, object_s)
+
+
+def objects_near(
+    tracks: Tracks,
+    corners_m: Array,
+    velocities_mps: Array,
+    objects: ObjectRisks,
+    named: list[int],
+    config: RiskConfig,
+) -> NearObjects:
+    """Outlines, in the base frame, of the tracks that certainly enough exist within ``near_m`` of the footprint.
+
+    Args:
+        tracks: N tracks.
+        corners_m: (N, 4, 2) of their boxes in the base frame.
+        velocities_mps: (N, 2) along its axes.
+        objects: their measures.
+        named: ids of tracks that findings name: they are given wherever they are.
+        config: the robot.
+    """
+    near = (objects.distance_m <= config.near_m) & (tracks.existence >= config.min_existence)
+    rows = np.flatnonzero(near | np.isin(tracks.ids, named))
+    return NearObjects(tracks.ids[rows], corners_m[rows], velocities_mps[rows])
 
 
 def _circles(corners_m: Array) -> tuple[Array, Array]:

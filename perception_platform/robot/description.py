@@ -211,6 +211,7 @@ class Drive(Part):
         max_yaw_rate_radps: highest turn rate.
         service_decel_mps2: deceleration that limits are planned with.
         emergency_decel_mps2: deceleration the brakes reach on the worst permitted floor.
+        jerk_mps3: how fast the gate lets the deceleration of a limit or a stop grow; an emergency stop does not wait.
         reaction_s: from the decision to the beginning of braking (actuators and their bus).
         fade: (speed, share) pairs, both monotone: above that speed only that share of the deceleration is reached.
         mass_kg: of the robot without load; decelerations are those without load, on the level.
@@ -223,11 +224,13 @@ class Drive(Part):
     max_yaw_rate_radps: Positive
     service_decel_mps2: Positive
     emergency_decel_mps2: Positive
+    jerk_mps3: Positive = 10.0
     reaction_s: NonNegative
     fade: list[tuple[Positive, Annotated[float, Field(gt=0, le=1)]]] = Field(default=[])
     mass_kg: Positive | None = None
     max_payload_kg: NonNegative = 0.0
     max_slope_percent: Annotated[float, Field(ge=0, le=30)] = 0.0
+    wheelbase_m: Positive | None = None
 
     @model_validator(mode="after")
     def _emergency_is_stronger(self) -> Drive:
@@ -251,6 +254,15 @@ class Drive(Part):
         if weakest <= 0.0981 * self.max_slope_percent:
             raise ValueError("max_slope_percent: service_decel_mps2 does not hold the loaded robot there")
         return self
+
+    @property
+    def braking_delay_s(self) -> float:
+        """By how much a stop is later than one that brakes with the full service deceleration at once, s.
+
+        The reaction time, and what bounded jerk costs: deceleration that grows from 0 to a at jerk j loses as much
+        speed as one that begins a / 2j later, and covers no more way.
+        """
+        return self.reaction_s + self.service_decel_mps2 / (2 * self.jerk_mps3)
 
 
 class Clearance(Part):
@@ -286,6 +298,7 @@ class Gate(Part):
         command_timeout_s: age at which a velocity command counts as stale.
         future_tolerance_s: how far a stamp may lie ahead of the gate's clock.
         hold_s: how long the reason for a stop has to be gone before it is released.
+        escape_mps: highest speed of an escape, the motion that leads a stopped robot away from everything.
         latch_on: reasons whose stop stays until it is reset by hand.
     """
 
@@ -294,6 +307,7 @@ class Gate(Part):
     command_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.5
     future_tolerance_s: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     hold_s: Annotated[float, Field(ge=0, le=0.45)] = 0.2
+    escape_mps: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     latch_on: list[str] = Field(default=[])
 
     @field_validator("latch_on")
@@ -307,11 +321,27 @@ class Gate(Part):
 
 
 class Model(Part):
-    """A model for a perception head: a folder with ``model.yaml`` and its weights."""
+    """A model for a perception head: a folder with ``model.yaml`` and its weights, and what takes its place.
+
+    Attributes:
+        head: the head it serves.
+        sensor: whose data it looks at.
+        path: its folder, absolute or in the installed ``config/models``.
+        fallbacks: folders of models that are asked in this order when it fails; after the last the geometric path
+            is alone.
+        limit_ms: time that they may take for one answer together.
+        give_up_after: failures in a row (errors, NaN, no answer in time) after which a model is not asked any more.
+        return_after_s: a model that was given up is tried again beside the one that serves after so long; without,
+            it stays out until the node starts again.
+    """
 
     head: Literal["camera_objects"]
     sensor: Name
     path: str
+    fallbacks: list[str] = Field(default=[])
+    limit_ms: Positive = 100.0
+    give_up_after: Annotated[int, Field(ge=1, le=1000)] = 3
+    return_after_s: Positive | None = None
 
 
 NamedT = TypeVar("NamedT", Lidar | Camera | Source, Zone)
@@ -321,7 +351,8 @@ class Robot(Part):
     """A whole robot file.
 
     ``discovery`` says how far nodes look for each other: on this machine alone, or on its network. ``nodes`` places
-    each node of the stack once; drivers and telemetry may be left out.
+    each node of the stack once; drivers and telemetry may be left out. ``perception`` is the graph of the perception
+    layer: a name in the installed ``config/perception``, or the path of a .yaml.
     """
 
     version: Literal[1]
@@ -341,6 +372,7 @@ class Robot(Part):
     sensors: Annotated[list[AnySensor], Field(min_length=1)]
     zones: list[Zone] = Field(default=[])
     models: list[Model] = Field(default=[])
+    perception: str = "shared"
     nodes: Annotated[list[Placement], Field(min_length=1)]
 
     @field_validator("sensors", "zones")

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from perception_platform.robot.environment import ALLOCATOR, PROFILE
+from perception_platform.robot.environment import ALLOCATOR, PROFILE, RANGE
 
 SHARED_MEMORY = Path("/dev/shm")
 RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
-RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 DEFAULT_SEGMENT_BYTES = 512 * 1024  # Fast DDS's own
 SEGMENT_OVERHEAD = 1.1  # bookkeeping beside the messages

@@ -123,10 +123,7 @@ class Zone(Part):
         if self.circle is not None:
             return [np.asarray(self.circle.center_m) + _around(self.circle.radius_m)]
         if self.around_m is not None:
-            from scipy.spatial import ConvexHull  # the gate reads robot files, too, and has no use for scipy
-
-            grown = (footprint_m[:, None] + _around(self.around_m)[None]).reshape(-1, 2)
-            return [grown[ConvexHull(grown).vertices]]
+            return [_hull((footprint_m[:, None] + _around(self.around_m)[None]).reshape(-1, 2))]
         return [np.asarray(field.polygon_m, dtype=np.float64) for field in self.fields or ()]
 
 
@@ -135,3 +132,23 @@ def _around(radius_m: float) -> Array:
     angles = np.arange(CIRCLE_CORNERS) * 2 * np.pi / CIRCLE_CORNERS
     radius_m /= np.cos(np.pi / CIRCLE_CORNERS)
     return np.asarray(radius_m * np.stack([np.cos(angles), np.sin(angles)], axis=1))
+
+
+def _hull(points_m: Array) -> Array:
+    """Convex hull, counter-clockwise (Andrew's monotone chain, 1979)."""
+    corners = sorted(map(tuple, points_m.tolist()))
+
+    def chain(points: list[tuple[float, ...]]) -> list[tuple[float, ...]]:
+        found: list[tuple[float, ...]] = []
+        for x, y in points:
+            while len(found) > 1 and _turn(found[-2], found[-1], (x, y)) <= 0:
+                found.pop()
+            found.append((x, y))
+        return found[:-1]
+
+    return np.array(chain(corners) + chain(corners[::-1]))
+
+
+def _turn(a: tuple[float, ...], b: tuple[float, ...], c: tuple[float, ...]) -> float:
+    """Positive if the way from a by b to c turns left."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

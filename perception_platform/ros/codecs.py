@@ -6,20 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from perception_platform.messages.cdr import decision_to_cdr, twist_to_cdr
 from perception_platform.messages.clouds import cloud_from_msg, cloud_to_msg
-from perception_platform.messages.motion import ego_from_odometry, twist_to_msg, velocity_from_twist
+from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
 from perception_platform.messages.objects import (
     detections_from_msg,
     detections_to_msg,
     tracks_from_msg,
     tracks_to_msg,
 )
-from perception_platform.messages.runtime import runtime_status_from_msg, runtime_status_to_msg
+from perception_platform.messages.runtime import (
+    application_report_from_msg,
+    application_report_to_msg,
+    runtime_status_from_msg,
+    runtime_status_to_msg,
+)
 from perception_platform.messages.verdicts import (
     assessment_from_msg,
     assessment_to_msg,
     decision_from_msg,
-    decision_to_msg,
     health_from_msg,
     health_to_msg,
     model_status_from_msg,
@@ -36,7 +41,7 @@ Encode = Callable[[Any, Robot], Any]
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Both ways: message, sensor and robot to value, and value and robot to message.
+    """Both ways: message, sensor and robot to value, and value and robot to message, or to its bytes.
 
     A topic that the platform only reads has no ``encode``, one that it only writes no ``decode``.
     """
@@ -72,10 +77,14 @@ CODECS: dict[str, Codec] = {
     **{kind: Codec(source_in_base) for kind, source_in_base in SOURCES.items()},
     "odometry": Codec(lambda m, _s, _r: ego_from_odometry(m)),
     "command": Codec(lambda m, _s, _r: velocity_from_twist(m, TOPICS["command"].name)),
-    "command_safe": Codec(encode=lambda v, r: twist_to_msg(v.t_ns, r.base_frame, v.output_mps, make)),
+    "command_safe": Codec(encode=lambda v, r: twist_to_cdr(v.t_ns, r.base_frame, v.output_mps)),
     "sensor_health": Codec(lambda m, _s, _r: health_from_msg(m), lambda v, _: health_to_msg(v, make)),
     "model_status": Codec(
         lambda m, _s, _r: model_status_from_msg(m), lambda v, _: model_status_to_msg(v, make)
+    ),
+    "applications": Codec(
+        lambda m, _s, _r: application_report_from_msg(m),
+        lambda v, r: application_report_to_msg(v, r.base_frame, make),
     ),
     "detections": Codec(lambda m, _s, _r: detections_from_msg(m), lambda v, _: detections_to_msg(v, make)),
     "obstacles": Codec(obstacles_in_base, lambda v, _: cloud_to_msg(v, make)),
@@ -87,9 +96,7 @@ CODECS: dict[str, Codec] = {
     "assessment_full": Codec(
         lambda m, _s, _r: assessment_from_msg(m), lambda v, r: assessment_to_msg(v, r.base_frame, make)
     ),
-    "decision": Codec(
-        lambda m, _s, _r: decision_from_msg(m), lambda v, r: decision_to_msg(v, r.base_frame, make)
-    ),
+    "decision": Codec(lambda m, _s, _r: decision_from_msg(m), lambda v, r: decision_to_cdr(v, r.base_frame)),
     "runtime_status": Codec(
         lambda m, _s, _r: runtime_status_from_msg(m), lambda v, _: runtime_status_to_msg(v, make)
     ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perception_platform.core.errors import InputError
+from perception_platform.core.errors import FrameError
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.messages.clouds import cloud_from_msg, scan_to_cloud
 from perception_platform.messages.obstacles import polygon_to_cloud, range_to_cloud
@@ -20,12 +20,13 @@ def obstacles_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
     """A PointCloud2 of obstacle points.
 
     Raises:
-        InputError: if it is malformed or in another frame: a shifted obstacle is worse than none.
+        FrameError: if it is in another frame: a shifted obstacle is worse than none.
+        InputError: if it is malformed.
     """
     cloud = cloud_from_msg(message, sensor)
     if cloud.frame_id != robot.base_frame:
         topic = TOPICS["obstacles"].of(sensor)
-        raise InputError(topic, f"{cloud.frame_id!r} instead of {robot.base_frame!r}", "header.frame_id")
+        raise FrameError(topic, f"{cloud.frame_id!r} instead of {robot.base_frame!r}", "header.frame_id")
     return cloud
 
 

@@ -9,7 +9,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 
 from perception_platform.core.errors import InputError
-from perception_platform.robot.environment import adopt_environment
+from perception_platform.robot.environment import Transport, adopt_environment
 from perception_platform.robot.realtime import apply
 from perception_platform.ros.node import PlatformNode
 
@@ -25,13 +25,19 @@ EXIT_CRASH = 1
 EXIT_BAD_INPUT = 2
 
 
-def run(make_nodes: Callable[[], PlatformNode | list[PlatformNode]]) -> int:
+def run(
+    make_nodes: Callable[[], PlatformNode | list[PlatformNode]], transport: Transport = "shared_memory"
+) -> int:
     """Run one node, or several in this process, until told to end.
+
+    Args:
+        make_nodes: makes them, once ROS is there.
+        transport: how this process talks to others.
 
     Returns:
         The exit code: 0, 1 after a crash, 2 after bad input.
     """
-    adopt_environment()
+    adopt_environment(transport=transport)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     rclpy.init()
     nodes: list[PlatformNode] = []

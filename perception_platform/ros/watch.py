@@ -11,7 +11,7 @@ from rclpy.qos import qos_policy_name_from_kind
 
 from perception_platform.ros.topics import Topic
 
-TroubleKind = Literal["malformed", "deadline_missed", "publisher_lost", "incompatible_qos"]
+TroubleKind = Literal["malformed", "transform_lost", "deadline_missed", "publisher_lost", "incompatible_qos"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from threading import Lock
 
@@ -50,11 +51,16 @@ class LadderConfig:
     speed_factor: float
 
     @classmethod
-    def from_robot(cls, robot: Robot) -> LadderConfig:
-        """From a robot file; steps that only shed models are left out for a robot that has none."""
+    def from_robot(cls, robot: Robot, sheds: Collection[ShedStep] = ()) -> LadderConfig:
+        """From a robot file; steps that only shed models are left out for a robot that has none.
+
+        Args:
+            robot: the robot.
+            sheds: steps at which its perception leaves out other components than models.
+        """
         rules = robot.shedding
         return cls(
-            steps=tuple(step for step in rules.steps if robot.models or step not in _NEED_MODELS),
+            steps=tuple(s for s in rules.steps if robot.models or s in sheds or s not in _NEED_MODELS),
             deadline_ns=from_ms(robot.percept_deadline_ms),
             take_within_ns=from_ms(robot.percept_deadline_ms - robot.latency.perception_ms),
             sweep_period_ns=from_ms(robot.sweep_period_ms),

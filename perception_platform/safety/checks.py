@@ -7,12 +7,28 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from perception_platform.core.sensor_data import EgoState, PointCloud, SensorHealth, SensorStatus
+from perception_platform.core.model_status import ModelState
+from perception_platform.core.sensor_data import (
+    EgoState,
+    PointCloud,
+    SensorHealth,
+    SensorProblem,
+    SensorStatus,
+)
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.safety.config import HEALTH_TIMEOUT_S, GateConfig
 from perception_platform.safety.faults import FAULTS
 from perception_platform.safety.inputs import GateInputs, Seen
+
+BLOCKED = frozenset(
+    {
+        SensorProblem.SECTOR_BLIND,
+        SensorProblem.FROZEN_IMAGE,
+        SensorProblem.DARK_IMAGE,
+        SensorProblem.SATURATED_IMAGE,
+    }
+)
 
 
 def fault_finding(
@@ -62,8 +78,7 @@ def check_inputs(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterato
     yield from _check_health(inputs, config)
     yield from _check_command(inputs, config)
     yield from _check_load(inputs, config)
-    for event in inputs.events:
-        yield fault_finding(event.reason, config, sensor=event.sensor, detail=event.detail)
+    yield from _check_models(inputs, config)
 
 
 def age_s(now_ns: int, stamp_ns: int, silence_s: float) -> float:
@@ -125,13 +140,28 @@ def _aged(reason: Reason, age: float, name: str, config: GateConfig) -> Finding:
     )
 
 
-def usable_motion(ego: EgoState) -> bool:
-    """Whether speed and turn rate are numbers at all."""
+def fresh_motion(now_ns: int, inputs: GateInputs, config: GateConfig) -> EgoState | None:
+    """Odometry that tells how the robot moves now: neither stale nor without numbers."""
+    seen = inputs.ego
+    if seen is None or not _age_of(now_ns, seen) <= config.input_timeout_s:
+        return None
+    return seen.value if _is_motion(seen.value) else None
+
+
+def fresh_command(inputs: GateInputs, config: GateConfig) -> tuple[float, float, float] | None:
+    """The commanded velocity, if there is one that is neither stale nor without numbers."""
+    command = inputs.command
+    if command is None or not command.silence_s <= config.command_timeout_s:
+        return None
+    return command.value if all(math.isfinite(v) for v in command.value) else None
+
+
+def _is_motion(ego: EgoState) -> bool:
     return all(math.isfinite(v) for v in (*ego.velocity_mps, ego.yaw_rate_radps))
 
 
 def _check_motion(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
-    if inputs.ego is not None and not usable_motion(inputs.ego.value):
+    if inputs.ego is not None and not _is_motion(inputs.ego.value):
         yield fault_finding(Reason.ODOMETRY_STALE, config, sensor="odometry", detail="velocity is not finite")
 
 
@@ -181,7 +211,9 @@ def _health_reason(seen: Seen[SensorHealth], required: bool) -> Reason | None:
     silent = not seen.silence_s <= HEALTH_TIMEOUT_S
     if silent or seen.value.status == SensorStatus.FAILED:
         return Reason.SENSOR_FAILED if required else Reason.SENSOR_DEGRADED
-    return Reason.SENSOR_DEGRADED if seen.value.status == SensorStatus.DEGRADED else None
+    if seen.value.status != SensorStatus.DEGRADED:
+        return None
+    return Reason.SENSOR_DEGRADED if BLOCKED.isdisjoint(seen.value.problems) else Reason.SENSOR_BLOCKED
 
 
 def _check_command(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
@@ -218,6 +250,23 @@ def _check_load(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
         yield replace(finding, speed_limit_mps=min(finding.speed_limit_mps, asked_mps))
 
 
+def _check_models(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
+    for head, status in sorted(inputs.models.items()):
+        if status.state is not ModelState.ACTIVE:
+            detail = f"{head}: {status.state.name.lower()}, {status.text}"
+            yield fault_finding(
+                Reason.MODEL_FALLBACK,
+                config,
+                quantity="model state",
+                value=float(status.state),
+                threshold=float(ModelState.ACTIVE),
+                unit="1",
+                upper=False,
+                sensor=head,
+                detail=detail,
+            )
+
+
 def usable_findings(findings: tuple[Finding, ...]) -> Iterator[Finding]:
     """Findings of the risk stage; one whose limit is not a finite number of at least zero becomes a stop."""
     for finding in findings:
@@ -227,4 +276,6 @@ def usable_findings(findings: tuple[Finding, ...]) -> Iterator[Finding]:
         else:
             text = f"limit {limit_mps} m/s makes no sense: stop ({finding.text})"
             action = min(finding.action, Action.STOP)
-            yield replace(finding, action=action, speed_limit_mps=0.0, text=text)
+            yield replace(
+                finding, reason=Reason.MALFORMED_INPUT, action=action, speed_limit_mps=0.0, text=text
+            )

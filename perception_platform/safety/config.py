@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from perception_platform.core.geometry import Array
@@ -15,16 +16,30 @@ if TYPE_CHECKING:
 HEALTH_TIMEOUT_S = 3.0  # reports come once a second; three missing ones mean that the driver is gone
 
 
+class Drive(Enum):
+    """Which motions a robot can make; the values are those of the robot file."""
+
+    DIFFERENTIAL = "differential"
+    ACKERMANN = "ackermann"
+    OMNIDIRECTIONAL = "omnidirectional"
+
+
 @dataclass(frozen=True, slots=True)
 class GateConfig:
     """The gate's limits.
 
     Attributes:
+        drive: which motions the robot can make.
         footprint_m: (M, 2) corners in the base frame.
+        stop_zones_m: (M, 2) corners of each zone in which anything is a stop.
+        ahead_m: distance kept ahead.
+        beside_m: distance kept to each side.
+        escape_mps: highest speed of an escape.
         max_speed_mps: highest speed over ground.
         max_yaw_rate_radps: highest turn rate.
         service_decel_mps2: deceleration of a stop.
         emergency_decel_mps2: deceleration of an emergency stop.
+        jerk_mps3: how fast the deceleration of a limit or a stop grows.
         reaction_s: from the decision to the beginning of braking.
         period_ns: time between two beats.
         input_timeout_s: age at which an input is stale.
@@ -38,11 +53,17 @@ class GateConfig:
         required_sensors: sensors whose failure is a stop.
     """
 
+    drive: Drive
     footprint_m: Array
+    stop_zones_m: tuple[Array, ...]
+    ahead_m: float
+    beside_m: float
+    escape_mps: float
     max_speed_mps: float
     max_yaw_rate_radps: float
     service_decel_mps2: float
     emergency_decel_mps2: float
+    jerk_mps3: float
     reaction_s: float
     period_ns: int
     input_timeout_s: float
@@ -61,11 +82,22 @@ class GateConfig:
         gate, drive = robot.gate, robot.drive
         required = [s for s in robot.sensors if s.required]
         return cls(
+            drive=Drive(drive.type),
             footprint_m=robot.footprint,
+            stop_zones_m=tuple(
+                outline_m
+                for zone in robot.zones
+                if zone.action == "stop"
+                for outline_m in zone.outlines_m(robot.footprint)
+            ),
+            ahead_m=robot.clearance.ahead_m,
+            beside_m=robot.clearance.beside_m,
+            escape_mps=min(gate.escape_mps, drive.max_speed_mps),
             max_speed_mps=drive.max_speed_mps,
             max_yaw_rate_radps=drive.max_yaw_rate_radps,
             service_decel_mps2=drive.service_decel_mps2,
             emergency_decel_mps2=drive.emergency_decel_mps2,
+            jerk_mps3=drive.jerk_mps3,
             reaction_s=drive.reaction_s,
             period_ns=from_s(1.0 / gate.rate_hz),
             input_timeout_s=gate.input_timeout_s,

@@ -5,6 +5,7 @@ Written on purpose without the risk stage's code: the checker does not trust the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, Reason
-from perception_platform.safety.config import GateConfig
+from perception_platform.safety.config import Drive, GateConfig
 
 MIN_POINTS = 3  # fewer may be noise
 STANDSTILL_M = 0.05  # depth of the field of a robot that stands
@@ -36,34 +37,51 @@ def check_field(
 ) -> Finding | None:
     """An emergency stop if raw points stand in the robot's way.
 
-    Driving, the way is the rectangle that it crosses until it stands: as wide as the footprint, ``v t + v^2 / 2a``
-    beyond its edge in the direction of travel, with the emergency deceleration and the reaction time of the brakes
+    Driving, the way is the rectangle that it crosses until it stands: as wide as the footprint across the direction of
+    travel, ``v t + v^2 / 2a`` beyond its edge in that direction, with the emergency deceleration and the reaction time of the brakes
     alone. Standing, the command says which edge that is; turning on the spot, it is the circle around the footprint.
     """
-    speed_mps = ego.velocity_mps[0] if abs(ego.velocity_mps[0]) > STANDSTILL_MPS else 0.0
-    wanted_mps, wanted_radps = (command[0], command[2]) if command else (0.0, 0.0)
-    turning = max(abs(ego.yaw_rate_radps), abs(wanted_radps)) > TURNING_RADPS
-    on_the_spot = speed_mps == 0.0 and abs(wanted_mps) <= STANDSTILL_MPS and turning
+    moving = _over_ground((*ego.velocity_mps, 0.0), config)
+    wanted = _over_ground(command, config) if command else (0.0, 0.0)
+    turning = max(abs(ego.yaw_rate_radps), abs(command[2]) if command else 0.0) > TURNING_RADPS
+    on_the_spot = moving == wanted == (0.0, 0.0) and turning
     for cloud in clouds:
         if on_the_spot:
             field = _circle(cloud, config)
         else:
-            field = _rectangle(cloud, speed_mps, backwards=(speed_mps or wanted_mps) < 0, config=config)
+            field = _rectangle(cloud, math.hypot(*moving), _direction(moving, wanted), config)
         finding = _finding(cloud, field)
         if finding is not None:
             return finding
     return None
 
 
-def _rectangle(cloud: PointCloud, speed_mps: float, *, backwards: bool, config: GateConfig) -> _Field:
-    depth_m = (
-        STANDSTILL_M + abs(speed_mps) * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
-    )
-    sign = -1.0 if backwards else 1.0
-    y_m = cloud.xyz_m[:, 1]
-    right_m, left_m = config.footprint_m[:, 1].min(), config.footprint_m[:, 1].max()
-    within = np.flatnonzero((y_m > right_m) & (y_m < left_m))  # few of many: only they are looked at further
-    ahead_m = cloud.xyz_m[within, 0] * sign - float((config.footprint_m[:, 0] * sign).max())
+def _over_ground(velocity: Command, config: GateConfig) -> tuple[float, float]:
+    """(vx, vy) of a motion, zero where that is noise; sideways for omnidirectional drives alone."""
+    vx, vy = velocity[0], velocity[1] if config.drive is Drive.OMNIDIRECTIONAL else 0.0
+    return (vx, vy) if math.hypot(vx, vy) > STANDSTILL_MPS else (0.0, 0.0)
+
+
+def _direction(moving: tuple[float, float], wanted: tuple[float, float]) -> tuple[float, float]:
+    """Unit vector of the way: where the robot drives or, standing, is told to; ahead without either."""
+    vx, vy = moving if any(moving) else wanted
+    speed_mps = math.hypot(vx, vy)
+    return (vx / speed_mps, vy / speed_mps) if speed_mps else (1.0, 0.0)
+
+
+def _rectangle(
+    cloud: PointCloud, speed_mps: float, direction: tuple[float, float], config: GateConfig
+) -> _Field:
+    depth_m = STANDSTILL_M + speed_mps * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
+    c, s = direction
+    x_m, y_m = cloud.xyz_m[:, 0], cloud.xyz_m[:, 1]
+    corner_x_m, corner_y_m = config.footprint_m.T
+    across_m = y_m * c - x_m * s if s else y_m
+    corners_m = corner_y_m * c - corner_x_m * s if s else corner_y_m
+    # Few of many points are across: only they are looked at further.
+    within = np.flatnonzero((across_m > corners_m.min()) & (across_m < corners_m.max()))
+    edge_m = float((corner_x_m * c + corner_y_m * s).max())
+    ahead_m = x_m[within] * c + y_m[within] * s - edge_m
     inside = (ahead_m > 0) & (ahead_m < depth_m)
     return _Field(within[inside], ahead_m[inside], depth_m)
 

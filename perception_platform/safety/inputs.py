@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from perception_platform.core.model_status import ModelStatus
 from perception_platform.core.sensor_data import EgoState, PointCloud, SensorHealth
 from perception_platform.core.verdicts import Assessment, Reason
 
@@ -46,6 +47,7 @@ class GateInputs:
         health: newest report of each sensor, by sensor name.
         command: commanded (vx, vy, yaw rate), m/s and rad/s.
         events: faults noticed by whoever received the inputs.
+        models: newest report about the model of each perception head, by head.
         speed_factor: share of the highest speed that stages ask for because they run late, 0 to 1.
     """
 
@@ -56,3 +58,4 @@ class GateInputs:
     command: Seen[tuple[float, float, float]] | None = None
     events: tuple[Event, ...] = ()
     speed_factor: float = 1.0
+    models: Mapping[str, ModelStatus] = field(default_factory=dict)

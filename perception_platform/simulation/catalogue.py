@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 
+from perception_platform.core.geometry import Array
 from perception_platform.simulation.solids import Bgr, Solids, box, cylinder, join
 
 STEEL: Bgr = (150, 95, 40)
@@ -26,15 +30,25 @@ def person(travelled_m: float, *, height_m: float = 1.75) -> Solids:
         height_m: body height. Proportions after Winter, Biomechanics and Motor Control of Human Movement.
     """
     swing = 0.22 * np.sin(2 * np.pi * travelled_m / 1.5)
+    standing, share = _standing_person(height_m)
+    centers = standing.centers_m.copy()
+    centers[:, 0] = share * swing
+    return replace(standing, centers_m=centers)
+
+
+@lru_cache(maxsize=256)
+def _standing_person(height_m: float) -> tuple[Solids, Array]:
+    """Somebody who stands, and the share of a leg's swing that each part makes ahead."""
     leg, trunk = 0.49 * height_m, 0.34 * height_m
-    parts = []
+    parts, share = [], []
     for side in (-1, 1):
-        parts.append(cylinder((side * swing, side * 0.10), 0.15, leg, bgr=TROUSERS))
-        parts.append(cylinder((-side * swing * 0.8, side * 0.24), 0.09, 0.32 * height_m,
+        parts.append(cylinder((0.0, side * 0.10), 0.15, leg, bgr=TROUSERS))
+        parts.append(cylinder((0.0, side * 0.24), 0.09, 0.32 * height_m,
                               bottom_m=0.48 * height_m, bgr=VEST, reflectivity=0.5))  # fmt: skip
+        share += [side, -side * 0.8]
     parts.append(box((0.0, 0.0), (0.24, 0.38, trunk), bottom_m=leg, bgr=VEST, reflectivity=0.6))
     parts.append(cylinder((0.0, 0.0), 0.18, 0.15 * height_m, bottom_m=0.85 * height_m, bgr=SKIN))
-    return join(parts)
+    return join(parts), np.array([*share, 0.0, 0.0])
 
 
 def wall(length_m: float) -> Solids:

@@ -9,9 +9,10 @@ import numpy as np
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.robot.description import Lidar, Scan, Velodyne
-from perception_platform.simulation.raycast import FLOOR, Fans, cast
+from perception_platform.simulation.air import Air, Echo, through_dust, through_rain
+from perception_platform.simulation.raycast import FLOOR, Fans
 from perception_platform.simulation.scene import Scene
-from perception_platform.simulation.world import World
+from perception_platform.simulation.surfaces import cast_to_echoes
 
 # Lowest and highest beam, degrees, from the makers' data sheets; beams are spread evenly between them, which
 # simplifies VLP-32C, HDL-64E and VLS-128. Other lidars get the span of an Ouster OS1.
@@ -101,7 +102,13 @@ def sensor_rays(azimuths_rad: Array, elevations_rad: Array) -> Array:
 
 
 def sweep(
-    scene: Scene, sensor: Lidar, t_s: float, *, columns: int = 600, noise: LidarNoise | None = None
+    scene: Scene,
+    sensor: Lidar,
+    t_s: float,
+    *,
+    columns: int = 600,
+    noise: LidarNoise | None = None,
+    air: Air | None = None,
 ) -> PointCloud:
     """One turn of a 3D lidar that ends at ``t_s``, in the sensor frame at each point's own time.
 
@@ -111,6 +118,7 @@ def sweep(
         t_s: end of the sweep, seconds from the scene's start.
         columns: firings a turn; a field of view below 360 degrees takes part of them.
         noise: errors of the ranges.
+        air: rain and dust.
     """
     period_s = 1.0 / sensor.rate_hz
     turn = np.arange(columns) / columns * 360.0 - 180.0
@@ -119,10 +127,9 @@ def sweep(
     share = (seen + 1) / columns
     bases = scene.trajectory.states_at(t_s - period_s * (1 - share))
     fans = fans_of(azimuths, elevations, share, bases, sensor.mounting.transform())
-    echoes = _echoes(scene.world, fans, t_s - period_s, t_s)
-    ranges, intensity = _measured(
-        echoes, sensor.range_m, noise or LidarNoise(), scene.noise(sensor.name, t_s)
-    )
+    rng = scene.noise(sensor.name, t_s)
+    echoes = _echoes(scene, fans, (t_s - period_s, t_s), air, rng)
+    ranges, intensity = _measured(echoes, sensor.range_m, noise or LidarNoise(), rng)
     column, ring = np.nonzero(np.isfinite(ranges))
     points = sensor_rays(azimuths, elevations)[column, ring] * ranges[column, ring, None]
     return PointCloud(
@@ -136,13 +143,16 @@ def sweep(
     )
 
 
-def scan(scene: Scene, sensor: Scan, t_s: float, *, noise: LidarNoise | None = None) -> ScanReading:
+def scan(
+    scene: Scene, sensor: Scan, t_s: float, *, noise: LidarNoise | None = None, air: Air | None = None
+) -> ScanReading:
     """One turn of a 2D scanner: 270 degrees in steps of half a degree, all at ``t_s``."""
     angles = np.linspace(-SCAN_FIELD_RAD / 2, SCAN_FIELD_RAD / 2, SCAN_BEAMS)
     bases = np.repeat(scene.trajectory.states_at(np.array([t_s])), SCAN_BEAMS, axis=0)
     fans = fans_of(angles, np.zeros(1), np.ones(SCAN_BEAMS), bases, sensor.mounting.transform())
-    echoes = _echoes(scene.world, fans, t_s, t_s)
-    ranges, _ = _measured(echoes, sensor.range_m, noise or LidarNoise(), scene.noise(sensor.name, t_s))
+    rng = scene.noise(sensor.name, t_s)
+    echoes = _echoes(scene, fans, (t_s, t_s), air, rng)
+    ranges, _ = _measured(echoes, sensor.range_m, noise or LidarNoise(), rng)
     step = float(angles[1] - angles[0])
     on_grid = np.round(ranges[:, 0] / GRID_M) * GRID_M
     return ScanReading(scene.stamp_ns(t_s), sensor.name, float(angles[0]), step, on_grid)
@@ -150,21 +160,35 @@ def scan(scene: Scene, sensor: Scan, t_s: float, *, noise: LidarNoise | None = N
 
 @dataclass(frozen=True, slots=True)
 class _Echoes:
-    """Of each ray (C, B): true range, inf without a hit; reflectivity; share of light kept at that angle."""
+    """Of each ray (C, B): range, inf without a hit; reflectivity of what it hit; share of light kept on the way."""
 
     range_m: Array
     reflectivity: Array
-    facing: Array
+    kept: Array
 
 
-def _echoes(world: World, fans: Fans, from_s: float, to_s: float) -> _Echoes:
+def _echoes(
+    scene: Scene, fans: Fans, span_s: tuple[float, float], air: Air | None, rng: np.random.Generator
+) -> _Echoes:
     """Cast a sweep's rays. Floor echoes fade with the sine of the grazing angle; solids face the ray."""
-    end = world.solids_at(to_s)
-    hits = cast(fans, world.solids_at(from_s), end)
+    world = scene.world
+    end = world.solids_at(span_s[1])
+    start = end if span_s[0] == span_s[1] else world.solids_at(span_s[0])
+    hits = cast_to_echoes(fans, start, end)
     # NOTHING and FLOOR are negative: they pick the last two rows.
-    table = np.append(end.reflectivity, [0.0, world.floor_reflectivity])
-    facing = np.where(hits.index == FLOOR, -fans.directions[..., 2], 1.0)
-    return _Echoes(hits.range_m, table[hits.index], facing)
+    reflectivity = np.append(end.reflectivity, [0.0, world.floor_reflectivity])[hits.index]
+    kept = np.where(hits.index == FLOOR, -fans.directions[..., 2], 1.0)
+    if air is None or air.is_clear:
+        return _Echoes(hits.range_m, reflectivity, kept)
+    echo = _through_air(Echo(hits.range_m, reflectivity * kept), fans, air, span_s[1], rng)
+    return _Echoes(echo.range_m, np.clip(echo.strength, 0.0, 1.0), np.ones_like(kept))
+
+
+def _through_air(echo: Echo, fans: Fans, air: Air, t_s: float, rng: np.random.Generator) -> Echo:
+    for cloud in air.dust:
+        if cloud.from_s <= t_s < cloud.until_s:
+            echo = through_dust(echo, fans.origins_m, fans.directions, cloud, rng)
+    return through_rain(echo, air.rain_mm_h, rng) if air.rain_mm_h > 0 else echo
 
 
 def _measured(
@@ -173,7 +197,7 @@ def _measured(
     """Ranges (C, B), inf where nothing is seen, and intensities in steps of 1/16."""
     shape = echoes.range_m.shape
     ranges = echoes.range_m + noise.range_sigma_m * rng.standard_normal(shape)
-    power = echoes.reflectivity * echoes.facing * (limits_m[1] / np.maximum(echoes.range_m, 0.1)) ** 2
+    power = echoes.reflectivity * echoes.kept * (limits_m[1] / np.maximum(echoes.range_m, 0.1)) ** 2
     seen = (ranges >= limits_m[0]) & (ranges <= limits_m[1]) & (power >= FAINTEST)
     seen &= rng.random(shape) >= noise.dropout
     brightness = np.clip(echoes.reflectivity + 0.02 * rng.standard_normal(shape), 0.0, 1.0)

@@ -9,6 +9,7 @@ import numpy as np
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import EgoState
 from perception_platform.simulation.scene import Scene
+from perception_platform.simulation.vehicle import VehicleState
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,44 @@ def odometry(scene: Scene, times_s: Array, noise: OdometryNoise) -> list[EgoStat
         yaw_rate = float(states[i, 4] + drawn[i, 1])
         measured.append(EgoState(scene.stamp_ns(float(t_s)), pose, (float(speed), 0.0), yaw_rate))
     return measured
+
+
+class Odometer:
+    """The same while the drive is still going on; wheels that slip count what they turn.
+
+    Args:
+        start: the true state at the beginning, whose pose it starts from.
+        noise: errors of the measured motion.
+        rng: of the noise.
+    """
+
+    def __init__(self, start: VehicleState, noise: OdometryNoise, rng: np.random.Generator) -> None:
+        self._noise, self._rng = noise, rng
+        self._pose = start.transform()
+        self._before = _row(start)
+
+    def measure(self, t_ns: int, state: VehicleState, wheel_mps: float, dt_s: float) -> EgoState:
+        """The motion since the last call, ``dt_s`` ago.
+
+        Args:
+            t_ns: stamp.
+            state: the true state.
+            wheel_mps: speed of the wheels' rims, which is the vehicle's unless they slip.
+            dt_s: time since the last measurement.
+        """
+        after, noise = _row(state), self._noise
+        drawn = self._rng.standard_normal(2) * (noise.speed_sigma_mps, noise.yaw_rate_sigma_radps)
+        drawn *= abs(wheel_mps) > 1e-6  # wheels that stand still count nothing
+        slip = np.array([wheel_mps - state.speed_mps, 0.0])
+        self._pose = self._pose @ _step(self._before, after, dt_s, drawn + slip, noise)
+        self._before = after
+        speed_mps = wheel_mps * (1 + noise.speed_scale) + drawn[0]
+        yaw_rate_radps = state.yaw_rate_radps + drawn[1]
+        return EgoState(t_ns, self._pose, (float(speed_mps), 0.0), float(yaw_rate_radps))
+
+
+def _row(state: VehicleState) -> Array:
+    return np.array([state.x_m, state.y_m, state.yaw_rad, state.speed_mps, state.yaw_rate_radps])
 
 
 def _step(before: Array, after: Array, dt_s: float, drawn: Array, noise: OdometryNoise) -> Transform:

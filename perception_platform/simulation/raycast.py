@@ -1,4 +1,4 @@
-"""Vectorised ray casting against a flat floor and upright solids that move during a sweep.
+"""Ray casting against a flat floor and upright solids that move during a sweep: one compiled loop over fans.
 
 Rays come in fans: all beams that fire at one moment from one point, in one plane (a lidar's column).
 Fan planes and boxes are tested against each other first (separating axis): few pairs go to the exact tests.
@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, wrap_angle
+from perception_platform.runtime.compiled import compiled
 from perception_platform.simulation.solids import Solids
 
 FLOOR = -1
 NOTHING = -2
 Ints = npt.NDArray[np.int64]
+_PARALLEL = 1e-12  # a ray that turns less towards a plane than this never meets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +48,6 @@ class Hits:
     index: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """P pairs of a fan and a solid that may meet, ordered by fan.
-
-    Attributes:
-        fan: (P,) index of the fan.
-        solid: (P,) index of the solid.
-        start_m: (P, 3) origin of the rays in the solid's own frame.
-        directions: (P, B, 3) of the rays in the solid's own frame.
-    """
-
-    fan: Ints
-    solid: Ints
-    start_m: Array
-    directions: Array
-
-
 def cast(fans: Fans, start: Solids, end: Solids) -> Hits:
     """First hits of all rays.
 
@@ -71,90 +56,117 @@ def cast(fans: Fans, start: Solids, end: Solids) -> Hits:
         start: all solids at the start of the sweep.
         end: the same solids at its end.
     """
-    down = np.minimum(fans.directions[..., 2], -1e-12)
-    floor = np.where(fans.directions[..., 2] < 0, -fans.origins_m[:, None, 2] / down, np.inf)
-    index = np.where(np.isfinite(floor), FLOOR, NOTHING).astype(np.int64)
-    pairs = _candidate_pairs(fans, start, end)
-    if len(pairs.fan) == 0:
-        return Hits(floor, index)
-    entry = _entry_m(pairs, end.sizes_m[pairs.solid] / 2, end.is_round[pairs.solid])
-    first = np.flatnonzero(np.r_[True, np.diff(pairs.fan) > 0])
-    nearest = np.minimum.reduceat(entry, first, axis=0)
-    is_nearest = entry == np.repeat(nearest, np.diff(np.r_[first, len(entry)]), axis=0)
-    owner = np.maximum.reduceat(np.where(is_nearest, pairs.solid[:, None], -1), first, axis=0)
-    rows = pairs.fan[first]
-    closer = nearest < floor[rows]
-    floor[rows] = np.where(closer, nearest, floor[rows])
-    index[rows] = np.where(closer, owner, index[rows])
-    return Hits(floor, index)
+    down = np.minimum(fans.directions[..., 2], -_PARALLEL)
+    range_m = np.where(fans.directions[..., 2] < 0, -fans.origins_m[:, None, 2] / down, np.inf)
+    index = np.where(np.isfinite(range_m), FLOOR, NOTHING).astype(np.int64)
+    if len(start) and len(range_m):
+        half_m, way_m = end.sizes_m / 2, end.centers_m - start.centers_m
+        turn_rad = wrap_angle(end.yaws_rad - start.yaws_rad)
+        # How far any point of a solid gets during the sweep.
+        moved_m = np.linalg.norm(way_m, axis=1) + np.linalg.norm(half_m, axis=1) * np.abs(turn_rad)
+        _nearest(
+            _whole(fans.origins_m),
+            _whole(fans.directions),
+            _whole(fans.ahead),
+            _whole(fans.normals),
+            _whole(fans.share),
+            _whole(start.centers_m),
+            way_m,
+            _whole(start.yaws_rad),
+            turn_rad,
+            half_m,
+            np.ascontiguousarray(end.is_round),
+            moved_m,
+            range_m,
+            index,
+        )
+    return Hits(range_m, index)
 
 
-def _candidate_pairs(fans: Fans, start: Solids, end: Solids) -> _Pairs:
-    """Pairs that may meet, in the solids' own frames at the moments of the fans."""
-    fan, solid = np.nonzero(_may_meet(fans, start, end))
-    share = fans.share[fan]
-    yaw = start.yaws_rad[solid] + share * wrap_angle(end.yaws_rad - start.yaws_rad)[solid]
-    center = start.centers_m[solid] + share[:, None] * (end.centers_m - start.centers_m)[solid]
-    origin, d = fans.origins_m[fan] - center, fans.directions[fan]
-    c, s = np.cos(yaw), np.sin(yaw)
-    start_m = np.column_stack(
-        [origin[:, 0] * c + origin[:, 1] * s, origin[:, 1] * c - origin[:, 0] * s, origin[:, 2]]
-    )
-    c, s = c[:, None], s[:, None]
-    local = np.stack([d[..., 0] * c + d[..., 1] * s, d[..., 1] * c - d[..., 0] * s, d[..., 2]], axis=-1)
-    return _Pairs(fan, solid, start_m, local)
+def _whole(array: Array) -> Array:
+    """As compiled loops take it: in one piece."""
+    return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def _may_meet(fans: Fans, start: Solids, end: Solids) -> npt.NDArray[np.bool_]:
-    """(C, S) whether a fan's plane cuts a solid's box, on the side it looks to; never false where a ray hits.
+@compiled("boolean(float64, float64, float64, float64[::1])", finite=False)
+def _slab(start: float, direction: float, half: float, span: Array) -> bool:
+    """Cut a ray's span (entry, exit) to a slab of half thickness (Kay and Kajiya, 1986); False if nothing is left."""
+    inverse = 1.0 / (direction if abs(direction) >= _PARALLEL else _PARALLEL)
+    one, other = (-half - start) * inverse, (half - start) * inverse
+    span[0], span[1] = max(span[0], min(one, other)), min(span[1], max(one, other))
+    return bool(span[0] <= span[1])
 
-    Boxes are taken as at the start of the sweep and grow by what they move until its end.
+
+@compiled("boolean(float64, float64, float64, float64, float64, float64[::1])", finite=False)
+def _disc(x: float, y: float, dx: float, dy: float, radius: float, span: Array) -> bool:
+    """Cut a ray's span to the roots of |start + t direction|² = radius², in the ground plane."""
+    a = max(dx * dx + dy * dy, 1e-24)
+    b = x * dx + y * dy
+    discriminant = b * b - a * (x * x + y * y - radius * radius)
+    if discriminant < 0:
+        return False
+    root = np.sqrt(discriminant)
+    span[0], span[1] = max(span[0], (-b - root) / a), min(span[1], (-b + root) / a)
+    return bool(span[0] <= span[1])
+
+
+@compiled(
+    "void(float64[:,::1], float64[:,:,::1], float64[:,::1], float64[:,::1], float64[::1], float64[:,::1],"
+    " float64[:,::1], float64[::1], float64[::1], float64[:,::1], boolean[::1], float64[::1], float64[:,::1],"
+    " int64[:,::1])",
+    finite=False,
+)
+def _nearest(
+    origins_m: Array,
+    directions: Array,
+    ahead: Array,
+    normals: Array,
+    share: Array,
+    centers_m: Array,
+    way_m: Array,
+    yaws_rad: Array,
+    turn_rad: Array,
+    half_m: Array,
+    is_round: npt.NDArray[np.bool_],
+    moved_m: Array,
+    range_m: Array,
+    index: Ints,
+) -> None:
+    """Lower ``range_m`` (C, B) to the nearest solid's and set its ``index``.
+
+    A solid is looked at only if the fan's plane cuts its box, grown by what it moves, on the side the fan looks to.
     """
-    half = end.sizes_m / 2
-    radius = np.linalg.norm(half, axis=1)
-    moved = np.linalg.norm(end.centers_m - start.centers_m, axis=1)
-    moved += radius * np.abs(wrap_angle(end.yaws_rad - start.yaws_rad))
-    c, s, zero = np.cos(start.yaws_rad), np.sin(start.yaws_rad), np.zeros(len(start))
-    reach = np.abs(fans.normals @ (np.column_stack([c, s, zero]) * half[:, :1]).T)
-    reach += np.abs(fans.normals @ (np.column_stack([-s, c, zero]) * half[:, 1:2]).T)
-    reach += np.abs(fans.normals[:, 2:] * half[:, 2]) + moved
-    offset = fans.normals @ start.centers_m.T - (fans.normals * fans.origins_m).sum(1)[:, None]
-    ahead = fans.ahead @ start.centers_m.T - (fans.ahead * fans.origins_m).sum(1)[:, None]
-    return np.asarray((np.abs(offset) <= reach) & (ahead + radius + moved > 0))
-
-
-def _entry_m(pairs: _Pairs, half_m: Array, is_round: npt.NDArray[np.bool_]) -> Array:
-    """(P, B) distance at which each ray enters its solid, inf where it misses or starts inside."""
-    near, far = _slab(pairs.start_m[:, 2], pairs.directions[..., 2], half_m[:, 2])
-    for chosen, span in ((~is_round, _rectangle_span), (is_round, _disc_span)):
-        if chosen.any():
-            flat_near, flat_far = span(
-                pairs.start_m[chosen, :2], pairs.directions[chosen, :, :2], half_m[chosen, :2]
-            )
-            near[chosen] = np.maximum(near[chosen], flat_near)
-            far[chosen] = np.minimum(far[chosen], flat_far)
-    return np.where((near <= far) & (near > 0), near, np.inf)
-
-
-def _slab(start: Array, direction: Array, half: Array) -> tuple[Array, Array]:
-    """Entry and exit of rays (P, B) through slabs of half thickness (P,) (Kay and Kajiya, 1986)."""
-    inverse = 1.0 / np.where(np.abs(direction) < 1e-12, 1e-12, direction)
-    one, other = (-half - start)[:, None] * inverse, (half - start)[:, None] * inverse
-    return np.minimum(one, other), np.maximum(one, other)
-
-
-def _rectangle_span(start: Array, directions: Array, half: Array) -> tuple[Array, Array]:
-    along = _slab(start[:, 0], directions[..., 0], half[:, 0])
-    across = _slab(start[:, 1], directions[..., 1], half[:, 1])
-    return np.maximum(along[0], across[0]), np.minimum(along[1], across[1])
-
-
-def _disc_span(start: Array, directions: Array, half: Array) -> tuple[Array, Array]:
-    """Roots of |start + t direction|² = radius², in the ground plane; an empty span where there are none."""
-    a = np.maximum((directions**2).sum(-1), 1e-24)
-    b = np.einsum("pk,pbk->pb", start, directions)
-    c = ((start**2).sum(-1) - half[:, 0] ** 2)[:, None]
-    discriminant = b * b - a * c
-    root = np.sqrt(np.maximum(discriminant, 0.0))
-    misses = discriminant < 0
-    return np.where(misses, np.inf, (-b - root) / a), np.where(misses, -np.inf, (-b + root) / a)
+    # Numbers one by one: rows of arrays would be made anew for each of the many pairs.
+    span = np.empty(2)
+    cos, sin = np.cos(yaws_rad), np.sin(yaws_rad)
+    for s in range(len(centers_m)):
+        hx, hy, hz = half_m[s, 0], half_m[s, 1], half_m[s, 2]
+        radius = np.sqrt(hx * hx + hy * hy + hz * hz) + moved_m[s]
+        for c in range(len(origins_m)):
+            ox = centers_m[s, 0] - origins_m[c, 0]
+            oy = centers_m[s, 1] - origins_m[c, 1]
+            oz = centers_m[s, 2] - origins_m[c, 2]
+            nx, ny, nz = normals[c, 0], normals[c, 1], normals[c, 2]
+            off = abs(nx * ox + ny * oy + nz * oz)
+            if off > radius or ahead[c, 0] * ox + ahead[c, 1] * oy + ahead[c, 2] * oz + radius <= 0:
+                continue
+            reach = abs(nx * cos[s] + ny * sin[s]) * hx + abs(ny * cos[s] - nx * sin[s]) * hy
+            if off > reach + abs(nz) * hz + moved_m[s]:
+                continue
+            yaw = yaws_rad[s] + share[c] * turn_rad[s]
+            cy, sy = np.cos(yaw), np.sin(yaw)
+            ex, ey = ox + share[c] * way_m[s, 0], oy + share[c] * way_m[s, 1]
+            x, y, z = -(ex * cy + ey * sy), ex * sy - ey * cy, -(oz + share[c] * way_m[s, 2])
+            for b in range(directions.shape[1]):
+                dx, dy, dz = directions[c, b, 0], directions[c, b, 1], directions[c, b, 2]
+                span[0], span[1] = -np.inf, range_m[c, b]
+                if not _slab(z, dz, hz, span):
+                    continue
+                lx, ly = dx * cy + dy * sy, dy * cy - dx * sy
+                if is_round[s]:
+                    meets = _disc(x, y, lx, ly, hx, span)
+                else:
+                    meets = _slab(x, lx, hx, span) and _slab(y, ly, hy, span)
+                if meets and span[0] > 0 and span[0] <= range_m[c, b]:
+                    range_m[c, b] = span[0]
+                    index[c, b] = s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from perception_platform.bags.writer import BagWriter
 from perception_platform.core.geometry import Array
-from perception_platform.core.sensor_data import EgoState
+from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.messages.fields import Make, set_array, set_header
 from perception_platform.messages.sensors import (
     camera_info_to_msg,
@@ -40,11 +40,14 @@ class RecordingOptions:
         lidar_columns: firings of a 3D lidar a turn.
         lidar_noise: errors of all ranges.
         odometry_noise: errors of the odometry.
+        blind_deg: sector of the 3D lidars' windows that is dirty and lets nothing through: from, to, counter-clockwise
+            from the sensor's x axis; None for clean ones.
     """
 
     lidar_columns: int = 600
     lidar_noise: LidarNoise = field(default_factory=LidarNoise)
     odometry_noise: OdometryNoise = field(default_factory=OdometryNoise)
+    blind_deg: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +156,12 @@ def _measure(
     if isinstance(sensor, Scan):
         return scan_to_msg(scan(scene, sensor, t_s, noise=options.lidar_noise), sensor.range_m, make)
     cloud = sweep(scene, sensor, t_s, columns=options.lidar_columns, noise=options.lidar_noise)
-    return cloud_to_msg(cloud, make)
+    return cloud_to_msg(cloud if options.blind_deg is None else _blinded(cloud, options.blind_deg), make)
+
+
+def _blinded(cloud: PointCloud, sector_deg: tuple[float, float]) -> PointCloud:
+    """The sweep without the points in a sector."""
+    azimuths_deg = np.rad2deg(np.arctan2(cloud.xyz_m[:, 1], cloud.xyz_m[:, 0]))
+    clear = (azimuths_deg < sector_deg[0]) | (azimuths_deg > sector_deg[1])
+    columns = {name: getattr(cloud, name)[clear] for name in ("xyz_m", "intensity", "ring", "offset_s")}
+    return replace(cloud, **columns)

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from perception_platform.core.time import from_s
+from perception_platform.simulation.solids import Solids
 from perception_platform.simulation.vehicle import Trajectory
-from perception_platform.simulation.world import World
+from perception_platform.simulation.world import Marking
+
+
+class Surroundings(Protocol):
+    """What the sensors need of a world: see ``world.World``."""
+
+    @property
+    def floor_reflectivity(self) -> float:
+        """Share of the lidar's light that the floor throws back."""
+
+    @property
+    def markings(self) -> Sequence[Marking]:
+        """Paint on the floor."""
+
+    def solids_at(self, t_s: float) -> Solids:
+        """Everything above the floor, in the world frame; the order is the same at all times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,7 @@ class Scene:
         seed: of all noise.
     """
 
-    world: World
+    world: Surroundings
     trajectory: Trajectory
     start_ns: int
     seed: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,14 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array
 
 Bgr = tuple[int, int, int]
+
+
+class Surface(IntEnum):
+    """What becomes of a laser beam on a solid: thrown back all ways; let through unless it comes square; mirrored."""
+
+    DULL = 0
+    GLASS = 1
+    MIRROR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Solids:
         is_round: (S,) whether it is a cylinder.
         reflectivity: (S,) share of the lidar's light that is thrown back, 0 to 1.
         bgr: (S, 3) colour, 0 to 255.
+        surface: (S,) values of Surface.
     """
 
     centers_m: Array
@@ -32,6 +42,7 @@ class Solids:
     is_round: npt.NDArray[np.bool_]
     reflectivity: Array
     bgr: Array
+    surface: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.centers_m)
@@ -39,19 +50,18 @@ class Solids:
     def placed(self, x_m: float, y_m: float, yaw_rad: float) -> Solids:
         """The same solids, turned about z by ``yaw_rad`` and then moved."""
         c, s = np.cos(yaw_rad), np.sin(yaw_rad)
-        x, y, z = self.centers_m.T
-        centers = np.column_stack([x * c - y * s + x_m, x * s + y * c + y_m, z])
-        return Solids(
-            centers, self.sizes_m, self.yaws_rad + yaw_rad, self.is_round, self.reflectivity, self.bgr
-        )
+        x, y, _ = self.centers_m.T
+        centers = self.centers_m.copy()
+        centers[:, 0], centers[:, 1] = x * c - y * s + x_m, x * s + y * c + y_m
+        yaws = self.yaws_rad + yaw_rad
+        return Solids(centers, self.sizes_m, yaws, self.is_round, self.reflectivity, self.bgr, self.surface)
 
 
 def join(parts: Sequence[Solids]) -> Solids:
     """All solids of several groups, in order; none for no groups."""
     if not parts:
-        return Solids(
-            np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros(0, bool), np.zeros(0), np.zeros((0, 3))
-        )
+        row, table = np.zeros(0), np.zeros((0, 3))
+        return Solids(table, table, row, row.astype(bool), row, table, row.astype(np.int64))
     return Solids(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Solids)))
 
 
@@ -68,6 +78,7 @@ def box(
     yaw_rad: float = 0.0,
     bgr: Bgr = (150, 150, 150),
     reflectivity: float = 0.3,
+    surface: Surface = Surface.DULL,
 ) -> Solids:
     """One box that stands ``bottom_m`` above the floor."""
     center = (*center_xy_m, bottom_m + size_m[2] / 2)
@@ -78,6 +89,7 @@ def box(
         np.array([False]),
         np.array([reflectivity]),
         np.array([bgr], dtype=np.float64),
+        np.array([int(surface)]),
     )
 
 
@@ -93,7 +105,7 @@ def cylinder(
     """One upright cylinder that stands ``bottom_m`` above the floor."""
     size = (diameter_m, diameter_m, height_m)
     one = box(center_xy_m, size, bottom_m=bottom_m, bgr=bgr, reflectivity=reflectivity)
-    return Solids(one.centers_m, one.sizes_m, one.yaws_rad, np.array([True]), one.reflectivity, one.bgr)
+    return replace(one, is_round=np.array([True]))
 
 
 def outlines(solids: Solids, spacing_m: float = 0.01) -> list[Array]:

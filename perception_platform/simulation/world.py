@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,19 +43,40 @@ class TimedPath:
         return cls(table[:, 0], table[:, 1:], np.array([*yaws[1:], yaws[-1]]))
 
     @cached_property
-    def _distance_m(self) -> Array:
-        steps = np.hypot(*np.diff(self.xy_m, axis=0).T)
-        return np.concatenate([[0.0], np.cumsum(steps)])
+    def _times_s(self) -> list[float]:
+        return list(self.t_s.tolist())
+
+    @cached_property
+    def _legs(self) -> list[tuple[float, ...]]:
+        """Of each leg, and of standing at the end: x, y, vx, vy, distance before, speed, yaw.
+
+        As plain numbers: actors are asked for their pose often, one at a time.
+        """
+        steps, dt_s = np.diff(self.xy_m, axis=0), np.diff(self.t_s)[:, None]
+        lengths = np.hypot(*steps.T)
+        still = np.zeros((1, 1))
+        velocity = np.concatenate([steps / dt_s, np.zeros((1, 2))])
+        speed = np.concatenate([lengths[:, None] / dt_s, still])
+        before = np.concatenate([[0.0], np.cumsum(lengths)])[:, None]
+        table = np.concatenate([self.xy_m, velocity, before, speed, self.yaws_rad[:, None]], axis=1)
+        return [tuple(row) for row in table.tolist()]
 
     def pose(self, t_s: float) -> tuple[float, float, float]:
         """(x, y, yaw) at a time, m and rad."""
-        leg = int(np.clip(np.searchsorted(self.t_s, t_s, side="right") - 1, 0, len(self.t_s) - 1))
-        x, y = (float(np.interp(t_s, self.t_s, self.xy_m[:, axis])) for axis in (0, 1))
-        return x, y, float(self.yaws_rad[leg])
+        leg, since_s = self._leg(t_s)
+        x_m, y_m, vx, vy, _, _, yaw_rad = self._legs[leg]
+        return vx * since_s + x_m, vy * since_s + y_m, yaw_rad
 
     def travelled_m(self, t_s: float) -> float:
         """Distance covered up to a time, m."""
-        return float(np.interp(t_s, self.t_s, self._distance_m))
+        leg, since_s = self._leg(t_s)
+        _, _, _, _, before_m, speed_mps, _ = self._legs[leg]
+        return speed_mps * since_s + before_m
+
+    def _leg(self, t_s: float) -> tuple[int, float]:
+        """Which leg a time is on, and how long ago that began; the first point's before all legs, with no time gone."""
+        leg = bisect_right(self._times_s, t_s) - 1
+        return (leg, t_s - self._times_s[leg]) if leg >= 0 else (0, 0.0)
 
 
 @dataclass(frozen=True)

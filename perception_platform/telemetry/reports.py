@@ -38,6 +38,9 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "messages": ("Messages that a node is done with, by what became of them.", ("node", "topic", "fate")),
     "deadline_misses": ("Deadlines of a node's inputs that DDS reported missed.", ("node",)),
     "publishers_lost": ("Leases of a node's inputs that ran out.", ("node",)),
+    "component_runs": ("Runs of a component of a node's work.", ("node", "component")),
+    "component_overruns": ("Runs that took longer than the component's budget.", ("node", "component")),
+    "component_failures": ("Runs that raised an error.", ("node", "component")),
     "sensor_frames_received": ("Frames or sweeps that came from a sensor.", ("sensor",)),
     "sensor_frames_dropped": ("Frames or sweeps known to be lost.", ("sensor",)),
     "sensor_packets_dropped": ("Packets known to be lost.", ("sensor",)),
@@ -127,6 +130,9 @@ def _node_counts(status: RuntimeStatus) -> tuple[Counter[Key], Counter[Key]]:
         held["messages", node, edge.topic, LOST] += edge.held
         for fate in FATES:
             counts["messages", node, edge.topic, fate] += getattr(edge, fate)
+    for component in status.components:
+        for what in ("runs", "overruns", "failures"):
+            counts["component_" + what, node, component.component] += getattr(component, what)
     return counts, held
 
 

@@ -9,12 +9,13 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from perception_platform.core.geometry import Array
-from perception_platform.core.objects import Ints, ObjectClass
+from perception_platform.core.objects import Ints, ObjectClass, SensorKind
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import View, known_centers, view_boxes
 from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
 from perception_platform.tracking.sightings import Sightings
 from perception_platform.tracking.table import TrackTable
+from perception_platform.tracking.whole_costs import whole_costs
 
 _FRAGMENT_MARGIN_M = 0.3
 
@@ -46,8 +47,8 @@ def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: 
 
     The cost of a pair is minus twice the logarithm of how much better the track explains the detection than a new
     object would, so that a wide track does not take what belongs to a sure one, and a pair that is worse than none
-    is not made. Pairs outside the gate are out of the question. Confident detections choose first, and weak ones
-    are offered to the tracks that are left (Zhang et al., ByteTrack, 2022).
+    is not made. Pairs outside the gate are out of the question. Confident detections choose first; weak ones, and those
+    of a camera alone, are offered to the tracks that are left (Zhang et al., ByteTrack, 2022).
 
     Args:
         table: N tracks, predicted to the time of the detections.
@@ -59,8 +60,9 @@ def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: 
     if not len(table) or not len(sightings):
         none = np.zeros(0, dtype=np.int64)
         return Association(none, none, np.zeros((len(table), len(sightings))))
-    costs = pair_costs(table, sightings, config)
-    confident = sureness >= config.confident_from
+    costs = (whole_costs if config.whole_boxes else pair_costs)(table, sightings, config)
+    by_camera = sightings.sensors == int(SensorKind.CAMERA)
+    confident = (sureness >= config.confident_from) & ~by_camera
     rows, columns = _assigned(np.where(confident, costs, 0.0))
     if confident.all():
         return Association(rows, columns, costs)
@@ -80,7 +82,7 @@ def _assigned(costs: Array) -> tuple[Ints, Ints]:
 
 
 def pair_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> Array:
-    """(N, M) what it costs to give a detection to a track; zero where that is no better than not to."""
+    """(N, M) what it costs to give a visible part to a track; zero where that is no better than not to."""
     mean, cov = table.motion.merged()
     near = _near(table, sightings, mean, cov, config)
     view = view_boxes(sightings.select(near[1]), table.yaws_rad[near[0]], config)
@@ -124,8 +126,8 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     anything else in the box of a wall may be a thing of its own.
     """
     structure = sightings.class_ids == ObjectClass.STRUCTURE
-    rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE)
-    if not structure.any() or not len(rows):
+    rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE) if structure.any() else ()
+    if not len(rows):
         return np.zeros(len(sightings), dtype=np.bool_)
     pieces = np.flatnonzero(structure)
     walls_m, pieces_m = table.motion.merged()[0][rows, :2], sightings.centers_m[pieces, :2]
@@ -138,6 +140,17 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     inside = np.zeros(len(sightings), dtype=np.bool_)
     inside[pieces[b[(along < reach_m[a, 0]) & (across < reach_m[a, 1])]]] = True
     return inside
+
+
+def seen_twice(sightings: Sightings, pairs: Association) -> npt.NDArray[np.bool_]:
+    """(M,) which detections are a camera's alone and fit a track that another sensor's detection was given to.
+
+    Where lidar and camera disagree about an object so far that their boxes were not joined, it is still one.
+    """
+    taken = np.zeros(len(pairs.costs), dtype=np.bool_)
+    taken[pairs.rows] = sightings.sensors[pairs.columns] != int(SensorKind.CAMERA)
+    fits = (pairs.costs[taken] < 0).any(axis=0)
+    return np.asarray(fits & (sightings.sensors == int(SensorKind.CAMERA)))
 
 
 def _mahalanobis(view: View, known_m: Array, mean: Array, cov: Array) -> tuple[Array, Array]:

@@ -7,9 +7,11 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass
+from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
 
 _CLASSES = len(ObjectClass)
+_UNKNOWN = int(ObjectClass.UNKNOWN)
 _UNKNOWN_TRUST = 0.3  # "no name found" is weak evidence against every name
 _LEAST_TRUST = 0.2  # more than 1 / classes: the weakest name still is likelier than the others
 _MOST_TRUST = 0.9
@@ -36,24 +38,59 @@ def existence_after(
         dt_s: time since the last look.
         config: probabilities of detection and clutter.
     """
-    weight = min(dt_s / config.evidence_s, 1.0)
-    hit = 1 + (config.detection_probability / config.clutter_probability - 1) * sureness
+    likelier = config.detection_probability / config.clutter_probability
     miss = (1 - config.detection_probability) / (1 - config.clutter_probability)
-    odds = existence / (1 - existence) * np.where(seen, hit, miss) ** weight
-    return np.minimum(odds / (1 + odds), config.max_existence)
+    weight = min(dt_s / config.evidence_s, 1.0)
+    return np.asarray(_after(existence, seen, sureness, likelier, miss, weight, config.max_existence))
 
 
 def class_likelihoods(class_ids: Ints, scores: Array) -> Array:
     """(M, classes) likelihood of each true class given the class a detector named and its score."""
-    trust = np.where(class_ids == ObjectClass.UNKNOWN, _UNKNOWN_TRUST, scores)
-    trust = np.clip(trust, _LEAST_TRUST, _MOST_TRUST)
-    likelihoods = np.repeat((1 - trust)[:, None] / (_CLASSES - 1), _CLASSES, axis=1)
-    likelihoods[np.arange(len(class_ids)), class_ids] = trust
-    return likelihoods
+    return np.asarray(_likelihoods(class_ids, scores))
 
 
 def class_votes(votes: Array, likelihoods: Array, dt_s: float, config: TrackerConfig) -> Array:
     """(N, classes) class probabilities after one more vote; old votes fade with ``class_memory_s``."""
     fading = -np.expm1(-dt_s / config.class_memory_s)
-    posterior = ((1 - fading) * votes + fading / _CLASSES) * likelihoods ** min(dt_s / config.evidence_s, 1.0)
-    return np.asarray(posterior / posterior.sum(axis=1, keepdims=True))
+    return np.asarray(_voted(votes, likelihoods, fading, min(dt_s / config.evidence_s, 1.0)))
+
+
+@compiled("f8[::1](f8[::1], b1[::1], f8[::1], f8, f8, f8, f8)")
+def _after(
+    existence: Array,
+    seen: npt.NDArray[np.bool_],
+    sureness: Array,
+    likelier: float,
+    miss: float,
+    weight: float,
+    most: float,
+) -> Array:
+    out = np.empty_like(existence)
+    for k in range(len(existence)):
+        factor = 1 + (likelier - 1) * sureness[k] if seen[k] else miss
+        odds = existence[k] / (1 - existence[k]) * factor**weight
+        out[k] = min(odds / (1 + odds), most)
+    return out
+
+
+@compiled("f8[:,::1](i8[::1], f8[::1])")
+def _likelihoods(class_ids: Ints, scores: Array) -> Array:
+    out = np.empty((len(class_ids), _CLASSES))
+    for k in range(len(class_ids)):
+        trust = _UNKNOWN_TRUST if class_ids[k] == _UNKNOWN else scores[k]
+        trust = min(max(trust, _LEAST_TRUST), _MOST_TRUST)
+        out[k] = (1 - trust) / (_CLASSES - 1)
+        out[k, class_ids[k]] = trust
+    return out
+
+
+@compiled("f8[:,::1](f8[:,::1], f8[:,::1], f8, f8)")
+def _voted(votes: Array, likelihoods: Array, fading: float, weight: float) -> Array:
+    out = np.empty_like(votes)
+    for k in range(len(votes)):
+        total = 0.0
+        for c in range(_CLASSES):
+            out[k, c] = ((1 - fading) * votes[k, c] + fading / _CLASSES) * likelihoods[k, c] ** weight
+            total += out[k, c]
+        out[k] /= total
+    return out

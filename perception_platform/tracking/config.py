@@ -196,6 +196,7 @@ class TrackerConfig(Settings):
         late_window_s: measurements that come late by no more than this are put in where they belong, and what came
             after them is filtered again; later ones are left out.
         occlusion_memory_s: how long a person who went behind something is remembered.
+        hidden_hold_s: how long not seeing an object of any class says nothing, while something nearer hides its middle.
         walking_speed_mps: and how fast the region grows in which they may be.
         max_existence: no track is surer than this, so that each can still end.
         sensor_memory_s: how long a sensor counts as having seen an object lately.
@@ -234,6 +235,7 @@ class TrackerConfig(Settings):
     merge_overlap: Annotated[float, Field(gt=-1, le=1)] = 0.5
     late_window_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.3
     occlusion_memory_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    hidden_hold_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     walking_speed_mps: Positive = 1.6  # ISO 13855
     max_existence: Probability = 0.999
     sensor_memory_s: Positive = 0.5

@@ -13,7 +13,7 @@ from perception_platform.core.objects import Detections, Ints, SensorKind
 from perception_platform.core.track_events import TrackEvent
 from perception_platform.tracking import events
 from perception_platform.tracking.acceleration import RampModel
-from perception_platform.tracking.association import Association, associate, fragments
+from perception_platform.tracking.association import Association, associate, fragments, seen_twice
 from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import (
@@ -26,7 +26,7 @@ from perception_platform.tracking.extent import (
 )
 from perception_platform.tracking.merging import merged
 from perception_platform.tracking.motion import MotionModel
-from perception_platform.tracking.occlusion import Memory, gone_behind, remembered, seconds_since
+from perception_platform.tracking.occlusion import Memory, behind, gone_behind, remembered, seconds_since
 from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
 
@@ -133,11 +133,18 @@ class TrackFilter:
         self, table: TrackTable, seen: npt.NDArray[np.bool_], sightings: Sightings, t_ns: int
     ) -> tuple[Memory, npt.NDArray[np.bool_]]:
         """What is remembered of people out of sight, and whom the look could not see."""
-        people = remembered(table.class_ids, table.existence, table.confirmed, self._config)
-        if seen.all() or not (people | table.memory.hidden).any():
+        config = self._config
+        people = remembered(table.class_ids, table.existence, table.confirmed, config)
+        asked = people | table.memory.hidden if config.hidden_hold_s <= 0 else ~seen
+        if seen.all() or not asked.any():
             return table.memory, np.zeros(len(table), dtype=np.bool_)
         unseen_s = np.where(seen, 0.0, seconds_since(t_ns, table.last_seen_ns))
-        return gone_behind(table.memory, table.motion, table.z_m, unseen_s, people, sightings, self._config)
+        memory, unseeable = gone_behind(
+            table.memory, table.motion, table.z_m, unseen_s, people, sightings, config
+        )
+        if config.hidden_hold_s > 0:
+            unseeable |= behind(table.motion, table.z_m, unseen_s, sightings, config.hidden_hold_s)
+        return memory, unseeable
 
     def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:
         """Tracks after the detections that belong to them, row by row."""
@@ -157,6 +164,7 @@ class TrackFilter:
             yaws_rad=yaws_rad,
             sizes_m=sizes_m,
             class_votes=votes,
+            class_ids=class_ids,
             memory=Memory.of(mean, cov),
             last_seen_ns=np.full(len(table), t_ns, dtype=np.int64),
             sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, table.sensors_seen_ns),
@@ -199,7 +207,7 @@ class TrackFilter:
         self, table: TrackTable, sightings: Sightings, pairs: Association, t_ns: int, number: Number
     ) -> tuple[TrackTable | None, list[TrackEvent]]:
         """Tracks of the detections that belong to none, if there are any."""
-        new = ~fragments(table, sightings)
+        new = ~(fragments(table, sightings) | seen_twice(sightings, pairs))
         new[pairs.columns] = False
         rows = np.flatnonzero(new)
         if not len(rows):
@@ -227,6 +235,7 @@ class TrackFilter:
             yaws_rad=wrap_angle(sightings.yaws_rad),
             yaw_var=np.full(n, _FIRST_YAW_VAR),
             class_votes=votes,
+            class_ids=classes,
             existence=self._config.birth_existence * sure,
             confirmed=np.zeros(n, dtype=np.bool_),
             confidence_s=sure * self._config.evidence_s,

@@ -101,15 +101,8 @@ class MotionModel:
         Returns:
             The states after it. The models are weighed anew by how well each foresaw the measurement.
         """
-        mean, cov, log_likelihood = _updated(state.mean, state.cov, position_m, position_cov_m2)
-        for_moving = log_likelihood[:, MOVING] - log_likelihood[:, STANDING]
-        odds = state.weight[:, MOVING] / state.weight[:, STANDING]
-        odds = odds * np.exp(
-            np.clip(for_moving, -_MOST_LOG_ODDS, np.log(self.moving_odds_per_look[class_ids]))
-        )
-        # Neither model may die out for good: an object that stood for an hour can still start.
-        moving = np.clip(odds / (1 + odds), 1e-6, 1 - 1e-6)
-        return MotionState(mean, cov, np.stack([1 - moving, moving], axis=1))
+        most = self.moving_odds_per_look[class_ids]
+        return MotionState(*_updated(state.mean, state.cov, state.weight, position_m, position_cov_m2, most))
 
     def rolled(self, state: MotionState, yaws_rad: Array, yaw_var: Array, class_ids: Ints) -> MotionState:
         """The moving model told that its speed across the heading is nought, as far as the class and the heading go.
@@ -208,13 +201,25 @@ def _joseph(p: Array, gain: Array, r: Array, keep: Array, half: Array, out: Arra
             out[i, j] = out[j, i] = (half[i] * keep[j]).sum() + noise
 
 
+@compiled("void(f8[::1], f8[::1], f8, f8[::1])")
+def _reweighed(weight: Array, log_likelihood: Array, most: float, out: Array) -> None:
+    """Bayes' rule on the odds of moving. Neither model may die out for good: what stood for an hour can still start."""
+    for_moving = min(max(log_likelihood[1] - log_likelihood[0], -_MOST_LOG_ODDS), np.log(most))
+    odds = weight[1] / weight[0] * np.exp(for_moving)
+    out[1] = min(max(odds / (1 + odds), 1e-6), 1 - 1e-6)
+    out[0] = 1 - out[1]
+
+
 @compiled(
-    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,:,::1])"
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))"
+    "(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], f8[::1])"
 )
-def _updated(mean: Array, cov: Array, measured: Array, measured_cov: Array) -> tuple[Array, Array, Array]:
+def _updated(
+    mean: Array, cov: Array, weight: Array, measured: Array, measured_cov: Array, most: Array
+) -> tuple[Array, Array, Array]:
     n = len(mean)
-    out_mean, out_cov, log_likelihood = np.empty_like(mean), np.empty_like(cov), np.empty((n, 2))
-    gain, keep, half = np.empty((4, 2)), np.empty((4, 4)), np.empty((4, 4))
+    out_mean, out_cov, out_weight = np.empty_like(mean), np.empty_like(cov), np.empty_like(weight)
+    gain, keep, half, log_likelihood = np.empty((4, 2)), np.empty((4, 4)), np.empty((4, 4)), np.empty(2)
     for k in range(n):
         r = measured_cov[k]
         for m in range(2):
@@ -222,13 +227,14 @@ def _updated(mean: Array, cov: Array, measured: Array, measured_cov: Array) -> t
             a, b, d = p[0, 0] + r[0, 0], p[0, 1] + r[0, 1], p[1, 1] + r[1, 1]
             det = a * d - b * b
             x, y = measured[k, 0] - mean[k, m, 0], measured[k, 1] - mean[k, m, 1]
-            log_likelihood[k, m] = -0.5 * ((d * x * x - 2 * b * x * y + a * y * y) / det + np.log(det))
+            log_likelihood[m] = -0.5 * ((d * x * x - 2 * b * x * y + a * y * y) / det + np.log(det))
             for i in range(4):
                 gain[i, 0] = (p[i, 0] * d - p[i, 1] * b) / det
                 gain[i, 1] = (p[i, 1] * a - p[i, 0] * b) / det
                 out_mean[k, m, i] = mean[k, m, i] + gain[i, 0] * x + gain[i, 1] * y
             _joseph(p, gain, r, keep, half, out_cov[k, m])
-    return out_mean, out_cov, log_likelihood
+        _reweighed(weight[k], log_likelihood, most[k], out_weight[k])
+    return out_mean, out_cov, out_weight
 
 
 @compiled(

@@ -48,10 +48,7 @@ class Memory:
     @classmethod
     def of(cls, mean: Array, cov: Array) -> Memory:
         """Of objects that are seen now, with states (N, 4) and covariances (N, 4, 4)."""
-        a, b, d = cov[:, 0, 0], cov[:, 0, 1], cov[:, 1, 1]
-        reach_m = _SIGMAS * np.sqrt((a + d) / 2 + np.hypot((a - d) / 2, b))
-        speed_mps = np.hypot(mean[:, 2], mean[:, 3])
-        return cls(mean[:, :2].copy(), reach_m, speed_mps, np.zeros(len(mean), dtype=np.bool_))
+        return cls(*_reaches(mean, cov), np.zeros(len(mean), dtype=np.bool_))
 
     def radius_m(self, unseen_s: Array, config: TrackerConfig) -> Array:
         """(N,) of the discs in which they may be: nobody goes faster than people walk, or than they were seen to go."""
@@ -93,6 +90,26 @@ def gone_behind(
     return replace(memory, hidden=hidden | blocked), blocked
 
 
+def behind(
+    motion: MotionState, middles_m: Array, unseen_s: Array, sightings: Sightings, hold_s: float
+) -> Mask:
+    """(N,) whose middle, as foreseen, is out of sight, of those who have been unseen for no longer than ``hold_s``.
+
+    Args:
+        motion: of N tracks at the time of the look.
+        middles_m: (N,) heights of their middles.
+        unseen_s: (N,) time since they were seen; 0 for those that the look saw.
+        sightings: what the look saw.
+        hold_s: bound.
+    """
+    out = np.zeros(len(unseen_s), dtype=np.bool_)
+    rows = np.flatnonzero((unseen_s > 0) & (unseen_s <= hold_s))
+    if len(rows) and len(sightings):
+        points_m = motion.merged()[0][rows, None, :2]
+        out[rows] = lines_blocked(points_m, middles_m[rows], sightings)[:, 0]
+    return out
+
+
 def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Mask:
     """(K, P) whether something that was seen stands in the line of sight to points (K, P, 2).
 
@@ -104,6 +121,19 @@ def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Ma
     tops_m = sightings.centers_m[:, 2] + 0.5 * sightings.sizes_m[:, 2]
     boxes = np.column_stack([c, s, start_m, 0.5 * sightings.sizes_m[:, :2], tops_m])
     return np.asarray(_cut(points_m - sightings.viewpoint_m, heights_m, boxes))
+
+
+@compiled("Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[:,::1], f8[:,:,::1])")
+def _reaches(mean: Array, cov: Array) -> tuple[Array, Array, Array]:
+    """Places, reaches and speeds: the largest 1-sigma is the root of the larger eigenvalue."""
+    n = len(mean)
+    centers_m, reach_m, speed_mps = np.empty((n, 2)), np.empty(n), np.empty(n)
+    for k in range(n):
+        a, b, d = cov[k, 0, 0], cov[k, 0, 1], cov[k, 1, 1]
+        centers_m[k] = mean[k, :2]
+        reach_m[k] = _SIGMAS * np.sqrt((a + d) / 2 + np.hypot((a - d) / 2, b))
+        speed_mps[k] = np.hypot(mean[k, 2], mean[k, 3])
+    return centers_m, reach_m, speed_mps
 
 
 @compiled("b1[:,::1](f8[:,:,::1], f8[::1], f8[:,::1])")

@@ -110,18 +110,24 @@ def _shared_area(a: Array, b: Array, one: Array, two: Array) -> float:
     return max(0.5 * area, 0.0)
 
 
+@compiled("f8(f8[::1], f8[::1], f8[:,::1], f8[:,::1])")
+def generalised_overlap(a: Array, b: Array, one: Array, two: Array) -> float:
+    """Of one pair, for compiled loops; ``one`` and ``two`` (16, 2) are room to work in."""
+    shared = _shared_area(a, b, one, two)
+    union = a[2] * a[3] + b[2] * b[3] - shared
+    _corners_in(a, b, one)
+    length = max(one[:4, 0].max(), a[2] / 2) - min(one[:4, 0].min(), -a[2] / 2)
+    width = max(one[:4, 1].max(), a[3] / 2) - min(one[:4, 1].min(), -a[3] / 2)
+    enclosing = length * width
+    return shared / union - (enclosing - union) / enclosing
+
+
 @compiled("f8[::1](f8[:,::1], f8[:,::1])")
 def _generalised(a: Array, b: Array) -> Array:
     overlap = np.empty(len(a))
     one, two = np.empty((16, 2)), np.empty((16, 2))
     for k in range(len(a)):
-        shared = _shared_area(a[k], b[k], one, two)
-        union = a[k, 2] * a[k, 3] + b[k, 2] * b[k, 3] - shared
-        _corners_in(a[k], b[k], one)
-        length = max(one[:4, 0].max(), a[k, 2] / 2) - min(one[:4, 0].min(), -a[k, 2] / 2)
-        width = max(one[:4, 1].max(), a[k, 3] / 2) - min(one[:4, 1].min(), -a[k, 3] / 2)
-        enclosing = length * width
-        overlap[k] = shared / union - (enclosing - union) / enclosing
+        overlap[k] = generalised_overlap(a[k], b[k], one, two)
     return overlap
 
 

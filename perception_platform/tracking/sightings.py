@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -44,10 +45,10 @@ class Sightings:
 
     def select(self, rows: Ints) -> Sightings:
         """Some of them, by row."""
-        return Sightings(self.viewpoint_m, *(getattr(self, name)[rows] for name in _COLUMNS))
+        return Sightings(self.viewpoint_m, *[column[rows] for column in _columns(self)])
 
 
-_COLUMNS = tuple(f.name for f in fields(Sightings))[1:]  # all but the viewpoint
+_columns = attrgetter(*[f.name for f in fields(Sightings)][1:])  # all but the viewpoint
 
 
 def usable(detections: Detections) -> npt.NDArray[np.bool_]:
@@ -69,9 +70,7 @@ def sight(
 
     Their order is made to depend on nothing but themselves, so that whoever lists them changes no result.
     """
-    d = detections
-    evidence = (d.sensors, d.num_points, d.scores)
-    order = np.lexsort((*evidence, d.yaws_rad, d.class_ids, *d.sizes_m.T, *d.centers_m.T))
+    order = _order(detections)
     order = order[wanted[order]]
     turn = odom_from_base.rotation[:2, :2]
     return Sightings(
@@ -87,12 +86,21 @@ def sight(
     )
 
 
+def _order(d: Detections) -> Ints:
+    """(M,) rows by height of the centre, and by all else where heights are the same."""
+    heights_m = d.centers_m[:, 2]
+    order = np.argsort(heights_m, kind="stable")
+    if (np.diff(heights_m[order]) > 0).all():
+        return order
+    evidence = (d.sensors, d.num_points, d.scores)
+    return np.lexsort((*evidence, d.yaws_rad, d.class_ids, *d.sizes_m.T, *d.centers_m.T))
+
+
 def _proper(cov: Array, least_sigma: float) -> Array:
     """Covariances made symmetric, with no direction surer than ``least_sigma``."""
     cov = (cov + np.swapaxes(cov, -1, -2)) / 2
-    trace, determinant = cov[:, 0, 0] + cov[:, 1, 1], cov[:, 0, 0] * cov[:, 1, 1] - cov[:, 0, 1] ** 2
-    least = trace / 2 - np.sqrt(np.maximum(trace**2 / 4 - determinant, 0.0))  # the smaller eigenvalue
-    if (least >= least_sigma**2).all():
+    half_m2, apart_m2 = (cov[:, 0, 0] + cov[:, 1, 1]) / 2, (cov[:, 0, 0] - cov[:, 1, 1]) / 2
+    if (half_m2 - np.hypot(apart_m2, cov[:, 0, 1]) >= least_sigma**2).all():  # the smaller eigenvalue
         return np.asarray(cov)
     values, vectors = np.linalg.eigh(cov)
     values = np.maximum(values, least_sigma**2)

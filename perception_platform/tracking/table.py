@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class TrackTable:
         yaws_rad: (N,) headings.
         yaw_var: (N,) their variances, rad^2.
         class_votes: (N, classes) class probabilities.
+        class_ids: (N,) the likeliest class of each.
         existence: (N,) probability that there is an object.
         confirmed: (N,) which have been sure enough to be reported.
         confidence_s: (N,) integral of the confidence of its detections over the time of its life, s.
@@ -47,6 +49,7 @@ class TrackTable:
     yaws_rad: Array
     yaw_var: Array
     class_votes: Array
+    class_ids: Ints
     existence: Array
     confirmed: npt.NDArray[np.bool_]
     confidence_s: Array
@@ -57,14 +60,10 @@ class TrackTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
-    def class_ids(self) -> Ints:
-        """(N,) the likeliest class of each."""
-        return np.asarray(np.argmax(self.class_votes, axis=1), dtype=np.int64)
-
     def select(self, rows: npt.NDArray[np.bool_] | Ints) -> TrackTable:
         """Some of the tracks, by mask or by row."""
-        return _made(lambda column: column[rows], self)
+        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return _joined_up([column[rows] for column in _columns(self)])
 
     def where(self, mask: npt.NDArray[np.bool_]) -> TrackTable:
         """The tracks for which the mask holds; mostly that is all of them, and nothing is copied."""
@@ -96,19 +95,30 @@ class TrackTable:
         return _made(overwrite, self, changed)
 
 
-_STATES: dict[str, type[MotionState | RampState | Memory]] = {
-    "motion": MotionState,
-    "ramp": RampState,
-    "memory": Memory,
-}
-_STATE_COLUMNS = {name: tuple(f.name for f in fields(kind)) for name, kind in _STATES.items()}
-_COLUMNS = tuple(f.name for f in fields(TrackTable) if f.name not in _STATES)
+_STATES = {"motion": MotionState, "ramp": RampState, "memory": Memory}
+
+
+def _paths() -> list[str]:
+    """Of all columns, those of the states among them, in the order in which a table is made."""
+    return [
+        path
+        for f in fields(TrackTable)
+        for path in (
+            [f"{f.name}.{g.name}" for g in fields(_STATES[f.name])] if f.name in _STATES else [f.name]
+        )
+    ]
+
+
+_columns: Callable[[TrackTable], tuple[npt.NDArray[Any], ...]] = attrgetter(*_paths())
 
 
 def _made(change: Callable[..., npt.NDArray[Any]], *tables: TrackTable) -> TrackTable:
     """A table made column by column from one or more alike."""
-    made: dict[str, Any] = {name: change(*[getattr(t, name) for t in tables]) for name in _COLUMNS}
-    for name, kind in _STATES.items():
-        states = [getattr(t, name) for t in tables]
-        made[name] = kind(*[change(*[getattr(s, c) for s in states]) for c in _STATE_COLUMNS[name]])
-    return TrackTable(**made)
+    return _joined_up([change(*columns) for columns in zip(*map(_columns, tables), strict=True)])
+
+
+def _joined_up(columns: list[npt.NDArray[Any]]) -> TrackTable:
+    """A table of its columns."""
+    (ids, mean, cov, weight, ramp_mean, ramp_cov, centers_m, reach_m, speed_mps, hidden, *rest) = columns
+    motion, ramp = MotionState(mean, cov, weight), RampState(ramp_mean, ramp_cov)
+    return TrackTable(ids, motion, ramp, Memory(centers_m, reach_m, speed_mps, hidden), *rest)

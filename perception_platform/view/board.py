@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
 from perception_platform.core.time import NS_PER_MS, NS_PER_S, to_s
@@ -74,6 +75,7 @@ class Board:
         self.tracks: Tracks | None = None
         self.assessment: Assessment | None = None
         self.decision: Decision | None = None
+        self.applications: dict[str, ApplicationReport] = {}
         self.changes: list[Change] = []
         self.actions: Counter[Action] = Counter()
         self.track_ids: set[int] = set()
@@ -99,6 +101,8 @@ class Board:
                 self.track_ids.update(int(i) for i in value.ids)
             case Assessment():
                 self.assessment = value
+            case ApplicationReport():
+                self.applications[value.application] = value
             case Decision():
                 self._see_decision(value)
 

@@ -107,6 +107,13 @@ def _decision(board: Board) -> Panel:
     return Panel(grid, title="decision", title_align="left")
 
 
+def _applications(board: Board) -> Table:
+    grid = Table("application", "says", title="on the shared layer", title_justify="left", expand=True)
+    for name, report in sorted(board.applications.items()):
+        grid.add_row(name.replace("_", " "), report.text + (" (late)" if report.late else ""))
+    return grid
+
+
 def _progress(board: Board) -> Table:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column()
@@ -122,7 +129,10 @@ def _progress(board: Board) -> Table:
 def table(board: Board, now_ns: int) -> RenderableType:
     """Everything at a glance; ``now_ns`` is of the steady clock that stamped the arrivals."""
     return Group(
-        _decision(board), Columns([_sensors(board, now_ns), _tracks(board)], expand=True), _progress(board)
+        _decision(board),
+        Columns([_sensors(board, now_ns), _tracks(board)], expand=True),
+        _applications(board),
+        _progress(board),
     )
 
 

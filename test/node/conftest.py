@@ -141,3 +141,15 @@ def start(
         if one.process.poll() is None:
             one.process.kill()
             one.process.wait()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Real time is judged in real time: where the machine stalls, the gate stops, as it should.
+
+    A live test that fails is run once more, which the summary says (``RERUN``); one that fails twice has failed.
+    """
+    if config.pluginmanager.hasplugin("rerunfailures"):
+        here = Path(__file__).parent
+        for item in items:
+            if here in item.path.parents:
+                item.add_marker(pytest.mark.flaky(reruns=1))

@@ -74,7 +74,7 @@ def send(perception: Started, peer: Peer) -> Callable[[Any], None]:
 def counts(peer: Peer) -> dict[str, int]:
     """What perception counted, in a report of from now on."""
     begin = len(peer.heard["/diagnostics"])
-    peer.until(lambda: len(peer.heard["/diagnostics"]) >= begin + 2, within_s=5.0, what="diagnostics")
+    peer.until(lambda: len(peer.heard["/diagnostics"]) >= begin + 2, what="diagnostics")
     lines = peer.heard["/diagnostics"][-1][1].status[0].values
     return {line.key: int(line.value) for line in lines if line.value.isdigit()}
 

@@ -92,8 +92,8 @@ def test_every_node_reports_itself_and_perception_its_models(
     def reported() -> set[str]:
         return {message.status[0].name for _, message in peer.heard["/diagnostics"]}
 
-    peer.until(lambda: {s.name for s in specs} <= reported(), within_s=5.0, what="diagnostics")
-    peer.until(lambda: peer.heard["/model_status"], within_s=5.0, what="model status")
+    peer.until(lambda: {s.name for s in specs} <= reported(), what="diagnostics")
+    peer.until(lambda: peer.heard["/model_status"], what="model status")
     status = peer.heard["/model_status"][-1][1]
     assert (status.head, status.state) == ("lidar_objects", status.STATE_ACTIVE)
     assert len(status.model.digest) == 64
@@ -113,7 +113,7 @@ def test_a_killed_process_is_a_stop_until_it_is_back(
     pid = stack.child(name).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    took_s = peer.until(lambda: newest(peer).action <= Action.STOP, within_s=3.0, what="stop")
+    took_s = peer.until(lambda: newest(peer).action <= Action.STOP, what="stop")
     assert took_s <= peer.robot.gate.input_timeout_s + MARGIN_S
     assert reasons & set(newest(peer).reasons)
     assert newest(peer).output_mps == (0.0, 0.0, 0.0)
@@ -127,7 +127,7 @@ def test_scans_do_not_hide_that_tracks_stay_away(stack: Supervisor, peer: Peer) 
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)  # alive for the supervisor, and silent
     try:
-        peer.until(lambda: Reason.ASSESSMENT_STALE in newest(peer).reasons, within_s=2.0, what="stale")
+        peer.until(lambda: Reason.ASSESSMENT_STALE in newest(peer).reasons, what="stale")
         assert newest(peer).action <= Action.STOP
     finally:
         os.kill(pid, signal.SIGCONT)

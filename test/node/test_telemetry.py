@@ -173,11 +173,11 @@ def test_a_stop_shows_and_a_silent_gate_disappears(
         }
 
     gate.action = Action.STOP
-    peer.until(lambda: states() == {"stop"}, within_s=5.0, what="the stop")
+    peer.until(lambda: states() == {"stop"}, what="the stop")
     feeder["decision"].silent = True
-    peer.until(lambda: states() == set(), within_s=5.0, what="silence")
+    peer.until(lambda: states() == set(), what="silence")
     feeder["decision"].silent, gate.action = False, Action.PROCEED
-    peer.until(lambda: states() == {"proceed"}, within_s=5.0, what="proceed")
+    peer.until(lambda: states() == {"proceed"}, what="proceed")
     assert Scraped(address)("telemetry_faults_total", topic="/safety/decision", fault="deadline_missed") > 0
 
 
@@ -187,7 +187,7 @@ def test_a_malformed_report_is_counted_and_survived(peer: Peer, address: str, fe
 
     feeder["runtime_status"].spoil = spoil
     fault = {"topic": "/runtime_status", "fault": "malformed"}
-    peer.until(lambda: Scraped(address)("telemetry_faults_total", **fault), within_s=5.0, what="the fault")
+    peer.until(lambda: Scraped(address)("telemetry_faults_total", **fault), what="the fault")
     feeder["runtime_status"].spoil = None
     assert Scraped(address)("messages_total", node="perception", topic="/lidar_top/points", fate="processed")
 

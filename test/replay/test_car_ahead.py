@@ -11,7 +11,7 @@ import pytest
 
 from perception_platform.bags.kitti_import import import_kitti_raw
 from perception_platform.core.geometry import Array, box_corners
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import load_graph
 from perception_platform.replay.run import replay_lockstep
 from perception_platform.robot.load import load_robot
 
@@ -27,7 +27,7 @@ def run_dir(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     import_kitti_raw(
         shared_data / "kitti_drive_0052", folder / "drive.mcap", VAN, lambda stage, done, total: None
     )
-    replay_lockstep(folder / "drive.mcap", VAN, PerceptionGraph(VAN), folder / "run")
+    replay_lockstep(folder / "drive.mcap", VAN, load_graph(VAN), folder / "run")
     return folder / "run"
 
 

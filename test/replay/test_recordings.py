@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import load_graph
 from perception_platform.replay.compare import compare_runs
 from perception_platform.replay.run import replay_lockstep
 from perception_platform.replay.truth import Truth, check_run, load_truth
 from perception_platform.robot.load import load_robot, share_dir
 
+APPLICATIONS = ("people_protection", "vehicle_following", "free_space_keeping")
 RECORDINGS = sorted(path.parent for path in (share_dir() / "rosbags").glob("*/truth.yaml"))
 
 
 def replay(recording: Path, out_dir: Path) -> dict[str, Any]:
     robot = load_robot(load_truth(recording / "truth.yaml").robot)
-    return replay_lockstep(recording / f"{recording.name}.mcap", robot, PerceptionGraph(robot), out_dir)
+    return replay_lockstep(recording / f"{recording.name}.mcap", robot, load_graph(robot), out_dir)
 
 
 @pytest.fixture(scope="module", params=RECORDINGS, ids=lambda path: path.name)
@@ -66,6 +68,20 @@ def test_the_same_recording_gives_the_same_bytes(
 ) -> None:
     recording, _, summary = run
     assert replay(recording, tmp_path)["digest"] == summary["digest"]
+
+
+def test_applications_are_served_beside_each_other_at_their_rates(
+    run: tuple[Path, Path, dict[str, Any]],
+) -> None:
+    _, out_dir, summary = run
+    lines = [json.loads(line) for line in (out_dir / "applications.jsonl").read_text("utf-8").splitlines()]
+    times = {name: [x["t_ns"] for x in lines if x["application"] == name] for name in APPLICATIONS}
+    sweeps = next(s["processed"] for name, s in summary["sensors"].items() if name.startswith("lidar"))
+    assert len(times["people_protection"]) == len(times["vehicle_following"]) >= sweeps - 1
+    assert len(times["free_space_keeping"]) == pytest.approx(sweeps / 2, abs=2)
+    assert all(line["age_ms"] <= line["deadline_ms"] for line in lines)
+    nearest_m = min(x["value"] for x in lines if x["value"] is not None)
+    assert 0 <= nearest_m < 4.0, "each recording brings something near"
 
 
 def test_every_frame_is_accounted_for(run: tuple[Path, Path, dict[str, Any]]) -> None:

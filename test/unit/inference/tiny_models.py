@@ -11,10 +11,16 @@ from onnx import TensorProto, helper, numpy_helper
 SIDE_PX = 64
 
 
-def constant_detector(path: Path, output: np.ndarray, side_px: int = SIDE_PX) -> Path:
-    """A model that always says ``output``, plus 0 times its input's mean, so that a NaN in it comes through."""
+def constant_detector(
+    path: Path, output: np.ndarray, side_px: int = SIDE_PX, fails_on_black: bool = False
+) -> Path:
+    """A model that always says ``output``, plus 0 times its input's mean, so that a NaN in it comes through.
+
+    With ``fails_on_black`` it is 0 times the mean's logarithm: black images give NaN.
+    """
     nodes = [
-        helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
+        helper.make_node("ReduceMean", ["image"], ["brightness"], keepdims=0),
+        helper.make_node("Log" if fails_on_black else "Identity", ["brightness"], ["mean"]),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
         helper.make_node("Add", ["fixed", "nothing"], ["boxes"]),
     ]

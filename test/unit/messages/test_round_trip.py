@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception_platform.bags.types import blank, known_types
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Transform
 from perception_platform.core.lineage import Lineage, SourceStamp, StageTiming
-from perception_platform.core.model_status import ModelState, ModelStatus
+from perception_platform.core.model_status import Assurance, ModelState, ModelStatus
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, Tracks
-from perception_platform.core.runtime_status import EdgeCount, RuntimeStatus
+from perception_platform.core.runtime_status import ComponentCount, EdgeCount, RuntimeStatus
 from perception_platform.core.sensor_data import (
     CameraModel,
     EgoState,
@@ -128,16 +129,27 @@ HEALTH = st.builds(
 STATUS = st.builds(
     ModelStatus, T_NS, TEXT, st.one_of(st.none(), st.builds(ModelRef, st.just("people@3"), TEXT)),
     st.sampled_from(ModelState), TEXT, SINGLE, SINGLE, COUNT, COUNT, TEXT,
+    st.builds(Assurance, TEXT, SINGLE, TEXT, st.booleans(), TEXT),
 )  # fmt: skip
 RUNTIME = st.builds(
     RuntimeStatus, T_NS, TEXT, st.lists(st.builds(EdgeCount, TEXT, TEXT, *[COUNT] * 7), max_size=2).map(tuple),
     COUNT, COUNT, st.integers(0, 5), TEXT, TEXT, NOT_NEGATIVE, SINGLE,
+    st.lists(st.builds(ComponentCount, TEXT, NOT_NEGATIVE, COUNT, COUNT, COUNT, SINGLE, SINGLE), max_size=2).map(tuple),
+)  # fmt: skip
+REPORT = st.builds(
+    ApplicationReport, T_NS, TEXT, TEXT, st.one_of(NOT_NEGATIVE, st.just(float("inf"))), TEXT,
+    st.one_of(st.none(), st.tuples(FINITE, FINITE)), TEXT, NOT_NEGATIVE, NOT_NEGATIVE, NOT_NEGATIVE,
 )  # fmt: skip
 
 CASES = {
     "DetectionArray": (DETECTIONS, objects.detections_to_msg, objects.detections_from_msg),
     "TrackArray": (TRACKS, objects.tracks_to_msg, objects.tracks_from_msg),
     "RuntimeStatus": (RUNTIME, runtime.runtime_status_to_msg, runtime.runtime_status_from_msg),
+    "ApplicationReport": (
+        REPORT,
+        lambda value, make: runtime.application_report_to_msg(value, "base_link", make),
+        runtime.application_report_from_msg,
+    ),
     "Lineage": (LINEAGE, objects.lineage_to_msg, lambda msg: objects.lineage_from_msg(msg, "test")),
     "RiskAssessment": (
         ASSESSMENT,

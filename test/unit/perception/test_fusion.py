@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,18 +11,20 @@ import numpy as np
 import pytest
 
 from perception_platform.core.errors import InputError
-from perception_platform.core.model_status import ModelState
+from perception_platform.core.model_status import Assurance, ModelState
 from perception_platform.core.objects import Detections, ModelRef, ObjectClass, SensorKind
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
+from perception_platform.inference.chain import Chain, ChainRules, Link
+from perception_platform.perception.camera_chain import CameraChain
 from perception_platform.perception.fusion import (
     ImageObjects,
     fuse,
     ground_contact,
     project_boxes,
 )
-from perception_platform.perception.graph import ImageHead, PerceptionGraph
-from perception_platform.perception.load import load_graph
+from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import build_graph, graph_path, load_graph
 from perception_platform.robot.description import Model
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import PERSON_SIZE_M, Solid, is_valid, sweep
@@ -35,7 +38,7 @@ MODEL = ModelRef("tiny@1", "0" * 64)
 
 
 def lidar_only() -> Detections:
-    return PerceptionGraph(AMR).step(CLOUD).detections
+    return load_graph(AMR).step(CLOUD).detections
 
 
 def in_image(*boxes_px: tuple[float, ...], class_id: ObjectClass = ObjectClass.PERSON) -> ImageObjects:
@@ -44,13 +47,21 @@ def in_image(*boxes_px: tuple[float, ...], class_id: ObjectClass = ObjectClass.P
     return ImageObjects("camera_front", 90, boxes, np.full(n, int(class_id)), np.full(n, 0.8), MODEL)
 
 
-def head_that(answers: ImageObjects | Exception) -> ImageHead:
+def head_that(answers: ImageObjects | Exception) -> Link[Image, ImageObjects]:
     def step(image: Image) -> ImageObjects:
         if isinstance(answers, Exception):
             raise answers
         return answers
 
-    return SimpleNamespace(sensor="camera_front", model=MODEL, backend="test", step=step)  # type: ignore[return-value]
+    return SimpleNamespace(model=MODEL, backend="test", assurance=Assurance(), step=step, check=lambda: None)  # type: ignore[return-value]
+
+
+def graph_with(
+    *heads: Link[Image, ImageObjects], clock_ns: Callable[[], int] | None = None
+) -> PerceptionGraph:
+    """The robots' graph with these models in one chain."""
+    chain = Chain("camera_objects/camera_front", heads, ChainRules(limit_s=5.0), clock_ns)
+    return build_graph(graph_path("shared"), AMR, [CameraChain("camera_front", chain)], clock_ns)
 
 
 def test_a_box_over_a_lidar_object_names_it() -> None:
@@ -115,14 +126,14 @@ def test_fusion_never_deletes_a_lidar_object() -> None:
 
 
 def test_lineage_and_models_name_the_camera_too() -> None:
-    fused = PerceptionGraph(AMR, [head_that(in_image())]).step(CLOUD, [IMAGE]).detections
+    fused = graph_with(head_that(in_image())).step(CLOUD, [IMAGE]).detections
     assert [(s.sensor, s.t_ns) for s in fused.lineage.sources] == [("camera_front", 90), ("lidar_top", 100)]
     assert [m.id for m in fused.models] == ["geometry@1", "tiny@1"]
 
 
 @pytest.mark.parametrize("failure", [ModelError("output boxes is not finite"), RuntimeError("out of memory")])
 def test_a_failing_model_is_counted_and_the_lidars_objects_stay(failure: Exception) -> None:
-    graph = PerceptionGraph(AMR, [head_that(failure)])
+    graph = graph_with(head_that(failure))
     for _ in range(3):
         percept = graph.step(CLOUD, [IMAGE])
     assert np.array_equal(percept.detections.centers_m, lidar_only().centers_m)
@@ -140,7 +151,7 @@ def test_a_failing_model_is_counted_and_the_lidars_objects_stay(failure: Excepti
 
 def test_a_healthy_model_reports_its_run_times() -> None:
     ticks = iter(range(0, 1_000_000_000, 5_000_000))
-    graph = PerceptionGraph(AMR, [head_that(in_image())], clock_ns=lambda: next(ticks))
+    graph = graph_with(head_that(in_image()), clock_ns=lambda: next(ticks))
     graph.step(CLOUD, [IMAGE])
     graph.step(CLOUD)
     status = graph.model_status(0)[1]

@@ -14,8 +14,8 @@ from perception_platform.core.geometry import Transform
 from perception_platform.core.objects import ObjectClass, Percept
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.perception.clusters import cluster
-from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.perception.ground import height_above_ground
+from perception_platform.perception.load import load_graph
 from perception_platform.perception.parameters import ClusterParams, GeometryParams, GroundParams
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import (
@@ -36,7 +36,7 @@ CAR_AHEAD = Solid(12.0, 1.0, CAR_SIZE_M, 0.3)
 
 
 def amr_sees(*solids: Solid, **how: float) -> Percept:
-    return PerceptionGraph(AMR).step(sweep(list(solids), AMR_LIDAR, "lidar_top", **how))  # type: ignore[arg-type]
+    return load_graph(AMR).step(sweep(list(solids), AMR_LIDAR, "lidar_top", **how))  # type: ignore[arg-type]
 
 
 def van_sweep(*solids: Solid) -> PointCloud:
@@ -55,7 +55,7 @@ def test_a_person_is_found_by_sixteen_beams(x_m: float) -> None:
 
 
 def test_a_car_is_one_box_in_its_place_and_direction() -> None:
-    found = PerceptionGraph(VAN).step(van_sweep(CAR_AHEAD)).detections
+    found = load_graph(VAN).step(van_sweep(CAR_AHEAD)).detections
     assert len(found) == 1
     assert found.class_ids[0] == ObjectClass.CAR
     assert np.abs(found.yaws_rad[0] - 0.3) < np.deg2rad(3)
@@ -67,7 +67,7 @@ def test_a_car_is_one_box_in_its_place_and_direction() -> None:
 def test_ground_is_no_obstacle_even_on_a_ramp(slope: float) -> None:
     cloud = sweep([], VAN_LIDAR, "velodyne", HDL64_RAD, 600, slope=slope)
     within_30_m = np.hypot(cloud.xyz_m[:, 0], cloud.xyz_m[:, 1]) < 30
-    percept = PerceptionGraph(VAN).step(replace(cloud, xyz_m=cloud.xyz_m[within_30_m]))
+    percept = load_graph(VAN).step(replace(cloud, xyz_m=cloud.xyz_m[within_30_m]))
     assert len(percept.obstacles) == 0
     assert len(percept.detections) == 0
 
@@ -79,19 +79,19 @@ def test_a_person_on_a_ramp_is_still_found() -> None:
 
 @pytest.mark.parametrize("height_m", [0.25, 0.4, 0.8])
 def test_low_things_are_obstacles(height_m: float) -> None:
-    obstacles = PerceptionGraph(VAN).step(van_sweep(Solid(8.0, 0.0, (0.8, 1.2, height_m)))).obstacles.xyz_m
+    obstacles = load_graph(VAN).step(van_sweep(Solid(8.0, 0.0, (0.8, 1.2, height_m)))).obstacles.xyz_m
     assert len(obstacles) >= 4
     assert obstacles[:, 0].min() == pytest.approx(7.6, abs=0.1)
 
 
 def test_what_hangs_above_the_robot_is_no_obstacle() -> None:
     sign = Solid(8.0, 0.0, (0.3, 6.0, 0.4), bottom_m=2.6)
-    assert len(PerceptionGraph(VAN).step(van_sweep(sign)).obstacles) == 0
+    assert len(load_graph(VAN).step(van_sweep(sign)).obstacles) == 0
 
 
 def test_the_inside_of_a_corner_stays_free() -> None:
     walls = [Solid(10.0, 0.0, (0.2, 12.0, 2.0)), Solid(4.0, 6.0, (12.0, 0.2, 2.0))]
-    found = PerceptionGraph(VAN).step(van_sweep(*walls)).detections
+    found = load_graph(VAN).step(van_sweep(*walls)).detections
     depth_m = found.sizes_m[:, :2].min(axis=1)
     assert len(found) > 0
     assert (depth_m < 1.6).all(), "no box fills the room that the two walls bound"
@@ -101,16 +101,16 @@ def test_the_robots_own_body_is_left_out() -> None:
     cloud = van_sweep(Solid(12.0, 0.0, PERSON_SIZE_M))
     roof_m = np.float32([[-1.1, 0.9, 1.7], [-1.15, -0.5, 1.2], [3.6, 0.0, 0.8], [3.68, 0.3, 0.9]])
     body = np.repeat(VAN_LIDAR.inverse().apply(roof_m).astype(np.float32), 20, axis=0)
-    plain = PerceptionGraph(VAN).step(cloud)
-    with_body = PerceptionGraph(VAN).step(replace(cloud, xyz_m=np.vstack([cloud.xyz_m, body])))
+    plain = load_graph(VAN).step(cloud)
+    with_body = load_graph(VAN).step(replace(cloud, xyz_m=np.vstack([cloud.xyz_m, body])))
     assert len(with_body.obstacles) == len(plain.obstacles)
 
 
 def test_order_of_points_does_not_matter() -> None:
     cloud = van_sweep(CAR_AHEAD, Solid(8.0, -3.0, PERSON_SIZE_M), Solid(20.0, 6.0, (14.0, 0.3, 2.0)))
     order = np.random.default_rng(1).permutation(len(cloud))
-    a = PerceptionGraph(VAN).step(cloud).detections
-    b = PerceptionGraph(VAN).step(replace(cloud, xyz_m=cloud.xyz_m[order])).detections
+    a = load_graph(VAN).step(cloud).detections
+    b = load_graph(VAN).step(replace(cloud, xyz_m=cloud.xyz_m[order])).detections
     assert np.array_equal(a.class_ids, b.class_ids)
     assert a.centers_m == pytest.approx(b.centers_m, abs=1e-4)
     assert a.yaws_rad == pytest.approx(b.yaws_rad, abs=1e-6)
@@ -124,7 +124,7 @@ def test_turning_the_world_turns_the_boxes(turn_rad: float) -> None:
     centred = lidar.model_copy(
         update={"mounting": lidar.mounting.model_copy(update={"xyz_m": (0.0, 0.0, 1.1)})}
     )
-    graph = PerceptionGraph(AMR.model_copy(update={"sensors": [centred]}))
+    graph = load_graph(AMR.model_copy(update={"sensors": [centred]}))
     turn = Transform.planar(0.0, 0.0, turn_rad)
     cloud = sweep(
         [CAR_AHEAD], centred.mounting.transform(), "lidar_top", np.deg2rad(np.linspace(-20, 5, 40)), 900
@@ -142,8 +142,8 @@ def test_turning_the_world_turns_the_boxes(turn_rad: float) -> None:
 def test_bad_points_are_survived_and_cost_nothing_good() -> None:
     cloud = van_sweep(CAR_AHEAD)
     bad = np.float32([[np.nan, 1, 1], [np.inf, 0, 0], [0, 0, 0], [1e6, 0, 0], [3, np.nan, -np.inf]])
-    clean = PerceptionGraph(VAN).step(cloud)
-    dirty = PerceptionGraph(VAN).step(replace(cloud, xyz_m=np.vstack([bad, cloud.xyz_m, bad])))
+    clean = load_graph(VAN).step(cloud)
+    dirty = load_graph(VAN).step(replace(cloud, xyz_m=np.vstack([bad, cloud.xyz_m, bad])))
     assert np.array_equal(clean.obstacles.xyz_m, dirty.obstacles.xyz_m)
     assert np.array_equal(clean.detections.centers_m, dirty.detections.centers_m)
 
@@ -152,8 +152,8 @@ def test_bad_points_are_survived_and_cost_nothing_good() -> None:
 def test_a_sweep_that_was_cut_short_shows_what_is_in_it(share: float) -> None:
     """As when packets are lost: the beams come from the lowest, so that nothing higher is seen."""
     cloud = van_sweep(CAR_AHEAD)
-    percept = PerceptionGraph(VAN).step(replace(cloud, xyz_m=cloud.xyz_m[: int(share * len(cloud))]))
-    whole = PerceptionGraph(VAN).step(cloud)
+    percept = load_graph(VAN).step(replace(cloud, xyz_m=cloud.xyz_m[: int(share * len(cloud))]))
+    whole = load_graph(VAN).step(cloud)
     seen = {p.tobytes() for p in whole.obstacles.xyz_m}
     assert is_valid(percept.detections)
     assert sum(p.tobytes() not in seen for p in percept.obstacles.xyz_m) == 0
@@ -173,8 +173,8 @@ def test_a_cluster_is_found_alike_in_every_cell_of_the_grid(axis_m: tuple[float,
 
 def test_points_that_come_twice_change_no_box() -> None:
     cloud = van_sweep(CAR_AHEAD)
-    once = PerceptionGraph(VAN).step(cloud).detections
-    twice = PerceptionGraph(VAN).step(replace(cloud, xyz_m=np.vstack([cloud.xyz_m, cloud.xyz_m]))).detections
+    once = load_graph(VAN).step(cloud).detections
+    twice = load_graph(VAN).step(replace(cloud, xyz_m=np.vstack([cloud.xyz_m, cloud.xyz_m]))).detections
     a, b = int(once.num_points.argmax()), int(twice.num_points.argmax())
     assert once.centers_m[a] == pytest.approx(twice.centers_m[b], abs=0.02)
     assert len(twice) >= len(once)
@@ -186,7 +186,7 @@ def test_points_that_come_twice_change_no_box() -> None:
 )
 def test_any_points_give_valid_objects(count: int, seed: int, scale: float) -> None:
     xyz_m = np.random.default_rng(seed).normal(0, 1, (count, 3)).astype(np.float32) * np.float32(scale)
-    percept = PerceptionGraph(AMR).step(PointCloud(0, "lidar_top", "lidar_top", xyz_m))
+    percept = load_graph(AMR).step(PointCloud(0, "lidar_top", "lidar_top", xyz_m))
     assert is_valid(percept.detections)
     assert np.isfinite(percept.obstacles.xyz_m).all()
 
@@ -208,18 +208,18 @@ def test_read_only_and_strided_points_are_taken_as_they_come() -> None:
     wide = np.zeros((len(cloud), 4), dtype=np.float32)
     wide[:, :3] = cloud.xyz_m
     wide.setflags(write=False)
-    found = PerceptionGraph(VAN).step(replace(cloud, xyz_m=wide[:, :3])).detections
+    found = load_graph(VAN).step(replace(cloud, xyz_m=wide[:, :3])).detections
     assert len(found) == 1
 
 
 def test_an_unknown_lidar_is_refused() -> None:
     with pytest.raises(InputError, match="elsewhere: robot amr has no such lidar, only lidar_top"):
-        PerceptionGraph(AMR).step(PointCloud(0, "elsewhere", "elsewhere", np.zeros((0, 3), dtype=np.float32)))
+        load_graph(AMR).step(PointCloud(0, "elsewhere", "elsewhere", np.zeros((0, 3), dtype=np.float32)))
 
 
 def test_lineage_and_model_say_where_objects_come_from() -> None:
     cloud = replace(van_sweep(CAR_AHEAD), t_ns=42)
-    found = PerceptionGraph(VAN).step(cloud).detections
+    found = load_graph(VAN).step(cloud).detections
     assert [(s.sensor, s.t_ns) for s in found.lineage.sources] == [("velodyne", 42)]
     assert found.models == (GeometryParams().model_ref(),)
     other = GeometryParams(clusters=ClusterParams(reach_m=0.3)).model_ref()
@@ -228,9 +228,7 @@ def test_lineage_and_model_say_where_objects_come_from() -> None:
 
 
 def test_covariance_grows_with_range_along_with_the_noise() -> None:
-    near, far = (
-        PerceptionGraph(VAN).step(van_sweep(Solid(x, 0.0, CAR_SIZE_M))).detections for x in (8.0, 30.0)
-    )
+    near, far = (load_graph(VAN).step(van_sweep(Solid(x, 0.0, CAR_SIZE_M))).detections for x in (8.0, 30.0))
     assert np.trace(far.position_cov_m2[0]) > 0
     assert far.position_cov_m2[0, 1, 1] > near.position_cov_m2[0, 1, 1]
 

@@ -9,7 +9,7 @@ import pytest
 
 from perception_platform.core.objects import ObjectClass
 from perception_platform.core.sensor_data import PointCloud
-from perception_platform.perception.graph import PerceptionGraph
+from perception_platform.perception.load import load_graph
 from perception_platform.robot.load import load_robot
 
 VAN = load_robot("delivery_van")
@@ -36,7 +36,7 @@ def gap_in_points_m(cloud: PointCloud) -> float:
 
 
 def test_the_car_ahead_is_one_car_whose_near_face_is_where_its_points_are(drive: list[Path]) -> None:
-    graph = PerceptionGraph(VAN)
+    graph = load_graph(VAN)
     for path in drive:
         cloud = load_sweep(path)
         found = graph.step(cloud).detections

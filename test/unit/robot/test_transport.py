@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -143,11 +144,33 @@ def test_a_process_started_without_keeps_its_memory_once_it_adopts_the_environme
     assert faults("as started") > 10 * max(1, faults("adopted"))
 
 
-def test_what_the_caller_set_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = {PROFILE: "/mine.xml"}
-    monkeypatch.setattr(environment.os, "environ", variables)
-    monkeypatch.setattr(
-        environment.ctypes, "CDLL", lambda _name: object()
-    )  # this process keeps its allocator
-    environment.adopt_environment("subnet")
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a process that keeps its allocator as it is."""
+    made: dict[str, str] = {}
+    monkeypatch.setattr(environment.os, "environ", made)
+    monkeypatch.setattr(environment.ctypes, "CDLL", lambda _name: object())
+    return made
+
+
+@pytest.mark.parametrize("transport", ["shared_memory", "network"])
+def test_what_the_caller_set_wins(variables: dict[str, str], transport: environment.Transport) -> None:
+    variables[PROFILE] = "/mine.xml"
+    environment.adopt_environment("subnet", transport)
+    del variables["PYTEST_CURRENT_TEST"]
     assert variables == process_environment("subnet") | {PROFILE: "/mine.xml"}
+
+
+@pytest.mark.parametrize("discovery", ["localhost", "subnet"])
+@pytest.mark.parametrize("started_by_the_platform", [True, False])
+def test_the_gate_shares_no_memory_even_where_all_processes_were_given_some(
+    variables: dict[str, str], started_by_the_platform: bool, discovery: str
+) -> None:
+    if started_by_the_platform:
+        variables |= process_environment(discovery)
+    environment.adopt_environment(discovery, transport="network")
+    profile = ElementTree.parse(variables[PROFILE])
+    assert [found.text for found in profile.iterfind(".//{*}type")] == ["UDPv4"]
+    confined = [found.text for found in profile.iterfind(".//{*}interfaceWhiteList/{*}address")]
+    assert confined == (["127.0.0.1"] if discovery == "localhost" else [])
+    assert variables[RANGE] != "LOCALHOST", "ROS would add shared memory"

@@ -67,6 +67,8 @@ def test_a_robot_without_models_does_not_lose_time_on_steps_that_shed_none() -> 
     model = {"head": "camera_objects", "sensor": camera, "path": "models/any"}
     with_model = type(robot).model_validate(robot.model_dump() | {"models": [model]})
     assert LadderConfig.from_robot(with_model).steps == SHED_STEPS
+    own_head = LadderConfig.from_robot(load_robot("amr"), {"optional_heads"}).steps
+    assert own_head == ("stale_frames", "optional_heads", "reduced_speed"), "a component that is shed at it"
 
 
 def test_steps_come_in_their_order_and_say_why() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from perception_platform.core.runtime_status import ComponentCount
 from perception_platform.robot.load import share_dir
 from perception_platform.telemetry.metrics import Metrics
 from test.conftest import REPOSITORY
@@ -29,7 +30,7 @@ def metrics() -> Metrics:
     counts = {"received": 102, "processed": 101, "held": 1}
     for value in (
         said.decision(60, action=said.Action.STOP),
-        said.status("tracker", said.edge(**counts)),
+        said.status("tracker", said.edge(**counts), components=(ComponentCount("ground", 0.01),)),
         said.health(),
         said.model(),
     ):

@@ -93,3 +93,27 @@ def test_what_only_a_camera_sees_becomes_a_track_that_is_unsure_of_its_range() -
         squared.append(off_m @ np.linalg.solve(cov, off_m))
     # No surer than it may be; a little doubt too much is no harm.
     assert 0.2 < np.mean(squared) < chi2.ppf(0.975, 120) / 60
+
+
+def test_lidar_and_camera_that_disagree_about_an_object_make_one_track_of_it() -> None:
+    """At the edge of what the lidar sees, its part of a person and the camera's whole are apart in the image."""
+    tracker, rng, apart = Tracker(), np.random.default_rng(6), 0
+    for i in range(14):
+        whole = person(6.0, -0.4 + 0.08 * i)
+        low_m, high_m = whole.y_m - 0.3, min(whole.y_m + 0.3, 0.25)  # what is left of it to the lidar
+        part = Box(6.0, (low_m + high_m) / 2, 0.5, high_m - low_m, object_class=ObjectClass.PERSON)
+        found = look(i * FRAME_NS, [part], [whole], rng)
+        apart += len(found) - 1
+        tracks = tracker.step(i * FRAME_NS, found, ego(i * FRAME_NS))
+        assert tracks.ids.tolist() == [1]
+    assert apart
+
+
+def test_a_camera_alone_still_finds_somebody_beside_a_person_whom_the_lidar_sees() -> None:
+    tracker, rng = Tracker(), np.random.default_rng(7)
+    for i in range(6):
+        beside = [person(6.0, 0.0), person(6.0, 0.9)]
+        found = look(i * FRAME_NS, beside[:1], beside, rng)
+        tracks = tracker.step(i * FRAME_NS, found, ego(i * FRAME_NS))
+    assert len(tracks) == 2
+    assert sorted(tracks.centers_m[:, 1]) == pytest.approx([0.0, 0.9], abs=0.2)
