@@ -98,7 +98,7 @@ def test_a_person_who_has_crossed_long_before_is_not_in_the_path() -> None:
 
 def test_a_car_that_drives_on_ahead_allows_more_than_one_that_stands() -> None:
     car = {"size_m": (4.2, 1.8, 1.5), "class_id": ObjectClass.CAR}
-    ahead_m = 3.65 + 10.0 + 2.1
+    ahead_m = 3.65 + 11.0 + 2.1
     standing = judge(8.0, track(ahead_m, **car), config=VAN)
     driving = judge(8.0, track(ahead_m, velocity_mps=(8.0, 0.0), **car), config=VAN)
     assert action_of(standing) in (Action.STOP, Action.EMERGENCY_STOP)
