@@ -93,10 +93,11 @@ class _Robot:
     front_m: float
     length_m: float
 
-    def delay_s(self, case: Case) -> float:
-        """From capture to the beginning of braking, as late as can be."""
+    def delay_s(self, case: Case, emergency: bool) -> float:
+        """From capture to the beginning of braking, as late as can be; only the service brake waits for its jerk."""
         c = self.config
-        return case.latency_s + c.sweep_age_s + c.gate_period_s + c.reaction_s
+        waits_s = c.reaction_s - (c.jerk_s if emergency else 0.0)
+        return case.latency_s + c.sweep_age_s + c.gate_period_s + waits_s
 
     def brake_mps2(self, case: Case, emergency: bool) -> float:
         """Newton's second law: the brakes' force is that of the robot without load."""
@@ -105,7 +106,7 @@ class _Robot:
 
     def way_m(self, case: Case, emergency: bool) -> float:
         """To standstill from the first look on."""
-        return case.speed_mps * self.delay_s(case) + case.speed_mps**2 / (
+        return case.speed_mps * self.delay_s(case, emergency) + case.speed_mps**2 / (
             2 * self.brake_mps2(case, emergency)
         )
 
@@ -173,7 +174,7 @@ def judge(case: Case, robot: _Robot) -> Verdict:
 
 def _avoidable(case: Case, robot: _Robot) -> bool:
     way_m = robot.way_m(case, True)
-    stands_s = robot.delay_s(case) + case.speed_mps / robot.brake_mps2(case, True)
+    stands_s = robot.delay_s(case, True) + case.speed_mps / robot.brake_mps2(case, True)
     match case.kind:
         case "coming":
             return way_m + WALKS_MPS * stands_s < case.gap_m
@@ -194,7 +195,9 @@ def _harmless(case: Case, robot: _Robot) -> tuple[bool, bool]:
     needs_m = COMFORT * robot.way_m(case, False) + robot.config.ahead_m
     if case.kind == "coming":
         needs_m += (
-            WALKS_MPS * COMFORT * (robot.delay_s(case) + case.speed_mps / robot.brake_mps2(case, False))
+            WALKS_MPS
+            * COMFORT
+            * (robot.delay_s(case, False) + case.speed_mps / robot.brake_mps2(case, False))
         )
     return case.kind != "crossing" and case.gap_m > needs_m, False
 
@@ -219,7 +222,8 @@ def _drive(case: Case, robot: _Robot) -> tuple[bool, bool, bool]:
             first = verdict.findings[0] if verdict.findings else None
             action = first.action if first else Action.PROCEED
             limit_mps = min([np.inf, *(f.speed_limit_mps for f in verdict.findings)])
-            told.append((t_s + robot.delay_s(case), action, limit_mps))
+            hard = action is Action.EMERGENCY_STOP
+            told.append((t_s + robot.delay_s(case, hard), action, limit_mps))
             looks += 1
         speed_mps = _after(speed_mps, [o for o in told if o[0] <= t_s + 1e-9][-1:], case, robot)
         way_m += speed_mps * TICK_S

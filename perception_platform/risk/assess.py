@@ -163,7 +163,7 @@ def _unavoidable_vehicle(
     boxes = (moment.corners_m[rows], moment.velocities_mps[rows], config.footprint_m, path)
     last = Braking(
         path.speed_mps,
-        moment.reaction_s + config.look_period_s,
+        moment.reaction_s - config.jerk_s + config.look_period_s,
         moment.service_mps2 * config.emergency_over_service,
     )
     hard = touched(*boxes, last, narrower_m=doubt_m)

@@ -87,6 +87,7 @@ class RiskConfig:
         max_payload_kg: assumed while nobody says what is loaded.
         max_downhill: sine of the slope that is assumed at least.
         reaction_s: from the decision to the beginning of braking, bounded jerk included.
+        jerk_s: what of that is bounded jerk, for which an emergency stop does not wait.
         gate_period_s: an assessment waits up to this long for the gate's next beat.
         look_period_s: time between two assessments at most.
         expected_latency_s: declared sensor-to-assessment latency; a larger measured one counts instead.
@@ -123,6 +124,7 @@ class RiskConfig:
     max_payload_kg: float
     max_downhill: float
     reaction_s: float
+    jerk_s: float
     gate_period_s: float
     look_period_s: float
     expected_latency_s: float
@@ -159,6 +161,7 @@ class RiskConfig:
             max_payload_kg=drive.max_payload_kg,
             max_downhill=float(np.sin(np.arctan(drive.max_slope_percent / 100))),
             reaction_s=drive.braking_delay_s,
+            jerk_s=drive.braking_delay_s - drive.reaction_s,
             gate_period_s=1.0 / robot.gate.rate_hz,
             look_period_s=1.0 / slowest_hz,
             expected_latency_s=(latency.perception_ms + latency.tracker_ms + latency.risk_ms) / 1e3,
