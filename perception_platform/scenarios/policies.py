@@ -17,17 +17,17 @@ from perception_platform.core.time import from_s, to_s
 from perception_platform.core.verdicts import Action, Decision, GateState
 from perception_platform.replay.lockstep import Judge
 from perception_platform.robot.description import Robot
-from perception_platform.safety.gate import limit_command
+from perception_platform.safety.config import GateConfig
 from perception_platform.safety.inputs import GateInputs
+from perception_platform.safety.profile import limit_command
 
 PolicyName = Literal["ours", "fixed_field", "autoware_aeb", "none"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
 
 def _decision(
-    robot: Robot, now_ns: int, sequence: int, inputs: GateInputs, action: Action, limit_mps: float
+    config: GateConfig, now_ns: int, sequence: int, inputs: GateInputs, action: Action, limit_mps: float
 ) -> Decision:
-    drive = robot.drive
     command = inputs.command.value if inputs.command else None
     oldest_ns = min((seen.value.t_ns for seen in inputs.obstacles.values()), default=None)
     state = {Action.PROCEED: GateState.NORMAL, Action.LIMIT: GateState.LIMITED}.get(
@@ -39,12 +39,12 @@ def _decision(
         action,
         state,
         limit_mps,
-        drive.emergency_decel_mps2 if action <= Action.STOP else drive.service_decel_mps2,
+        config.emergency_decel_mps2 if action <= Action.STOP else config.service_decel_mps2,
         (),
         latched=False,
         latency_ns=-1 if oldest_ns is None else now_ns - oldest_ns,
         command_mps=command,
-        output_mps=limit_command(command, limit_mps, drive.max_yaw_rate_radps),
+        output_mps=limit_command(command, limit_mps, config),
     )
 
 
@@ -52,13 +52,13 @@ class NoProtection:
     """Lets every command through."""
 
     def __init__(self, robot: Robot) -> None:
-        self._robot, self._sequence = robot, 0
+        self._robot, self._config, self._sequence = robot, GateConfig.from_robot(robot), 0
 
     def step(self, now_ns: int, inputs: GateInputs) -> Decision:
         """One beat."""
         self._sequence += 1
         return _decision(
-            self._robot, now_ns, self._sequence, inputs, Action.PROCEED, self._robot.drive.max_speed_mps
+            self._config, now_ns, self._sequence, inputs, Action.PROCEED, self._robot.drive.max_speed_mps
         )
 
 
@@ -78,7 +78,7 @@ class FixedField:
     BESIDE_M = 0.1
 
     def __init__(self, robot: Robot) -> None:
-        self._robot, self._sequence = robot, 0
+        self._robot, self._config, self._sequence = robot, GateConfig.from_robot(robot), 0
         drive = robot.drive
         slow_mps = self.SLOWDOWN * drive.max_speed_mps
         delay_s = drive.reaction_s + robot.latency.perception_ms / 1e3 + 1.0 / robot.gate.rate_hz + 0.1
@@ -102,7 +102,7 @@ class FixedField:
         """One beat."""
         self._sequence += 1
         action, limit_mps = self._verdict(now_ns, inputs)
-        return _decision(self._robot, now_ns, self._sequence, inputs, action, limit_mps)
+        return _decision(self._config, now_ns, self._sequence, inputs, action, limit_mps)
 
     def _verdict(self, now_ns: int, inputs: GateInputs) -> tuple[Action, float]:
         clouds = [seen.value for seen in inputs.obstacles.values()]
@@ -141,7 +141,7 @@ class AutowareAeb:
     JUMP_M = 1.0  # a nearest point that jumps further is another object's
 
     def __init__(self, robot: Robot) -> None:
-        self._robot, self._sequence = robot, 0
+        self._robot, self._config, self._sequence = robot, GateConfig.from_robot(robot), 0
         self._sensor = (robot.lidars or robot.scans)[0].name
         self._nearest: tuple[int, float] | None = None
         self._speeds: deque[float] = deque(maxlen=5)
@@ -157,7 +157,7 @@ class AutowareAeb:
         brakes = now_ns < self._until_ns
         action = Action.EMERGENCY_STOP if brakes else Action.PROCEED
         limit_mps = 0.0 if brakes else self._robot.drive.max_speed_mps
-        return _decision(self._robot, now_ns, self._sequence, inputs, action, limit_mps)
+        return _decision(self._config, now_ns, self._sequence, inputs, action, limit_mps)
 
     def _must_brake(self, cloud: PointCloud, ego: EgoState) -> bool:
         v = ego.velocity_mps[0]
