@@ -66,10 +66,14 @@ def _judge(truth_file: Path, on_progress: Callable[[float], None]) -> dict[str, 
 
 
 def _measure(decisions_file: Path, start_ns: int, truth: Truth) -> dict[str, float]:
-    """The four figures of one run; a window without a stop counts as never stopped."""
+    """The four figures of one run; a window without a stop counts as never stopped, and an escape as the stop that it
+    leads out of.
+    """
     results = check_run(decisions_file, start_ns, truth)
     lines = [json.loads(line) for line in decisions_file.read_text(encoding="utf-8").splitlines()]
-    beats = [(to_s(line["t_ns"] - start_ns), line["action"] in STOPS) for line in lines]
+    beats = [
+        (to_s(line["t_ns"] - start_ns), line["action"] in STOPS or line["state"] == "escaping") for line in lines
+    ]
     stops = [r for r in results if r.window.expect == "stop"]
     held, wrong = [], []
     for result in results:
