@@ -32,6 +32,7 @@ WAYS = (1.05, 1.4, 3.0)  # gap at the first look, in stopping distances of the e
 LATENCIES_S = (0.1, 0.3)
 LOOK_S, TICK_S, LONGEST_S = 0.1, 0.02, 12.0
 WALKS_MPS = 1.2
+LEAD_MPS2 = 6.0
 PERSON_M, CAR_M, POST_M = (0.5, 0.5), (4.2, 1.8), (0.2, 0.2)
 CLEAR_M = 0.15  # what stays so far out of path and zones is no matter of stopping
 COMFORT = 1.3  # a stop this many times earlier than the service brake needs it is for nothing
@@ -256,9 +257,9 @@ def _thing(case: Case, t_s: float) -> tuple[float, float, tuple[float, float], t
         case "crossing":
             return case.gap_m, case.left_m + WALKS_MPS * t_s, PERSON_M, (0.0, WALKS_MPS)
         case "lead":
-            brakes_s = min(t_s, case.speed_mps / 6.0)
-            way_m = case.speed_mps * brakes_s - 3.0 * brakes_s**2
-            return case.gap_m + way_m, 0.0, CAR_M, (case.speed_mps - 6.0 * brakes_s, 0.0)
+            brakes_s = min(t_s, case.speed_mps / LEAD_MPS2)
+            way_m = case.speed_mps * brakes_s - LEAD_MPS2 * brakes_s**2 / 2
+            return case.gap_m + way_m, 0.0, CAR_M, (case.speed_mps - LEAD_MPS2 * brakes_s, 0.0)
         case _:
             return case.gap_m, case.left_m, case.size_m, (0.0, 0.0)
 
@@ -325,6 +326,9 @@ def _track(
         last_seen_ns=np.array([t_ns]),
         first_seen_ns=np.array([t_ns]),
         sensors=np.array([int(SensorKind.LIDAR)]),
+        accelerations_mps2=np.array(
+            [[-LEAD_MPS2 if case.kind == "lead" and velocity_mps[0] > 0 and t_ns else 0.0, 0.0]]
+        ),
     )
 
 

@@ -72,7 +72,8 @@ def _measure(decisions_file: Path, start_ns: int, truth: Truth) -> dict[str, flo
     results = check_run(decisions_file, start_ns, truth)
     lines = [json.loads(line) for line in decisions_file.read_text(encoding="utf-8").splitlines()]
     beats = [
-        (to_s(line["t_ns"] - start_ns), line["action"] in STOPS or line["state"] == "escaping") for line in lines
+        (to_s(line["t_ns"] - start_ns), line["action"] in STOPS or line["state"] == "escaping")
+        for line in lines
     ]
     stops = [r for r in results if r.window.expect == "stop"]
     held, wrong = [], []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage, SourceStamp, merge
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
@@ -166,11 +167,18 @@ def _unavoidable_vehicle(
         moment.reaction_s - config.jerk_s + config.look_period_s,
         moment.service_mps2 * config.emergency_over_service,
     )
-    hard = touched(*boxes, last, narrower_m=doubt_m)
+    hard = touched(*boxes, last, 0.0, _slowing_mps2(moment.tracks, rows, config.object_decel_mps2), doubt_m)
     swerve_per_m = config.swerve_mps2 / path.speed_mps**2
     gives_way = [(-swerve_per_m, 0.0), (0.0, 0.0), (swerve_per_m, 0.0), (0.0, config.yield_mps2)]
     ways = [touched(*boxes, service, *way, doubt_m) for way in gives_way]
     return np.asarray(hard | np.all(ways, axis=0))
+
+
+def _slowing_mps2(tracks: Tracks, rows: npt.NDArray[np.int64], most_mps2: float) -> Array:
+    """(K,) how hard the tracks at ``rows`` brake, as far as that is known."""
+    velocities, accelerations = tracks.velocities_mps[rows], tracks.accelerations_mps2[rows]
+    speeds = np.maximum(np.hypot(velocities[:, 0], velocities[:, 1]), 1e-9)
+    return np.clip(-(velocities * accelerations).sum(axis=1) / speeds, 0.0, most_mps2)
 
 
 def _point_findings(moment: Moment) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def touched(
     path: Path,
     braking: Braking,
     turn_per_m: float = 0.0,
-    slowing_mps2: float = 0.0,
+    slowing_mps2: Array | float = 0.0,
     narrower_m: Array | float = 0.0,
 ) -> Mask:
     """Which objects (N,) the braking robot touches before it stands.
@@ -57,16 +57,15 @@ def touched(
         path: the arc that it keeps.
         braking: how its speed falls.
         turn_per_m: curvature that is added to the path's.
-        slowing_mps2: deceleration of the objects; 0 for those that keep their speed.
+        slowing_mps2: (N,) deceleration of the objects; 0 for those that keep their speed.
         narrower_m: (N,) taken off each side of the robot.
     """
     times_s = braking.times_s
     x_m, y_m, heading_rad = path.poses(braking.way_m(times_s), turn_per_m)
     speeds_mps = np.hypot(velocities_mps[:, 0], velocities_mps[:, 1])
-    moves_s = times_s[None]
-    if slowing_mps2 > 0:
-        until_s = np.minimum(moves_s, speeds_mps[:, None] / slowing_mps2)
-        moves_s = until_s - slowing_mps2 * until_s**2 / (2 * np.maximum(speeds_mps[:, None], 1e-9))
+    slowing = np.maximum(np.broadcast_to(slowing_mps2, len(corners_m))[:, None], 1e-6)
+    until_s = np.minimum(times_s[None], speeds_mps[:, None] / slowing)
+    moves_s = until_s - slowing * until_s**2 / (2 * np.maximum(speeds_mps[:, None], 1e-9))
     there_m = outline(corners_m, BOX_SAMPLES)[:, None] + (
         velocities_mps[:, None, None, :]
         * np.broadcast_to(moves_s, (len(corners_m), len(times_s)))[..., None, None]
