@@ -178,7 +178,7 @@ def _slowing_mps2(tracks: Tracks, rows: npt.NDArray[np.int64], most_mps2: float)
     """(K,) how hard the tracks at ``rows`` brake, as far as that is known."""
     velocities, accelerations = tracks.velocities_mps[rows], tracks.accelerations_mps2[rows]
     speeds = np.maximum(np.hypot(velocities[:, 0], velocities[:, 1]), 1e-9)
-    return np.clip(-(velocities * accelerations).sum(axis=1) / speeds, 0.0, most_mps2)
+    return np.asarray(np.clip(-(velocities * accelerations).sum(axis=1) / speeds, 0.0, most_mps2))
 
 
 def _point_findings(moment: Moment) -> Iterator[Finding]:

@@ -24,13 +24,13 @@ TALL_M = 0.5  # what is lower hides nobody
 GAP_M = 0.5  # what is narrower lets nobody through
 WIDE_M = 0.4  # what is narrower hides nobody
 STEP_M = 0.25  # between places along the edge of what is seen
-FAR_M = 30.0
+BEYOND_M = 2.0  # what is further off than the zone and this is as good as nothing
 BESIDE_M = 5.0  # nobody walks to the path from further off before the robot has passed
 
 
 def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator[Finding]:
     """The strictest bound of all places in the zone at which somebody may come into view."""
-    places_m, hidden_ids = _places(zone, moment)
+    places_m, hidden_ids = _places(area_m, moment)
     inside = points_in_polygon(places_m, area_m)
     places_m, hidden_ids = places_m[inside], hidden_ids[inside]
     if not len(places_m):
@@ -52,9 +52,10 @@ def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator
     yield finding(Reason.ZONE, Action.LIMIT, limit_mps, measure, text, evidence, zone.name, upper=True)
 
 
-def _places(zone: ZoneRule, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
+def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
     """(K, 2) where somebody may come into view, and whom (K,): a hidden track, or -1."""
-    edges = [seen_edges(cloud.xyz_m) for cloud in moment.obstacles]
+    reach_m = float(np.hypot(area_m[:, 0], area_m[:, 1]).max()) + BEYOND_M
+    edges = [seen_edges(cloud.xyz_m, reach_m) for cloud in moment.obstacles]
     places_m = np.concatenate([np.zeros((0, 2)), *edges])
     hidden = np.flatnonzero(moment.tracks.hidden)
     centers_m = moment.corners_m[hidden].mean(axis=1)
@@ -92,14 +93,14 @@ def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Arr
     return np.where(ahead, limits, np.inf), gap_m, times_s
 
 
-def seen_edges(xyz_m: npt.NDArray[np.floating]) -> Array:
+def seen_edges(xyz_m: npt.NDArray[np.floating], far_m: float) -> Array:
     """(K, 2) places along the edges of what is seen: where, from one azimuth to the next, the nearest tall thing is
     suddenly further off, a line leads from the nearer one outward that somebody may step across.
     """
-    near_m = _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), TALL_M, BINS)
-    near_m = np.minimum(_wide(near_m, GAP_M, WIDE_M), FAR_M)
+    near_m = _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), TALL_M, far_m, BINS)
+    near_m = np.minimum(_wide(near_m, GAP_M, WIDE_M), far_m)
     following_m = np.roll(near_m, -1)
-    steps = np.flatnonzero((np.abs(following_m - near_m) > GAP_M) & (np.minimum(following_m, near_m) < FAR_M))
+    steps = np.flatnonzero((np.abs(following_m - near_m) > GAP_M) & (np.minimum(following_m, near_m) < far_m))
     centers = (np.arange(BINS) + 0.5) * 2 * np.pi / BINS - np.pi
     closer = np.where(following_m < near_m, (np.arange(BINS) + 1) % BINS, np.arange(BINS))[steps]
     low_m, high_m = near_m[closer], np.maximum(following_m, near_m)[steps]
@@ -111,14 +112,14 @@ def seen_edges(xyz_m: npt.NDArray[np.floating]) -> Array:
     return np.asarray(reach_m[:, None] * np.stack([np.cos(azimuth), np.sin(azimuth)], axis=-1))
 
 
-@compiled("f8[::1](f4[:,::1], f8, i8)")
-def _nearest(xyz_m: npt.NDArray[np.float32], tall_m: float, bins: int) -> Array:
+@compiled("f8[::1](f4[:,::1], f8, f8, i8)")
+def _nearest(xyz_m: npt.NDArray[np.float32], tall_m: float, far_m: float, bins: int) -> Array:
     """Distance of the second-nearest tall point in each sector; infinite without."""
     first, second = np.full(bins, np.inf), np.full(bins, np.inf)
     for i in range(len(xyz_m)):
-        if xyz_m[i, 2] < tall_m:
-            continue
         x, y = float(xyz_m[i, 0]), float(xyz_m[i, 1])
+        if xyz_m[i, 2] < tall_m or x * x + y * y > far_m * far_m:
+            continue
         sector = min(int((np.arctan2(y, x) + np.pi) / (2 * np.pi) * bins), bins - 1)
         distance = np.sqrt(x * x + y * y)
         if distance < first[sector]:
