@@ -145,13 +145,20 @@ def lidar(
     from perception_platform.robot.load import load_robot
 
     described = load_robot(robot)
-    report = bench_lidar(frames, described, lidar_of(described, sensor), samples, baseline_samples, seed)
+    on = lidar_of(described, sensor)
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("times", total=1.0)
+        report = bench_lidar(
+            *(frames, described, on, samples, baseline_samples, seed),
+            lambda what, share: bar.update(task, description=what, completed=share),
+        )
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table("path", "p50", "p99", "processor p50", "processor p99", "samples", "recall")
     for name in ("geometric", "baseline"):
         if name in report:
@@ -167,6 +174,34 @@ def lidar(
     )
     if "times_faster" in report:
         console.print(f"{report['times_faster']} times as fast as the baseline", highlight=False)
+    if "conditions" in report:
+        console.print(_conditions_table(report["conditions"]))
+
+
+def _conditions_table(rows: list[dict[str, Any]]) -> Table:
+    """Recall, near-side error and merged boxes of both ways, condition by condition."""
+    from rich.table import Table
+
+    table = Table(
+        "sweeps", "path", "objects", "people", "near side", "cut", "merged", "ground called obstacle"
+    )
+    for row in rows:
+        for name in ("geometric", "baseline"):
+            if name not in row:
+                continue
+            found = row[name]
+            counts = [f"{found[k]['found']} of {found[k]['labelled']}" for k in ("objects", "people")]
+            median_m, parts = found["near_side_error_m"]["median"], found["segmentation"]
+            ground = found["ground"]
+            table.add_row(
+                *(row["condition"], name, *counts, "" if median_m is None else f"{median_m:.2f} m"),
+                *(
+                    str(parts["cut"]),
+                    str(parts["merged"]),
+                    f"{ground['called_obstacle']} of {ground['points']}",
+                ),
+            )
+    return table
 
 
 @_commands.command()

@@ -67,18 +67,31 @@ def lidar(
         float, typer.Option(min=1, help="People and cyclists up to this range count.")
     ] = 25.0,
     min_points: Annotated[int, typer.Option(min=1, help="Objects with fewer points do not count.")] = 20,
+    keep: Annotated[float, typer.Option(min=0.01, max=1, help="Keep this share of the points.")] = 1.0,
+    noise_m: Annotated[float, typer.Option(min=0, help="Add so much noise to ranges.")] = 0.0,
+    pitch_deg: Annotated[float, typer.Option(help="Turn the lidar up or down, unknown to the robot.")] = 0.0,
+    backscatter: Annotated[float, typer.Option(min=0, max=1, help="Drops stop this share of beams.")] = 0.0,
+    filter_drops: Annotated[bool, typer.Option(help="Leave out what looks like drops in the air.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
 ) -> None:
     """Recall, near-side error and ground called obstacle of the geometric lidar path, with exact binomial bounds.
 
-    Frames that are in both velodyne/ and label_2/ count. docs/lidar.md says how each figure is measured.
+    Frames that are in both velodyne/ and label_2/ count. --keep, --noise-m, --pitch-deg and --backscatter make the
+    sweeps harder, by a random choice that is the same each time. docs/lidar.md says how each figure is measured.
     """
-    from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, lidar_of
+    from perception_platform.evaluation.lidar_conditions import Condition
+    from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, geometric_finder, lidar_of
+    from perception_platform.perception.parameters import GeometryParams
     from perception_platform.robot.load import load_robot
 
     described = load_robot(robot)
     limits = Limits(range_m, people_range_m, min_points)
-    report = evaluate_lidar(frames, described, lidar_of(described, sensor), limits)
+    on = lidar_of(described, sensor)
+    find = geometric_finder(
+        described, on, GeometryParams() if filter_drops else GeometryParams(backscatter=None)
+    )
+    condition = Condition("as asked", pitch_deg, keep, noise_m, backscatter)
+    report = evaluate_lidar(frames, described, on, limits, find, condition)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -109,8 +122,103 @@ def _show_lidar(report: dict[str, Any]) -> None:
             f"{100 * ground['share']:.3f} % (at most {100 * ground['interval_95'][1]:.3f} %)",
             highlight=False,
         )
+    parts = report["segmentation"]
+    console.print(
+        f"of {parts['found']} found, {parts['cut']} lie in several boxes, {parts['merged']} in a box that is mostly "
+        "something else",
+        highlight=False,
+    )
+    if "drops" in report:
+        drops = report["drops"]
+        console.print(
+            f"drops called obstacle: {drops['called_obstacle']} of {drops['points']}; enough for a stop ahead in "
+            f"{drops['sweeps_with_phantom']} of {report['frames']} sweeps",
+            highlight=False,
+        )
     for o in report["missed"]:
         console.print(f"missed: {o['type']} of {o['frame']} at {o['range_m']} m, {o['points']} points")
+
+
+@_commands.command()
+def phantoms(
+    sweeps: Annotated[Path, typer.Argument(help="Folder of sweeps: .bin, .pcd or .csv.")],
+    robot: Annotated[str, typer.Option(help="Robot file or name: mounting, range and own body.")],
+    free_m: Annotated[float, typer.Option(min=1, help="The way ahead is known to be free so far.")] = 15.0,
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    filter_drops: Annotated[bool, typer.Option(help="Leave out what looks like drops in the air.")] = True,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """In how many sweeps of a free way ahead something seems to stand there: fog, rain, dust, the robot itself.
+
+    Four points count: a zone of a robot file stops for that many.
+    """
+    from rich.console import Console
+
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.evaluation.phantoms import evaluate_phantoms
+    from perception_platform.perception.parameters import GeometryParams
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    params = GeometryParams() if filter_drops else GeometryParams(backscatter=None)
+    report = evaluate_phantoms(sweeps, described, lidar_of(described, sensor), free_m, params)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    low, high = report["interval_95"]
+    Console().print(
+        f"phantoms in {report['with_phantom']} of {report['sweeps']} sweeps (exact bounds {low:.3f} to {high:.3f}), "
+        f"{report['points']} points in all",
+        highlight=False,
+    )
+
+
+@_commands.command()
+def scans(
+    bags: Annotated[
+        list[Path], typer.Argument(help="Bags with LaserScans and, before each, a PoseArray of legs.")
+    ],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Recall, precision and position error of people that are found in 2D laser scans by their legs.
+
+    Once scan by scan, once as the tracker follows them, and once for the tracks that walk. The scanner has to stand.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from perception_platform.evaluation.scan_people import evaluate_scans
+
+    report = evaluate_scans(bags)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    table = Table(
+        "people in",
+        "found",
+        "recall",
+        "exact 95 %",
+        "said",
+        "precision",
+        "exact 95 %",
+        "median error",
+        "95 %",
+    )
+    for name in ("scans", "tracks", "walking_tracks"):
+        row = report[name]
+        shares = [
+            text
+            for share in ("recall", "precision")
+            for text in (_share(row[share]), "{:.3f} to {:.3f}".format(*row[f"{share}_95"]))
+        ]
+        errors = [_share(row["error_m"][k]) for k in ("median", "p95")]
+        found = f"{row['found']} of {row['labelled']}"
+        table.add_row(name.replace("_", " "), found, *shares[:2], str(row["said"]), *shares[2:], *errors)
+    Console(width=max(Console().width, 120)).print(table)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _read_report(path: Path) -> dict[str, Any]:

@@ -132,6 +132,7 @@ class SensorProblem(IntEnum):
     SATURATED_IMAGE = 10
     SECTOR_BLIND = 11
     MALFORMED = 12
+    DIRTY_WINDOW = 13
 
 
 @dataclass(frozen=True, slots=True)

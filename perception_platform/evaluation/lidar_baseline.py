@@ -44,7 +44,7 @@ def baseline_finder(robot: Robot, lidar: Lidar, seed: int) -> Callable[[PointClo
     lidar_from_base = base_from_lidar.inverse()
 
     def find(cloud: PointCloud) -> tuple[Boxes, Array]:
-        xyz_m = sweep_in_base(cloud.xyz_m, lidar, base_from_lidar, body)
+        xyz_m, _ = sweep_in_base(cloud, lidar, base_from_lidar, body)
         plane = RANSACRegressor(residual_threshold=_PLANE_M, max_trials=_TRIALS, random_state=seed)
         plane.fit(xyz_m[:, :2], xyz_m[:, 2])
         above_m = xyz_m[:, 2] - plane.predict(xyz_m[:, :2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,9 @@ from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.evaluation.lidar_baseline import baseline_finder
+from perception_platform.evaluation.lidar_conditions import CONDITIONS
 from perception_platform.evaluation.lidar_frames import frame_names
-from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar
+from perception_platform.evaluation.lidar_report import Finder, Limits, evaluate_lidar, geometric_finder
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Lidar, Robot
@@ -32,12 +33,19 @@ from perception_platform.simulation.world import World
 
 POINTS = 115_000
 _WARM_UP = 5
+_ACCURACY = ("objects", "people", "near_side_error_m", "segmentation", "ground", "drops")
 _SIMULATED = 4
 _COLUMNS = 2600
 
 
 def bench_lidar(
-    frames: Path | None, robot: Robot, lidar: Lidar, samples: int, baseline_samples: int, seed: int
+    frames: Path | None,
+    robot: Robot,
+    lidar: Lidar,
+    samples: int,
+    baseline_samples: int,
+    seed: int,
+    on_progress: Callable[[str, float], None] = lambda what, share: None,
 ) -> dict[str, Any]:
     """Time the geometric path and the baseline on the same sweeps, on one core.
 
@@ -48,6 +56,7 @@ def bench_lidar(
         samples: how often the geometric path is timed.
         baseline_samples: how often the baseline is timed; 0 leaves it out.
         seed: of the simulation, of the choice of points and of the baseline.
+        on_progress: told what is done, and which share of all is behind.
     """
     clouds = [
         thinned(c, seed)
@@ -68,10 +77,31 @@ def bench_lidar(
                 report["baseline"]["cpu_p50_ms"] / report["geometric"]["cpu_p50_ms"], 1
             )
         if frames and (frames / "label_2").is_dir():
-            report["geometric"] |= _accuracy(evaluate_lidar(frames, robot, lidar, Limits()))
+            finders = {"geometric": geometric_finder(robot, lidar)}
             if baseline_samples:
-                report["baseline"] |= _accuracy(evaluate_lidar(frames, robot, lidar, Limits(), find))
+                finders["baseline"] = baseline_finder(robot, lidar, seed)
+            report["conditions"] = _compared(frames, robot, lidar, finders, on_progress)
+            for name in finders:
+                report[name] |= report["conditions"][0][name]
     return report
+
+
+def _compared(
+    frames: Path,
+    robot: Robot,
+    lidar: Lidar,
+    finders: Mapping[str, Finder],
+    on_progress: Callable[[str, float], None],
+) -> list[dict[str, Any]]:
+    """What each way finds on the same labels, as recorded and under harder conditions."""
+    rows: list[dict[str, Any]] = []
+    for condition in CONDITIONS:
+        row: dict[str, Any] = {"condition": condition.name}
+        for name, find in finders.items():
+            on_progress(f"{name}, {condition.name}", len(rows) / len(CONDITIONS))
+            row[name] = _accuracy(evaluate_lidar(frames, robot, lidar, Limits(), find, condition))
+        rows.append(row)
+    return rows
 
 
 @contextmanager
@@ -109,7 +139,7 @@ def _statistics(times_ms: Array) -> dict[str, Any]:
 
 
 def _accuracy(report: dict[str, Any]) -> dict[str, Any]:
-    return {name: report[name] for name in ("objects", "people", "near_side_error_m", "ground")}
+    return {name: report[name] for name in _ACCURACY if name in report}
 
 
 def recorded_sweeps(folder: Path, lidar: Lidar) -> list[PointCloud]:
@@ -130,7 +160,8 @@ def thinned(cloud: PointCloud, seed: int) -> PointCloud:
     if len(cloud) <= POINTS:
         return cloud
     kept = np.sort(np.random.default_rng(seed).choice(len(cloud), POINTS, replace=False))
-    return replace(cloud, xyz_m=cloud.xyz_m[kept], intensity=None, ring=None, offset_s=None)
+    intensity = None if cloud.intensity is None else cloud.intensity[kept]
+    return replace(cloud, xyz_m=cloud.xyz_m[kept], intensity=intensity, ring=None, offset_s=None)
 
 
 def simulated_sweeps(lidar: Lidar, seed: int) -> list[PointCloud]:

@@ -32,11 +32,12 @@ class LabelledBoxes(Boxes):
 
 @dataclass(frozen=True, slots=True)
 class LabelledFrame:
-    """A sweep and what was labelled in it."""
+    """A sweep and what was labelled in it; (N,) which of its points are made-up drops in the air, if any are."""
 
     name: str
     cloud: PointCloud
     labels: LabelledBoxes
+    drops: npt.NDArray[np.bool_] | None = None
 
 
 def frame_names(folder: Path) -> list[str]:

@@ -20,6 +20,9 @@ _NEAREST = 0.02
 _NEAR_SIDE_M = 0.5
 _COVERED = 0.5
 _MARGIN_M = 0.1
+# Faces of boxes and labels are where points are: a margin for rounding, and one for mirrors and labels drawn tight.
+_EDGE_M, _OUTSIDE_LABEL_M = 0.02, 0.3
+_PART = 0.1
 # The corridor's ground: planes through stretches of it, found by consensus of so many tries within a distance.
 _STRETCH_M = 8.0
 _TRIES = 200
@@ -72,6 +75,35 @@ def covering(side_m: Array, boxes: Boxes) -> int | None:
     held = [float(inside(side_m, boxes, k, _MARGIN_M).mean()) for k in range(len(boxes))]
     best = int(np.argmax(held))
     return best if held[best] >= _COVERED else None
+
+
+def pieces_of(points_m: Array, labels: Boxes, k: int, boxes: Boxes, box: int) -> tuple[int, float]:
+    """In how many boxes a labelled object lies, and how much of what stands in its own box belongs to it.
+
+    Args:
+        points_m: (N, 3) points of the sweep.
+        labels: labelled boxes.
+        k: which of them.
+        boxes: what was found.
+        box: the one that covers it.
+
+    Returns:
+        Boxes that hold a tenth of its points each or more; its share of the points in the covering box. Points near
+        the label's bottom count nowhere: they may be ground.
+    """
+    standing_m = points_m[
+        points_m[:, 2] > labels.centers_m[k, 2] - 0.5 * labels.sizes_m[k, 2] + _ABOVE_BOTTOM_M
+    ]
+    own_m = standing_m[inside(standing_m, labels, k)]
+    near = np.flatnonzero(
+        np.linalg.norm(boxes.centers_m[:, :2] - labels.centers_m[k, :2], axis=1)
+        <= 0.5 * (np.linalg.norm(boxes.sizes_m[:, :2], axis=1) + np.linalg.norm(labels.sizes_m[k, :2]))
+    )
+    held = [float(inside(own_m, boxes, int(j), _EDGE_M).mean()) for j in near] if len(own_m) else []
+    in_box = inside(standing_m, boxes, box, _EDGE_M)
+    of_label = inside(standing_m, labels, k, _OUTSIDE_LABEL_M)
+    share = float((in_box & of_label).sum() / max(in_box.sum(), 1))
+    return sum(h >= _PART for h in held), share
 
 
 def nearest_range_m(boxes: Boxes, k: int) -> float:

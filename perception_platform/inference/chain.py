@@ -146,9 +146,16 @@ class Chain(Generic[InT, OutT]):
             t_ns: time of the input; when a model comes back is counted by it.
             value: the input.
         """
+        answer, served = self._first_answer(t_ns, value)
         self._runs += 1
-        self._has_run = True
-        self._served = None
+        self._served, self._has_run = (
+            served,
+            True,
+        )  # in one go: another thread may ask for the status meanwhile
+        return answer
+
+    def _first_answer(self, t_ns: int, value: InT) -> tuple[OutT | None, _Member[InT, OutT] | None]:
+        """Ask one after the other; the answer and who gave it."""
         until_ns = self._clock_ns() + from_s(self._rules.limit_s) if self._clock_ns else 0
         for member in self._members:
             if member.out_since_ns is not None and not self._is_back(member, t_ns, value):
@@ -161,9 +168,8 @@ class Chain(Generic[InT, OutT]):
                 self._failed(member, t_ns, _said(error))
                 continue
             member.failures_in_row, member.problem = 0, ""
-            self._served = member
-            return answer
-        return None
+            return answer, member
+        return None, None
 
     def status(self, t_ns: int, out_of_domain: str = "") -> ModelStatus:
         """Which model serves, and why not an earlier one.

@@ -55,7 +55,7 @@ class OnnxBackend:
                 model.id, f"onnxruntime can't load it: {' '.join(str(error).split())[:200]}"
             ) from error
         self._model = model
-        self.passed_over = tuple(
+        self._passed_over = tuple(
             name for name in providers if PROVIDERS[name] not in self._session.get_providers()
         )
 
@@ -66,8 +66,9 @@ class OnnxBackend:
 
     @property
     def name(self) -> str:
-        """What runs it: the first provider that took it."""
-        return f"onnxruntime/{self._session.get_providers()[0]}"
+        """What runs it: the first provider that took it, and those asked for before that are not here."""
+        without = f" without {', '.join(self._passed_over)}" if self._passed_over else ""
+        return f"onnxruntime/{self._session.get_providers()[0]}{without}"
 
     @property
     def input_names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Lidar sweeps and the newest images in; detections, obstacle points, applications and the state of models out."""
+"""Lidar sweeps, images and scans in; detections, obstacle points, applications and the state of models out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from perception_platform.core.runtime_status import RuntimeStatus
-from perception_platform.core.sensor_data import Image
+from perception_platform.core.sensor_data import Image, PointCloud
 from perception_platform.core.time import to_s
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS
 from perception_platform.perception.load import load_graph
@@ -28,7 +28,7 @@ class PerceptionNode(PlatformNode):
         super().__init__("perception", **options)
 
     def set_up(self) -> None:
-        """Load the graph and its models, then listen to every lidar, and to the cameras that a model looks at."""
+        """Load the graph and its models, then listen to lidars, scanners, and the cameras that a model looks at."""
         self._graph = load_graph(self.robot, keep_going=True, clock_ns=time.perf_counter_ns)
         self._graph.warm_up()
         for status in self._graph.model_status(self.now_ns()):
@@ -42,6 +42,9 @@ class PerceptionNode(PlatformNode):
         self._model_status = self.output("model_status")
         self._applications = self.output("applications")
         self._images = self.mailbox([("image", name) for name in self._graph.cameras], to_s(IMAGE_MAX_AGE_NS))
+        self._scans: dict[str, PointCloud] = {}
+        for scan in self.robot.scans:
+            self.subscribe("scan", partial(self._scans.__setitem__, scan.name), scan.name)
         self._sweeps = self.stage([("points", lidar.name) for lidar in self.robot.lidars], self._perceive)
         self.every(1.0, self._report_models)
         self.every(SHED_EVERY_S, self._shed)
@@ -72,7 +75,13 @@ class PerceptionNode(PlatformNode):
             self._ladder.lost(time.monotonic_ns())
             raise LeftOut("time to be done before its deadline")
         cloud = arrival.value()
-        percept = self._graph.step(cloud, self._fresh_images(cloud.t_ns), self._shedding.in_force)
+        scans = dict(self._scans)  # another thread may add to it
+        percept = self._graph.step(
+            cloud,
+            self._fresh_images(cloud.t_ns),
+            self._shedding.in_force,
+            [scans[name] for name in sorted(scans)],
+        )
         timing = self.timing(arrival)
         self._ladder.finished(time.monotonic_ns(), timing.finished_ns - cloud.t_ns)
         publish_all(

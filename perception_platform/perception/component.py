@@ -46,10 +46,11 @@ def array(*shape: int | str, unit: str = "", frame: str = "") -> Port:
 
 Ports = Mapping[str, Port]
 
-# What comes from outside: the sweep, and the newest image of each camera by its name.
+# What comes from outside: the sweep, the newest image of each camera by its name, and the newest scans.
 SOURCES: Ports = {
     "sweep": Port(PointCloud, unit="m", frame="lidar"),
     "images": Port(dict, unit="px", frame="image"),
+    "scans": Port(tuple, unit="m", frame="base"),
 }
 
 

@@ -23,7 +23,7 @@ from perception_platform.perception.wiring import Wired
 from perception_platform.robot.description import Lidar
 from perception_platform.robot.resources import ShedStep
 
-IMAGE_MAX_AGE_NS = from_ms(150)  # between an image and the sweep that it is looked at with
+IMAGE_MAX_AGE_NS = from_ms(150)  # between an image or a scan and the sweep that it is looked at with
 _RUN_TIMES_KEPT = 100
 
 
@@ -193,7 +193,11 @@ class PerceptionGraph:
             step.runs = 0
 
     def step(
-        self, cloud: PointCloud, images: Sequence[Image] = (), shed: Collection[ShedStep] = ()
+        self,
+        cloud: PointCloud,
+        images: Sequence[Image] = (),
+        shed: Collection[ShedStep] = (),
+        scans: Sequence[PointCloud] = (),
     ) -> Percept:
         """Objects and obstacle points around the robot, in its base frame: what decisions wait for.
 
@@ -201,13 +205,14 @@ class PerceptionGraph:
             cloud: a sweep in its lidar's frame.
             images: newest image of each camera, not much older than the sweep.
             shed: steps of the shedding ladder that are in force: components that are shed at them are left out.
+            scans: newest scan of each 2D scanner, in the base frame; those of another moment are not looked at.
 
         Raises:
             InputError: if the robot has no such lidar.
             Exception: what a component of the geometric path raised: without it there is nothing to hand on.
         """
         self._sweep = None
-        moment, results = self.begin(cloud, images)
+        moment, results = self.begin(cloud, images, scans)
         done = self._run(self._schedule((), shed), moment, results)
         objects = next((results[at] for at in self._detections if results[at] is not ABSENT), None)
         if objects is None or results[self._obstacles] is ABSENT:
@@ -247,7 +252,9 @@ class PerceptionGraph:
         """What the newest run of each component raised, of those that did."""
         return {s.wired.name: f"{type(s.problem).__name__}: {s.problem}" for s in self.steps if s.problem}
 
-    def begin(self, cloud: PointCloud, images: Sequence[Image]) -> tuple[Moment, list[Any]]:
+    def begin(
+        self, cloud: PointCloud, images: Sequence[Image], scans: Sequence[PointCloud] = ()
+    ) -> tuple[Moment, list[Any]]:
         """A sweep's moment, and where its results go, with what the sensors gave.
 
         Raises:
@@ -259,7 +266,8 @@ class PerceptionGraph:
             raise InputError(cloud.sensor, f"robot {self._robot.name} has no such lidar, only {known}")
         moment = Moment(cloud.t_ns, *mounted, Lineage((SourceStamp(cloud.sensor, cloud.t_ns),)))
         results = self._blank.copy()
-        results[0], results[1] = cloud, {image.sensor: image for image in images}
+        fresh = tuple(scan for scan in scans if abs(scan.t_ns - cloud.t_ns) <= IMAGE_MAX_AGE_NS)
+        results[: len(SOURCES)] = cloud, {image.sensor: image for image in images}, fresh
         return moment, results
 
     def _run(self, steps: Sequence[Step], moment: Moment, results: list[Any]) -> Sequence[Step]:

@@ -22,6 +22,8 @@ _NEIGHBOURS = 2
 _BLOCK = 1024
 # A profile is continued with its own slope only this far beyond the last ground seen.
 _CONTINUED_M = 3.0
+# What is this close to the profile's straight continuation is ground at any distance.
+_STRAIGHT_PER_M = 0.02
 
 
 @compiled("float32(float32, float32)")
@@ -108,11 +110,10 @@ def _grow(layer_m: Array, count: Ints, range_m: Array, limits: Array, profile_m:
             z = layer_m[k, s]
             rise = z - expected
             too_steep = abs(z - last_z) > slope_limit * run + step_up
-            if (
-                rise > min(step_up + slope_up * run, step_limit)
-                or -rise > step_down + slope_down * run
-                or too_steep
-            ):
+            fits = rise <= min(step_up + slope_up * run, step_limit) and -rise <= step_down + slope_down * run
+            # Far rings lie far apart: a ramp whose slope is known may go on all the way.
+            straight = abs(z - last_z - slope * run) <= step_up + _STRAIGHT_PER_M * run
+            if too_steep or not (fits or straight):
                 continue
             for j in range(last_k + 1, k):  # between two sightings the ground is straight
                 profile_m[j, s] = last_z + (z - last_z) * (range_m[j] - last_range) / run
@@ -120,6 +121,8 @@ def _grow(layer_m: Array, count: Ints, range_m: Array, limits: Array, profile_m:
             weight = run / (run + 2.0)
             slope = (1 - weight) * slope + weight * (z - last_z) / max(run, 0.3)
             slope = min(max(slope, -slope_limit), slope_limit)
+            if last_z - z > slope_limit * run:
+                slope = 0.0  # an edge, and what lies below it goes on level
             profile_m[k, s] = z
             seen[k, s] = True
             last_range, last_z, last_k = range_m[k], z, k

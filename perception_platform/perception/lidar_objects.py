@@ -8,8 +8,9 @@ from perception_platform.core.geometry import Array, Transform, wrap_angle
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Detections, Ints, ObjectClass, Percept, SensorKind
 from perception_platform.core.sensor_data import PointCloud, Points
+from perception_platform.perception.backscatter import without_backscatter
 from perception_platform.perception.boxes import FlatBoxes
-from perception_platform.perception.clusters import Clusters, cluster
+from perception_platform.perception.clusters import Cells, Clusters, cluster
 from perception_platform.perception.ground import height_above_ground
 from perception_platform.perception.naming import name_by_shape
 from perception_platform.perception.parameters import GeometryParams
@@ -49,25 +50,32 @@ class GeometricPath:
         """
         base_from_sensor = lidar.mounting.transform()
         origin_m = base_from_sensor.translation_m
-        xyz_m = self.ready(cloud, lidar, base_from_sensor)
-        layers = self.layers(xyz_m, self.heights(xyz_m, origin_m))
+        xyz_m, intensity = self.ready(cloud, lidar, base_from_sensor)
+        layers = self.layers(xyz_m, self.heights(xyz_m, origin_m), intensity, origin_m)
         obstacles_m, obstacle_heights_m = layers[:2]
         pieces = self.pieces(obstacles_m, obstacle_heights_m, origin_m)
         detections = self.objects(cloud.t_ns, origin_m, layers, pieces, lineage)
         return Percept(detections, PointCloud(cloud.t_ns, self._base_frame, cloud.sensor, obstacles_m))
 
-    def ready(self, cloud: PointCloud, lidar: Lidar, base_from_sensor: Transform) -> Points:
-        """(N, 3) points of use, in the base frame."""
-        return sweep_in_base(cloud.xyz_m, lidar, base_from_sensor, self._body)
+    def ready(self, cloud: PointCloud, lidar: Lidar, base_from_sensor: Transform) -> tuple[Points, Points]:
+        """(N, 3) points of use, in the base frame, and their (N,) intensities."""
+        return sweep_in_base(cloud, lidar, base_from_sensor, self._body)
 
     def heights(self, xyz_m: Points, origin_m: Array) -> Points:
         """(N,) heights of points above the ground, m."""
         return height_above_ground(xyz_m, origin_m, self._params.ground)
 
-    def layers(self, xyz_m: Points, height_m: Points) -> Layers:
+    def layers(self, xyz_m: Points, height_m: Points, intensity: Points, origin_m: Array) -> Layers:
         """What the robot could touch: (M, 3) points and (M,) heights; what is above that: (K, 3) and (K,)."""
-        in_way = _between(xyz_m, height_m, self._params.ground.clear_m, self._highest_m)
-        return *in_way, *_between(xyz_m, height_m, self._highest_m, self._params.tall_m)
+        params = self._params
+        in_way_m, in_way_height_m, which = _between(xyz_m, height_m, params.ground.clear_m, self._highest_m)
+        above_m, above_height_m, _ = _between(xyz_m, height_m, self._highest_m, params.tall_m)
+        if params.backscatter is not None:
+            in_way_m, in_way_height_m = without_backscatter(
+                *(in_way_m, in_way_height_m, intensity, which),
+                *(xyz_m, origin_m, params.backscatter),
+            )
+        return in_way_m, in_way_height_m, above_m, above_height_m
 
     def pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:
         """Obstacle points grouped into what a box each can describe."""
@@ -110,25 +118,32 @@ class GeometricPath:
         )
 
 
-@compiled("int64(float32[:,::1], float32[::1], float32, float32, float32[:,::1], float32[::1])")
+@compiled("int64(float32[:,::1], float32[::1], float32, float32, float32[:,::1], float32[::1], int32[::1])")
 def _select(
-    xyz_m: Points, height_m: Points, above_m: float, to_m: float, out_m: Points, out_height_m: Points
+    xyz_m: Points,
+    height_m: Points,
+    above_m: float,
+    to_m: float,
+    out_m: Points,
+    out_height_m: Points,
+    which: Cells,
 ) -> int:
-    """Write the points above one height and up to another, and their heights; returns how many."""
+    """Write the points above one height and up to another, their heights and which they are; returns how many."""
     kept = 0
     for i in range(xyz_m.shape[0]):
         if height_m[i] > above_m and height_m[i] <= to_m:
             out_m[kept, 0], out_m[kept, 1], out_m[kept, 2] = xyz_m[i, 0], xyz_m[i, 1], xyz_m[i, 2]
-            out_height_m[kept] = height_m[i]
+            out_height_m[kept], which[kept] = height_m[i], i
             kept += 1
     return kept
 
 
-def _between(xyz_m: Points, height_m: Points, above_m: float, to_m: float) -> tuple[Points, Points]:
-    """(M, 3) points above one height over the ground and up to another, and their (M,) heights."""
+def _between(xyz_m: Points, height_m: Points, above_m: float, to_m: float) -> tuple[Points, Points, Cells]:
+    """(M, 3) points above one height over the ground and up to another, their (M,) heights and rows."""
     out_m, out_height_m = np.empty_like(xyz_m), np.empty_like(height_m)
-    kept = _select(xyz_m, height_m, above_m, to_m, out_m, out_height_m)
-    return out_m[:kept], out_height_m[:kept]
+    which = np.empty(len(xyz_m), dtype=np.int32)
+    kept = _select(xyz_m, height_m, above_m, to_m, out_m, out_height_m, which)
+    return out_m[:kept], out_height_m[:kept], which[:kept]
 
 
 @compiled("void(float32[:,::1], int64[::1], float32[:,::1], float32[::1])")

@@ -188,11 +188,25 @@ def _camera_chain(
             links.extend(camera_heads(_folder(name), model.sensor, threads))
         except InputError as error:
             links.append(BrokenLink(error.source, str(error).removeprefix(f"{error.source}: ")))
-    broken = next((link for link in links if isinstance(link, BrokenLink)), None)
-    if broken is not None and not keep_going:
-        raise InputError(broken.name, broken.problem)
+    if not keep_going:
+        for link in links:
+            _insist(link)
     rules = ChainRules(model.limit_ms / 1e3, model.give_up_after, model.return_after_s)
     return CameraChain(model.sensor, Chain(f"{model.head}/{model.sensor}", links, rules, clock_ns))
+
+
+def _insist(link: CameraHead | BrokenLink) -> None:
+    """End a tool where a node would go on without.
+
+    Raises:
+        InputError: if a model could not be loaded or does not give its golden outputs.
+    """
+    if isinstance(link, BrokenLink):
+        raise InputError(link.name, link.problem)
+    try:
+        link.check()
+    except ModelError as error:
+        raise InputError(f"{link.model.id} on {link.backend}", str(error)) from error
 
 
 def _folder(name: str) -> Path:

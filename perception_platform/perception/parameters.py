@@ -69,12 +69,32 @@ class ClusterParams:
 
 
 @dataclass(frozen=True, slots=True)
+class BackscatterParams:
+    """What is taken for fog, rain or spray.
+
+    Attributes:
+        dimmest: only points of at most this intensity, of [0, 1].
+        farthest_m: only up to this far; drops farther away send back too little.
+        window_m: side of the cube around a point in which others are counted.
+        least_filled: fewer than this share of the beams that go through the window have to have stopped in it.
+        fewest_beams: where fewer than these go through it, nothing is judged.
+    """
+
+    dimmest: float = 0.04
+    farthest_m: float = 20.0
+    window_m: float = 0.6
+    least_filled: float = 0.06
+    fewest_beams: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class GeometryParams:
     """All of the geometric path.
 
     Attributes:
         ground: ground segmentation.
         clusters: clustering and boxes.
+        backscatter: what is left out as drops in the air; None leaves out nothing.
         body_margin_m: points this close to the footprint are the robot's own.
         headroom_m: obstacles are points up to the robot's height plus this.
         tall_m: an object's height is followed up to this.
@@ -82,6 +102,7 @@ class GeometryParams:
 
     ground: GroundParams = GroundParams()
     clusters: ClusterParams = ClusterParams()
+    backscatter: BackscatterParams | None = BackscatterParams()
     body_margin_m: float = 0.05
     headroom_m: float = 0.30
     tall_m: float = 2.6

@@ -70,6 +70,9 @@ class Sink(Protocol):
     def detections(self, detections: Detections, obstacles: PointCloud) -> None:
         """One sweep's objects and obstacle points."""
 
+    def application(self, report: ApplicationReport) -> None:
+        """What one application says of a sweep."""
+
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """The tracks of one moment with their criticality."""
 
@@ -287,7 +290,8 @@ class Lockstep:
         sensor = min(self._waiting, key=lambda name: self._waiting[name].t_ns)
         cloud = self._waiting.pop(sensor)
         images = self._take_images(cloud.t_ns)
-        percept = self._timed("perception", lambda: self._graph.step(cloud, images))
+        scans = [self._obstacles[s.name].value for s in self._robot.scans if s.name in self._obstacles]
+        percept = self._timed("perception", lambda: self._graph.step(cloud, images, scans=scans))
         self.frames.processed[sensor] += 1
         self._busy = True
         done_ns = now_ns + from_ms(self._robot.latency.perception_ms)

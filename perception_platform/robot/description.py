@@ -71,7 +71,7 @@ class Ouster(Part):
 
 
 class Folder(Part):
-    """A folder of files played at the sensor's rate: images, KITTI ``.bin`` or ``.pcd`` sweeps."""
+    """A folder of files played at the sensor's rate: images, or sweeps (KITTI ``.bin``, ``.pcd``, ``.csv``)."""
 
     type: Literal["folder"]
     path: str
@@ -277,6 +277,23 @@ class Clearance(Part):
     position_sigma_m: NonNegative = 0.02
 
 
+class OwnRegion(Part):
+    """A part of the robot beyond its footprint or above its height, in the base frame: forks, a mast, mirrors.
+
+    Returns from inside it are the robot's own, so nothing that stands there is seen: keep it tight.
+    """
+
+    name: Name
+    polygon_m: Polygon
+    z_m: tuple[Finite, Finite]
+
+    @model_validator(mode="after")
+    def _has_a_height(self) -> OwnRegion:
+        if not self.z_m[0] < self.z_m[1]:
+            raise ValueError(f"z_m: {self.z_m[0]:g} is not below {self.z_m[1]:g}")
+        return self
+
+
 class Latency(Part):
     """What each stage is expected to take, and the most a decision's data may be old.
 
@@ -344,7 +361,7 @@ class Model(Part):
     return_after_s: Positive | None = None
 
 
-NamedT = TypeVar("NamedT", Lidar | Camera | Source, Zone)
+NamedT = TypeVar("NamedT", Lidar | Camera | Source, Zone, OwnRegion)
 
 
 class Robot(Part):
@@ -363,6 +380,7 @@ class Robot(Part):
     discovery: Literal["localhost", "subnet"] = "localhost"
     footprint_m: Polygon
     height_m: Positive
+    own_regions: list[OwnRegion] = Field(default=[])
     drive: Drive
     clearance: Clearance
     latency: Latency
@@ -375,7 +393,7 @@ class Robot(Part):
     perception: str = "shared"
     nodes: Annotated[list[Placement], Field(min_length=1)]
 
-    @field_validator("sensors", "zones")
+    @field_validator("sensors", "zones", "own_regions")
     @classmethod
     def _names_differ(cls, parts: list[NamedT]) -> list[NamedT]:
         names = [part.name for part in parts]

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.errors import FrameError
-from perception_platform.core.sensor_data import PointCloud
+from perception_platform.core.geometry import points_in_polygon
+from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.messages.clouds import cloud_from_msg, scan_to_cloud
 from perception_platform.messages.obstacles import polygon_to_cloud, range_to_cloud
 from perception_platform.robot.description import Robot
@@ -30,13 +32,26 @@ def obstacles_in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
     return cloud
 
 
+def _on_own_parts(xyz_m: Points, robot: Robot) -> npt.NDArray[np.bool_]:
+    """(N,) which points lie inside the parts of the robot beyond its footprint."""
+    own = np.zeros(len(xyz_m), dtype=np.bool_)
+    for region in robot.own_regions:
+        low_m, high_m = region.z_m
+        within = (xyz_m[:, 2] >= low_m) & (xyz_m[:, 2] <= high_m)
+        own |= within & points_in_polygon(xyz_m[:, :2].astype(np.float64), np.array(region.polygon_m))
+    return own
+
+
 def _mounted(convert: Callable[[Any, str], PointCloud]) -> Callable[[Any, str, Robot], PointCloud]:
-    """A conversion to points of the sensor's frame, followed by its mounting."""
+    """A conversion to points of the sensor's frame, then by its mounting to the base, without the robot's own parts."""
 
     def in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
         cloud = convert(message, sensor)
         xyz_m = robot.sensor(sensor).mounting.transform().apply(cloud.xyz_m).astype(np.float32)
-        return replace(cloud, frame_id=robot.base_frame, xyz_m=xyz_m)
+        seen = ~_on_own_parts(xyz_m, robot)
+        others = {name: getattr(cloud, name) for name in ("intensity", "ring", "offset_s")}
+        kept = {name: None if values is None else values[seen] for name, values in others.items()}
+        return replace(cloud, frame_id=robot.base_frame, xyz_m=xyz_m[seen], **kept)
 
     return in_base
 

@@ -94,7 +94,7 @@ TABLE: tuple[Topic, ...] = (
           lifespan_periods=5),
     Topic("scan", "/{sensor}/scan", "sensor_msgs/msg/LaserScan", None, "best_effort", 1,
           "the gate stops when a required scan is stale",
-          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), kind="scan", deadline_periods=3,
+          publishers=(OUTSIDE,), subscribers=("perception", "risk", "safety_gate"), kind="scan", deadline_periods=3,
           lifespan_periods=5),
     Topic("range", "/{sensor}/range", "sensor_msgs/msg/Range", None, "best_effort", 1,
           "the gate stops when a required sensor is stale",

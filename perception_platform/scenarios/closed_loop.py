@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.objects import Detections, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud
 from perception_platform.core.time import from_s, to_ms, to_s
@@ -75,6 +76,9 @@ class _Listener:
 
     def detections(self, detections: Detections, obstacles: PointCloud) -> None:
         """Boxes are on their way to the tracker."""
+
+    def application(self, report: ApplicationReport) -> None:
+        """The vehicle obeys the gate alone."""
 
     def tracks(self, tracks: Tracks, risks: ObjectRisks, ego: EgoState) -> None:
         """Keep them."""

@@ -10,6 +10,7 @@ from perception_platform.core.time import from_s, to_s
 from perception_platform.robot.description import Camera, Lidar, Scan
 from perception_platform.sensing.image_checks import ImageChecks
 from perception_platform.sensing.sectors import SectorWatch
+from perception_platform.sensing.windows import WindowWatch
 
 # Rates and losses are judged over this long: counted events older than that no longer count as a problem.
 WINDOW_S = 3.0
@@ -47,6 +48,7 @@ class HealthMonitor:
         self._future_ns = from_s(future_tolerance_s)
         self._images = ImageChecks()
         self._sectors = None if isinstance(sensor, Camera) else SectorWatch(sensor.range_m)
+        self._window = WindowWatch(sensor.range_m, sensor.rate_hz) if isinstance(sensor, Lidar) else None
         self._arrivals_ns: deque[int] = deque()
         self._events: deque[tuple[int, SensorProblem, int]] = deque()
         self._first_ns: int | None = None
@@ -64,6 +66,8 @@ class HealthMonitor:
         """A sweep or scan arrived."""
         if self._arrived(cloud.t_ns, now_ns) and self._sectors is not None:
             self._sectors.observe(cloud)
+            if self._window is not None:
+                self._window.observe(cloud)
 
     def packets_lost(self, count: int, now_ns: int) -> None:
         """Packets were found missing."""
@@ -158,6 +162,8 @@ class HealthMonitor:
             found.add(SensorProblem.LOW_RATE)
         if self._sectors is not None and self._sectors.blind():
             found.add(SensorProblem.SECTOR_BLIND)
+        if self._window is not None and self._window.dirty():
+            found.add(SensorProblem.DIRTY_WINDOW)
         return found
 
     def _is_slow(self, now_ns: int) -> bool:
@@ -185,6 +191,8 @@ class HealthMonitor:
         parts = [problem.name.lower().replace("_", " ") for problem in problems]
         if self._lost_because:
             parts.append(self._lost_because)
+        if SensorProblem.DIRTY_WINDOW in problems and self._window is not None:
+            parts.append(", ".join(f"{start:.0f} to {end:.0f} deg" for start, end in self._window.dirty()))
         if SensorProblem.MALFORMED in problems and self._note:
             parts.append(self._note)
         return "; ".join(parts) or "ok"

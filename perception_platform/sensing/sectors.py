@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.sensor_data import PointCloud
+from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.core.time import from_s
 
 SECTORS = 36
@@ -52,15 +52,23 @@ class SectorWatch:
     def blind(self) -> tuple[tuple[float, float], ...]:
         """(start, end) azimuth of the blind sectors, neighbours joined, rad in [-pi, pi], sensor frame."""
         silent = self._newest_ns - self._last_ns >= BLIND_NS
-        blind = silent & (self._usual >= USUAL_SHARE)
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], blind, [False]]).astype(int)))
-        azimuth = np.linspace(-np.pi, np.pi, SECTORS + 1)
-        return tuple((float(azimuth[start]), float(azimuth[end])) for start, end in edges.reshape(-1, 2))
+        return joined(silent & (self._usual >= USUAL_SHARE))
 
     def _has_returns(self, cloud: PointCloud) -> npt.NDArray[np.bool_]:
-        x, y = cloud.xyz_m[:, 0], cloud.xyz_m[:, 1]
         range_m = np.linalg.norm(cloud.xyz_m, axis=1)
         counts = (range_m >= self._range_m[0]) & (range_m <= self._range_m[1])
-        turns = (np.arctan2(y[counts], x[counts]) + np.pi) / (2 * np.pi)
-        sector = np.minimum((turns * SECTORS).astype(np.int64), SECTORS - 1)
-        return np.bincount(sector, minlength=SECTORS) > 0
+        return returns_by_sector(cloud.xyz_m[counts]) > 0
+
+
+def returns_by_sector(xyz_m: Points) -> npt.NDArray[np.int64]:
+    """(SECTORS,) how many of the points (N, 3) lie in each sector of azimuth, from -pi on."""
+    turns = (np.arctan2(xyz_m[:, 1], xyz_m[:, 0]) + np.pi) / (2 * np.pi)
+    sector = np.minimum((turns * SECTORS).astype(np.int64), SECTORS - 1)
+    return np.bincount(sector, minlength=SECTORS)
+
+
+def joined(sectors: npt.NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """(start, end) azimuth of the marked sectors (SECTORS,), neighbours joined, rad in [-pi, pi]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], sectors, [False]]).astype(int)))
+    azimuth = np.linspace(-np.pi, np.pi, SECTORS + 1)
+    return tuple((float(azimuth[start]), float(azimuth[end])) for start, end in edges.reshape(-1, 2))

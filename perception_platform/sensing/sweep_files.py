@@ -1,4 +1,4 @@
-"""Sweeps in files: KITTI ``.bin`` and Point Cloud Library ``.pcd``."""
+"""Sweeps in files: KITTI ``.bin``, Point Cloud Library ``.pcd`` and ``.csv``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import PointCloud
 
-SUFFIXES = (".bin", ".pcd")
+SUFFIXES = (".bin", ".pcd", ".csv")
+CSV_COLUMNS = ("x", "y", "z", "intensity", "ring")  # in this order where a first line does not name them
 KITTI_POINT_BYTES = 16
 # Intensity is written as a fraction by some tools and as a byte by others.
 BYTE_SCALE = 255.0
@@ -21,14 +22,15 @@ def load_sweep(path: Path, t_ns: int, sensor: str) -> PointCloud:
     """A sweep from a file, by its ending; points that are not finite are left out.
 
     Args:
-        path: a ``.bin`` (float32 x y z reflectance) or ``.pcd`` file (x y z, and intensity and ring if given).
+        path: a ``.bin`` (float32 x y z reflectance), ``.pcd`` or ``.csv`` file (x y z; intensity and ring if given).
         t_ns: its stamp, ns.
         sensor: name of the lidar, also its frame.
 
     Raises:
         InputError: names the file and what is wrong with it.
     """
-    columns = _kitti_columns(path) if path.suffix.lower() == ".bin" else _pcd_columns(path)
+    read = {".bin": _kitti_columns, ".csv": _csv_columns}.get(path.suffix.lower(), _pcd_columns)
+    columns = read(path)
     xyz_m = np.empty((len(columns["x"]), 3), dtype=np.float32)
     for i, axis in enumerate("xyz"):
         xyz_m[:, i] = columns[axis]
@@ -62,6 +64,35 @@ def _kitti_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         )
     points = np.frombuffer(data, dtype="<f4").reshape(-1, 4)
     return {name: points[:, i] for i, name in enumerate(("x", "y", "z", "intensity"))}
+
+
+def _csv_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """Columns by the names of the first line, or x, y, z, intensity, ring where it has numbers."""
+    lines = _bytes(path).decode("utf-8", errors="replace").splitlines()
+    names = [name.strip().lower() for name in lines[0].split(",")]
+    if all(_is_number(name) for name in names):
+        names = list(CSV_COLUMNS[: len(names)])
+    else:
+        lines = lines[1:]
+    if not lines:
+        raise InputError(path, "holds no point")
+    missing = [axis for axis in "xyz" if axis not in names]
+    if missing:
+        raise InputError(path, f"has no column {', '.join(missing)}, only {', '.join(names)}", "line 1")
+    try:
+        table = np.loadtxt(lines, delimiter=",", ndmin=2, usecols=range(len(names)))
+    except ValueError as error:
+        raise InputError(path, " ".join(str(error).split())[:160]) from error
+    table = table.reshape(-1, len(names))
+    return {name: table[:, i] for i, name in enumerate(names) if name in CSV_COLUMNS}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _pcd_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:

@@ -27,6 +27,8 @@ MODELS, DECISIONS = TOPICS["model_status"].name, TOPICS["decision"].name
 HEAD = "camera_objects/camera_front"
 GREY, BLACK = 120, 0
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def model_folder(folder: Path, name: str, fails_on_black: bool) -> str:
     """A detector that never sees anything."""
@@ -90,7 +92,7 @@ def picture(start: Callable[..., Started], peer: Peer, robot_file: Path) -> Iter
         "command": Feed(peer.speak("command").publish, feeding.command, 0.05),
     }
     peer.each.append(Feeder(feeds).act)
-    peer.until(lambda: serving(peer) is not None, within_s=90.0, what="the model's status")
+    peer.until(lambda: serving(peer) is not None, within_s=200.0, what="the model's status")
     yield shown
     peer.each.clear()
     for one in started:

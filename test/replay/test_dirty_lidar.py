@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from perception_platform.perception.graph import PerceptionGraph
-from perception_platform.perception.load import load_camera_head
+from perception_platform.perception.load import load_graph
 from perception_platform.replay.run import replay_lockstep
+from perception_platform.robot.description import Model
 from perception_platform.robot.load import load_robot, share_dir
 from test.replay.cape_detector import cape_detector
 
@@ -25,9 +26,9 @@ People = list[tuple[float, list[dict[str, Any]]]]
 def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, People]:
     """The people among the tracks of each sweep, by time since the start: by lidar alone, and with the camera."""
     robot, folder = load_robot("amr"), tmp_path_factory.mktemp("dirty_lidar")
-    head = load_camera_head(cape_detector(folder / "cape"), "camera_front")
-    runs = {"alone": PerceptionGraph(robot), "with_camera": PerceptionGraph(robot, [head])}
-    return {name: _people(BAG, folder / name, graph) for name, graph in runs.items()}
+    cape = Model(head="camera_objects", sensor="camera_front", path=str(cape_detector(folder / "cape")))
+    robots = {"alone": robot, "with_camera": robot.model_copy(update={"models": [cape]})}
+    return {name: _people(BAG, folder / name, load_graph(equipped)) for name, equipped in robots.items()}
 
 
 def _people(bag: Path, out_dir: Path, graph: PerceptionGraph) -> People:

@@ -81,7 +81,7 @@ def test_applications_are_served_beside_each_other_at_their_rates(
     assert len(times["free_space_keeping"]) == pytest.approx(sweeps / 2, abs=2)
     assert all(line["age_ms"] <= line["deadline_ms"] for line in lines)
     nearest_m = min(x["value"] for x in lines if x["value"] is not None)
-    assert 0 <= nearest_m < 4.0, "each recording brings something near"
+    assert 0 <= nearest_m < 6.0, "each recording brings something near"
 
 
 def test_every_frame_is_accounted_for(run: tuple[Path, Path, dict[str, Any]]) -> None:

@@ -10,11 +10,12 @@ from perception_platform.perception.lidar_objects import Layers
 
 
 class ObstaclePoints(Component):
-    """Points by height above the ground."""
+    """Points by height above the ground, without drops in the air."""
 
     inputs: ClassVar[Ports] = {
         "points": array("N", 3, unit="m", frame="base"),
         "heights": array("N", unit="m", frame="base"),
+        "intensity": array("N"),
     }
     outputs: ClassVar[Ports] = {
         "obstacles": array("M", 3, unit="m", frame="base"),
@@ -26,6 +27,6 @@ class ObstaclePoints(Component):
     def __init__(self, setup: Setup, params: NoParams) -> None:
         self._path = setup.geometry
 
-    def step(self, moment: Moment, points: Points, heights: Points) -> Layers:
+    def step(self, moment: Moment, points: Points, heights: Points, intensity: Points) -> Layers:
         """(M, 3) what the robot could touch and (M,) heights of it; (K, 3) what is above, and (K,) heights."""
-        return self._path.layers(points, heights)
+        return self._path.layers(points, heights, intensity, moment.origin_m)

@@ -13,6 +13,7 @@ from perception_platform.cli.main import app
 from perception_platform.core.errors import InputError
 from perception_platform.evaluation.lidar_baseline import baseline_finder
 from perception_platform.evaluation.lidar_bench import bench_lidar
+from perception_platform.evaluation.lidar_conditions import CONDITIONS, Condition
 from perception_platform.evaluation.lidar_frames import read_camera_from_lidar, read_frames, read_labels
 from perception_platform.evaluation.lidar_measures import (
     Boxes,
@@ -22,11 +23,15 @@ from perception_platform.evaluation.lidar_measures import (
     ground_in_corridor,
     near_side,
     nearest_range_m,
+    pieces_of,
 )
-from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, lidar_of
+from perception_platform.evaluation.lidar_report import Limits, evaluate_lidar, geometric_finder, lidar_of
+from perception_platform.evaluation.phantoms import evaluate_phantoms
+from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import CAR_SIZE_M, HDL64_RAD, PERSON_SIZE_M, Solid, sweep
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 VAN = load_robot("delivery_van")
 LIDAR = lidar_of(VAN, None)
 MOUNTING = LIDAR.mounting.transform()
@@ -177,9 +182,73 @@ def test_the_baseline_finds_what_stands_alone(street: Path) -> None:
     assert report["objects"]["found"] == 2
 
 
+def test_cuts_and_merges_are_counted(street: Path) -> None:
+    """The car in two halves; the person in a box with as much of something else."""
+    frame = next(read_frames(street, "velodyne"))
+    points_m = frame.cloud.xyz_m.astype(np.float64)
+    car, whole = frame.labels, frame.labels.sizes_m[:1]
+    c, s = np.cos(car.yaws_rad[0]), np.sin(car.yaws_rad[0])
+    quarter_m = 0.25 * car.sizes_m[0, 1] * np.array([-s, c, 0.0])
+    halves = Boxes(
+        np.stack([car.centers_m[0] - quarter_m, car.centers_m[0] + quarter_m]),
+        np.repeat(whole * [1.0, 0.5, 1.0], 2, axis=0),
+        np.repeat(car.yaws_rad[:1], 2),
+    )
+    assert pieces_of(points_m, car, 0, halves, 0) == (2, pytest.approx(1.0))
+    one = Boxes(car.centers_m[:1], whole, car.yaws_rad[:1])
+    assert pieces_of(points_m, car, 0, one, 0) == (1, pytest.approx(1.0))
+    both = Boxes(np.array([[9.5, -1.0, -0.9]]), np.array([[9.0, 7.0, 2.0]]), np.zeros(1))
+    boxes, share = pieces_of(points_m, car, 1, both, 0)
+    assert boxes == 1
+    assert share < 0.5
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda c: c.name)
+def test_under_harder_conditions_the_labels_still_hold(street: Path, condition: Condition) -> None:
+    report = evaluate_lidar(street, VAN, LIDAR, Limits(), condition=condition)
+    assert report["objects"]["found"] == report["objects"]["labelled"] >= 1
+    assert report["condition"]["name"] == condition.name
+    if condition.backscatter:
+        assert report["drops"]["points"] > 100
+        assert report["drops"]["sweeps_with_phantom"] == 0
+    again = evaluate_lidar(street, VAN, LIDAR, Limits(), condition=condition)
+    assert again == report
+
+
+def test_drops_that_stay_are_phantoms(street: Path) -> None:
+    """The sweeps have no intensities of their own below the filter's limit, so without it all drops count."""
+    plain = geometric_finder(VAN, LIDAR, GeometryParams(backscatter=None))
+    drops = evaluate_lidar(street, VAN, LIDAR, Limits(), plain, Condition(backscatter=0.1))["drops"]
+    assert drops["sweeps_with_phantom"] == 1
+    assert drops["called_obstacle"] > 0.5 * drops["points"]
+
+
+def test_a_free_way_has_no_phantom_and_a_person_on_it_is_one(street: Path, tmp_path: Path) -> None:
+    free = evaluate_phantoms(street / "velodyne", VAN, LIDAR, 3.0, GeometryParams())
+    assert (free["sweeps"], free["with_phantom"], free["points"]) == (1, 0, 0)
+    blocked = write_frame(tmp_path / "blocked", "", [Solid(6.0, 0.0, PERSON_SIZE_M)])
+    assert evaluate_phantoms(blocked / "velodyne", VAN, LIDAR, 3.0, GeometryParams())["with_phantom"] == 1
+    with pytest.raises(InputError, match=r"holds no file that ends in \.bin, \.pcd, \.csv"):
+        evaluate_phantoms(blocked / "calib", VAN, LIDAR, 3.0, GeometryParams())
+
+
+def test_real_fog_stops_nobody(shared_data: Path, tmp_path: Path) -> None:
+    robot, out = str(REPOSITORY / "test" / "robots" / "radiate_van.yaml"), tmp_path / "fog.json"
+    sweeps = str(shared_data / "fog" / "velo_lidar")
+    result = CliRunner().invoke(
+        app, ["evaluate", "phantoms", sweeps, "--robot", robot, "--free-m", "20", "--json", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads(out.read_text())
+    assert (report["sweeps"], report["with_phantom"]) == (20, 0)
+
+
+@pytest.mark.slow
 def test_the_bench_times_both_on_the_same_sweeps(street: Path) -> None:
     report = bench_lidar(street, VAN, LIDAR, samples=3, baseline_samples=1, seed=0)
     assert report["geometric"]["samples"] == 3
     assert report["geometric"]["objects"]["found"] == report["baseline"]["objects"]["found"] == 2
     ratio = report["baseline"]["cpu_p50_ms"] / report["geometric"]["cpu_p50_ms"]
     assert report["times_faster"] == pytest.approx(ratio, abs=0.1)
+    assert [row["condition"] for row in report["conditions"]] == [c.name for c in CONDITIONS]
+    assert all(row["geometric"]["objects"]["recall"] == 1.0 for row in report["conditions"])

@@ -159,6 +159,22 @@ def test_a_model_that_hangs_costs_the_limit_once_and_is_left_behind() -> None:
     go_on.set()
 
 
+def test_the_status_asked_for_while_a_model_works_is_that_of_the_last_run() -> None:
+    """The node reports in one thread while the chain runs in another."""
+    said: list[ModelState] = []
+    first = Scripted("first")
+    chain = chain_of(first)
+    chain.run(0, IMAGE)
+
+    def look() -> float:
+        said.append(status(chain).state)
+        return 1.0
+
+    first.act = look
+    chain.run(1, IMAGE)
+    assert said == [ModelState.ACTIVE]
+
+
 def test_with_a_dead_server_the_next_one_serves(tmp_path: Path) -> None:
     """Nobody listens on the port: a real refusal by the system."""
     spec = RemoteSpec(kind="remote", url="http://127.0.0.1:9", model="people", timeout_ms=500)

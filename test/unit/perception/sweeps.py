@@ -64,7 +64,7 @@ def _hit(solid: Solid, origin: Array, rays: Array) -> Array:
     start, direction = solid_from_base.apply(origin[None]), solid_from_base.rotate(rays)
     half = 0.5 * np.array(solid.size_m)
     middle = np.array([0.0, 0.0, solid.bottom_m + half[2]])
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         first, second = (middle - half - start) / direction, (middle + half - start) / direction
     enter, leave = np.minimum(first, second).max(axis=1), np.maximum(first, second).min(axis=1)
     return np.where((enter <= leave) & (enter > 0), enter, np.inf)

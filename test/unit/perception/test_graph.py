@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -151,16 +152,10 @@ def other_length(file: dict[str, Any]) -> None:
 
 
 def circle(file: dict[str, Any]) -> None:
+    second = deepcopy(component(file, "fusion")) | {"name": "fusion_2", "outputs": {"objects": "objects_2"}}
+    second["inputs"]["objects"] = "objects"
     component(file, "fusion")["inputs"]["objects"] = "objects_2"
-    file["components"].append(
-        {
-            "name": "fusion_2",
-            "component": "fusion",
-            "budget_ms": 1,
-            "inputs": {"objects": "objects", "image_objects": "image_objects"},
-            "outputs": {"objects": "objects_2"},
-        }
-    )
+    file["components"].append(second)
 
 
 def made_twice(file: dict[str, Any]) -> None:
@@ -222,7 +217,7 @@ REFUSED = [
     (shed_ground, r"components\.ground\.shed_at: every decision needs it: it can't be left out"),
     (
         no_producer,
-        r"components\.ground\.inputs\.points: nothing makes 'range_image'; there are sweep, images, points",
+        r"components\.ground\.inputs\.points: nothing makes 'range_image'; there are sweep, images, scans",
     ),
     (wrong_frame, r"components\.ground\.inputs\.points: edge sweep → ground \('sweep'\): kind is PointCloud"),
     (

@@ -17,6 +17,7 @@ from perception_platform.perception.clusters import cluster
 from perception_platform.perception.ground import height_above_ground
 from perception_platform.perception.load import load_graph
 from perception_platform.perception.parameters import ClusterParams, GeometryParams, GroundParams
+from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot
 from test.unit.perception.sweeps import (
     CAR_SIZE_M,
@@ -31,7 +32,8 @@ from test.unit.perception.sweeps import (
 AMR = load_robot("amr")
 VAN = load_robot("delivery_van")
 AMR_LIDAR = AMR.sensor("lidar_top").mounting.transform()
-VAN_LIDAR = VAN.sensor("velodyne").mounting.transform()
+VAN_SENSOR = VAN.lidars[0]
+VAN_LIDAR = VAN_SENSOR.mounting.transform()
 CAR_AHEAD = Solid(12.0, 1.0, CAR_SIZE_M, 0.3)
 
 
@@ -104,6 +106,49 @@ def test_the_robots_own_body_is_left_out() -> None:
     plain = load_graph(VAN).step(cloud)
     with_body = load_graph(VAN).step(replace(cloud, xyz_m=np.vstack([cloud.xyz_m, body])))
     assert len(with_body.obstacles) == len(plain.obstacles)
+
+
+def test_own_parts_beyond_the_footprint_are_left_out_and_nothing_beside_them() -> None:
+    """A mirror that sticks out, a mast above the roof; a person beside the mirror is seen."""
+    mirror = {
+        "name": "mirror",
+        "polygon_m": [[2.2, 0.9], [2.5, 0.9], [2.5, 1.25], [2.2, 1.25]],
+        "z_m": [0.9, 1.4],
+    }
+    mast = {
+        "name": "mast",
+        "polygon_m": [[0.3, 0.2], [0.0, 0.2], [0.0, -0.2], [0.3, -0.2]],
+        "z_m": [1.9, 2.2],
+    }
+    van = Robot.model_validate(VAN.model_dump() | {"own_regions": [mirror, mast]})
+    person = Solid(2.4, 2.5, PERSON_SIZE_M)
+    own_m = [
+        Solid(2.35, 1.07, (0.2, 0.25, 0.3), bottom_m=1.0),
+        Solid(0.15, 0.0, (0.2, 0.3, 0.3), bottom_m=1.9),
+    ]
+    seen = sweep(
+        [person, *own_m],
+        Transform.from_xyz_rpy((0.76, 0.0, 4.0), (0.0, 0.0, 0.0)),
+        "velodyne",
+        np.deg2rad(np.linspace(-80.0, -20.0, 64)),
+        900,
+    )
+    high = VAN_SENSOR.model_copy(
+        update={
+            "mounting": VAN_SENSOR.mounting.model_copy(update={"xyz_m": (0.76, 0.0, 4.0)}),
+            "range_m": (0.5, 80.0),
+        }
+    )
+    with_regions, without = (
+        load_graph(robot.model_copy(update={"sensors": [high]})).step(seen).obstacles.xyz_m
+        for robot in (van, VAN)
+    )
+    near_mirror = np.hypot(without[:, 0] - 2.35, without[:, 1] - 1.07) < 0.3
+    assert near_mirror.sum() > 4
+    assert not (np.hypot(with_regions[:, 0] - 2.35, with_regions[:, 1] - 1.07) < 0.3).any()
+    assert len(with_regions) > 20
+    beside = without[~near_mirror & (without[:, 1] > 1.5)]
+    assert {p.tobytes() for p in beside} == {p.tobytes() for p in with_regions if p[1] > 1.5}
 
 
 def test_order_of_points_does_not_matter() -> None:

@@ -51,6 +51,11 @@ def test_the_three_robots_load() -> None:
             "nothing else sees all of a gap",
         ),
         ({"sensors.0.name": "scan_front"}, "sensors", "'scan_front' is used twice"),
+        (
+            {"own_regions": [{"name": "mast", "polygon_m": [[0, 0], [1, 0], [1, 1]], "z_m": [2.0, 1.0]}]},
+            "own_regions.0",
+            "z_m: 2 is not below 1",
+        ),
         ({"zones.0.action": "honk"}, "zones.0.action", "honk"),
         ({"zones.1.speed_limit_mps": None}, "zones.1", "speed_limit_mps: action limit takes"),
         ({"footprint_m": [[0, 0], [1, 1]]}, "footprint_m", "at least 3"),

@@ -278,7 +278,7 @@ def test_what_a_stop_rests_on_is_all_in_stop_zones_and_all_that_it_names() -> No
     assert scene.velocities_mps[-1].tolist() == [0.0, 2.0]
     causes = {tuple(np.round(p, 6)) for p in scene.causes_m}
     assert {(0.6, 0.1), (1.4, 0.0), (1.0, 0.0)} <= causes
-    assert not any(x < 0 or x == 1.7 and y == 0.0 for x, y in causes - {(1.7, 0.0)})
+    assert not any(x < 0 or (x == 1.7 and y == 0.0) for x, y in causes - {(1.7, 0.0)})
     assert (scene.causes_m == [1.7, 0.0]).all(axis=1).sum() == 1  # of the box's outline, not of the limit
 
 

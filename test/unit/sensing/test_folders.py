@@ -130,7 +130,7 @@ def test_a_folder_or_file_that_goes_away_is_a_loss(tmp_path: Path, opened: Opene
 
 def test_a_folder_without_sweeps_is_named(tmp_path: Path, opened: Opener) -> None:
     (tmp_path / "readme.txt").write_text("nothing here")
-    with pytest.raises(InputError, match=r"holds no file that ends in \.bin, \.pcd"):
+    with pytest.raises(InputError, match=r"holds no file that ends in \.bin, \.pcd, \.csv"):
         opened(tmp_path)
 
 
@@ -227,3 +227,44 @@ def test_a_sweep_of_a_real_drive(shared_data: Path) -> None:
     assert np.linalg.norm(cloud.xyz_m, axis=1).max() < 130.0
     assert cloud.intensity is not None
     assert 0.0 <= cloud.intensity.min() < cloud.intensity.max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "rings"),
+    [
+        ("1,2,3,51,7\n4,5,6,255,8\n", [7, 8]),
+        ("ring, z, y, x, intensity\n7,3,2,1,51\n8,6,5,4,255\n", [7, 8]),
+        ("x,y,z,intensity,label\n1,2,3,0.2,9\n4,5,6,1.0,9\n", None),
+    ],
+)
+def test_csv_is_read_by_its_first_line_or_by_position(
+    tmp_path: Path, opened: Opener, text: str, rings: list[int] | None
+) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    cloud = next_cloud(opened(tmp_path))
+    assert cloud.xyz_m.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert cloud.intensity is not None
+    np.testing.assert_allclose(cloud.intensity, [0.2, 1.0])
+    assert (None if cloud.ring is None else cloud.ring.tolist()) == rings
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is empty"),
+        ("x,y,z\n", "holds no point"),
+        ("x,y,range\n1,2,3\n", "line 1: has no column z, only x, y, range"),
+        ("1,2\n", "line 1: has no column z"),
+        ("1,2,3\n4,five,6\n", "could not convert string 'five'"),
+        ("1,2,3\n4,5\n", "a.csv: "),
+    ],
+)
+def test_malformed_csv_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=problem):
+        load_sweep(tmp_path / "a.csv", 5, "lidar_top")
+
+
+def test_points_of_a_csv_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2,3,0.5,1\nnan,5,6,0.5,2\n7,8,inf,nan,3\n")
+    assert load_sweep(tmp_path / "a.csv", 5, "lidar_top").xyz_m.tolist() == [[1, 2, 3]]

@@ -251,3 +251,45 @@ def test_an_empty_sweep_is_survived(lidar: HealthMonitor) -> None:
         PointCloud(START_NS, "lidar_top", "lidar_top", np.zeros((0, 3), dtype=np.float32)), START_NS
     )
     assert lidar.report(START_NS).frames_received == 1
+
+
+AZIMUTHS_DEG = np.arange(-180.0, 180.0, 0.5)
+
+
+def downward_sweep(t_ns: int, lost: npt.NDArray[np.bool_] | None = None, kept: float = 0.4) -> PointCloud:
+    """Ground all around, met by eight beams; of some azimuths (degrees, -180 on) only a share comes back."""
+    azimuth, below = np.meshgrid(np.radians(AZIMUTHS_DEG), np.radians(np.linspace(10, 24, 8)))
+    rays = np.stack([np.cos(azimuth), np.sin(azimuth), -np.tan(below)], axis=-1)
+    xyz_m = (rays / np.tan(below)[..., None]).astype(np.float32)
+    if lost is not None:
+        back = np.random.default_rng(t_ns // PERIOD_NS).random(azimuth.shape) < np.where(lost, kept, 1.0)
+        xyz_m = xyz_m[back]
+    return PointCloud(t_ns, "lidar_top", "lidar_top", np.ascontiguousarray(xyz_m.reshape(-1, 3)))
+
+
+def look_down(lidar: HealthMonitor, first: int, count: int, lost: Any = None) -> SensorHealth:
+    for i in range(first, first + count):
+        t_ns = START_NS + i * PERIOD_NS
+        lidar.observe_cloud(downward_sweep(t_ns, lost), t_ns + from_ms(5))
+    return lidar.report(START_NS + (first + count - 1) * PERIOD_NS + from_ms(20))
+
+
+def test_dirt_on_the_window_degrades_names_its_place_and_goes_when_cleaned(lidar: HealthMonitor) -> None:
+    mud = (AZIMUTHS_DEG >= 20) & (AZIMUTHS_DEG < 60)
+    assert look_down(lidar, 0, 40).status is SensorStatus.OK
+    dirty = look_down(lidar, 40, 30, mud)
+    assert dirty.status is SensorStatus.DEGRADED
+    assert dirty.problems == (SensorProblem.DIRTY_WINDOW,)
+    assert dirty.text == "dirty window; 20 to 60 deg"
+    assert look_down(lidar, 70, 300, mud).problems == (SensorProblem.DIRTY_WINDOW,), "it becomes no habit"
+    assert look_down(lidar, 370, 40).status is SensorStatus.OK
+
+
+def test_a_place_that_returns_less_all_around_is_no_dirt(lidar: HealthMonitor) -> None:
+    look_down(lidar, 0, 40)
+    assert look_down(lidar, 40, 100, AZIMUTHS_DEG < 180).status is SensorStatus.OK
+
+
+def test_one_bad_sweep_is_no_dirt(lidar: HealthMonitor) -> None:
+    look_down(lidar, 0, 40)
+    assert look_down(lidar, 40, 1, AZIMUTHS_DEG < 0).status is SensorStatus.OK
