@@ -50,7 +50,9 @@ def _mounted(convert: Callable[[Any, str], PointCloud]) -> Callable[[Any, str, R
         xyz_m = robot.sensor(sensor).mounting.transform().apply(cloud.xyz_m).astype(np.float32)
         seen = ~_on_own_parts(xyz_m, robot)
         others = {name: getattr(cloud, name) for name in ("intensity", "ring", "offset_s")}
-        kept = {name: None if values is None else values[seen] for name, values in others.items()}
+        kept: dict[str, Any] = {
+            name: None if values is None else values[seen] for name, values in others.items()
+        }
         return replace(cloud, frame_id=robot.base_frame, xyz_m=xyz_m[seen], **kept)
 
     return in_base
