@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perception_platform.cli import bench_faults, bench_scenarios
+from perception_platform.cli import bench_faults, bench_risk, bench_scenarios
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _commands = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
 _commands.command()(bench_faults.faults)
+_commands.command()(bench_risk.risk)
 _commands.command()(bench_scenarios.simulation)
 _commands.command()(bench_scenarios.scale)
 

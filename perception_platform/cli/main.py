@@ -20,6 +20,7 @@ from perception_platform.cli import (
     perception,
     replay,
     scenarios,
+    show,
     topics,
     track,
     up,
@@ -50,6 +51,7 @@ for group in (
     gate,
     bench,
     check,
+    show,
 ):
     group.register(app)
 

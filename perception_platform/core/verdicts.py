@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 
 import numpy as np
@@ -117,6 +117,15 @@ class ObjectRisks:
         ttc_s: (N,) time to collision; inf when not closing.
         required_decel_mps2: (N,) deceleration that just avoids contact, after the reaction time.
         speed_limit_mps: (N,) highest speed from which the robot still stops in time; inf when not in the path.
+        headway_s: (N,) time until the robot is where the object is; inf when not in the path.
+        ttc_accelerating_s: (N,) time to collision when the object keeps its acceleration; inf when they never meet.
+        ttc_sigma_s: (N,) 1-sigma of that, from the track's covariance; inf where that is inf.
+        post_encroachment_s: (N,) between one leaving the place that both cross and the other coming, negative when both
+            are there; inf when they do not cross.
+        rss_gap_m: (N,) least safe gap of responsibility-sensitive safety.
+        rss_beside_m: (N,) its least safe lateral distance.
+        reach_m: (N,) how far a person may get until the robot stands; inf for what is no person.
+        separation_m: (N,) protective separation distance in the manner of ISO/TS 15066.
     """
 
     track_ids: Ints
@@ -128,6 +137,19 @@ class ObjectRisks:
     ttc_s: Array
     required_decel_mps2: Array
     speed_limit_mps: Array
+    headway_s: Array = field(default_factory=lambda: np.zeros(0))
+    ttc_accelerating_s: Array = field(default_factory=lambda: np.zeros(0))
+    ttc_sigma_s: Array = field(default_factory=lambda: np.zeros(0))
+    post_encroachment_s: Array = field(default_factory=lambda: np.zeros(0))
+    rss_gap_m: Array = field(default_factory=lambda: np.zeros(0))
+    rss_beside_m: Array = field(default_factory=lambda: np.zeros(0))
+    reach_m: Array = field(default_factory=lambda: np.zeros(0))
+    separation_m: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        for one in fields(self)[9:]:  # nothing is said of them
+            if len(getattr(self, one.name)) != len(self.track_ids):
+                object.__setattr__(self, one.name, np.full(len(self.track_ids), np.inf))
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -166,6 +188,7 @@ class Assessment:
         objects: criticality of each track.
         lineage: where it came from.
         models: models that took part.
+        disabled_zones: names of zones that a service has switched off.
         near: outlines of the tracks near the robot.
     """
 
@@ -174,6 +197,7 @@ class Assessment:
     objects: ObjectRisks
     lineage: Lineage = field(default_factory=Lineage)
     models: tuple[ModelRef, ...] = ()
+    disabled_zones: tuple[str, ...] = ()
     near: NearObjects = field(default_factory=NearObjects.none)
 
 

@@ -54,8 +54,13 @@ def label_states(labels: KittiBoxes, egos: Sequence[EgoState]) -> Array:
             for frame, center in zip(labels.frames.tolist(), in_base(labels), strict=True)
         ]
     ).reshape(-1, 2)
-    velocities = _derivative(labels, positions, _difference_weights())
+    velocities = label_velocities(labels, positions)
     return np.column_stack([positions, velocities, _derivative(labels, positions, _parabola_weights())])
+
+
+def label_velocities(labels: KittiBoxes, positions_m: Array) -> Array:
+    """(N, 2) of labels at positions (N, 2) in the fixed frame; NaN where neighbours in time are missing."""
+    return _derivative(labels, positions_m, _difference_weights())
 
 
 def _difference_weights() -> Array:

@@ -13,6 +13,7 @@ from perception_platform.explain.look import ACTIONS, CLASSES, INK, MOVERS, PALE
 from perception_platform.explain.run_files import Line, Run
 from perception_platform.explain.story import Moment, evidence_ids, paths_in_odom, pose, spans
 from perception_platform.robot.description import Robot
+from perception_platform.robot.zones import Zone
 
 _MOST_LABELS = 8
 _LABELLED_MPS = 0.3
@@ -111,7 +112,10 @@ def _run_legend(run: Run, paths: dict[int, tuple[str, Array]]) -> list[Patch]:
 def _view(moment: Moment, robot: Robot, way_m: float) -> tuple[float, float, float]:
     """How far to show ahead, behind and to each side, m: the path to a stand (negative backwards) and what binds."""
     front_m, rear_m = robot.footprint[:, 0].max(), -robot.footprint[:, 0].min()
-    far_m = [front_m + 1.5 * max(way_m, 0.0), *(x for zone in robot.zones for x, _ in zone.polygon_m)]
+    far_m = [
+        front_m + 1.5 * max(way_m, 0.0),
+        *(float(z.max()) for zone in robot.zones for z in _x_of(zone, robot)),
+    ]
     named = evidence_ids(moment.decision["evidence"][:1])
     tracks = moment.tracks["tracks"] if moment.tracks else []
     far_m += [t["center_base_m"][0] + 4.0 for t in tracks if t["id"] in named]
@@ -143,12 +147,16 @@ def _arc(s_m: Array, turn_radpm: float, sides_m: tuple[float, float]) -> Array:
 
 def _draw_zones(axes: Axes, robot: Robot) -> None:
     for zone in robot.zones:
-        corners = _corners(np.array(zone.polygon_m))
-        style = "--" if zone.action == "stop" else ":"
-        axes.add_patch(
-            Polygon(corners, fill=False, edgecolor=ACTIONS[zone.action], ls=style, lw=1.6, zorder=4,
-                    label=f"zone {spoken(zone.name)}: {zone.action}")
-        )  # fmt: skip
+        style, colour = ("--", ACTIONS["stop"]) if zone.action == "stop" else (":", ACTIONS["limit"])
+        for outline_m in zone.outlines_m(robot.footprint)[:1]:
+            axes.add_patch(
+                Polygon(_corners(outline_m), fill=False, edgecolor=colour, ls=style, lw=1.6, zorder=4,
+                        label=f"zone {spoken(zone.name)}: {zone.action}")
+            )  # fmt: skip
+
+
+def _x_of(zone: Zone, robot: Robot) -> list[Array]:
+    return [outline_m[:, 0] for outline_m in zone.outlines_m(robot.footprint)]
 
 
 def _draw_tracks(axes: Axes, moment: Moment, view_m: tuple[float, float, float]) -> None:

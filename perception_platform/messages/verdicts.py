@@ -53,6 +53,14 @@ _RISK_FIELDS = {
     "ttc_s": "time_to_collision",
     "required_decel_mps2": "required_deceleration",
     "speed_limit_mps": "speed_limit",
+    "headway_s": "headway",
+    "ttc_accelerating_s": "time_to_collision_accelerating",
+    "ttc_sigma_s": "time_to_collision_sigma",
+    "post_encroachment_s": "post_encroachment_time",
+    "rss_gap_m": "rss_gap",
+    "rss_beside_m": "rss_beside",
+    "reach_m": "reach",
+    "separation_m": "separation",
 }
 
 
@@ -107,6 +115,7 @@ def assessment_from_msg(msg: Any, topic: str = "/risk/assessment") -> Assessment
         objects=_risks_from_msgs(msg.objects, topic),
         lineage=lineage_from_msg(msg.lineage, topic),
         models=models_from_msg(msg.models),
+        disabled_zones=tuple(str(name) for name in msg.disabled_zones),
         near=_near_from_msgs(msg.near, topic),
     )
 
@@ -120,6 +129,7 @@ def assessment_to_msg(
     msg.lineage = lineage_to_msg(assessment.lineage, make)
     msg.models = [model_ref_to_msg(m, make) for m in assessment.models]
     msg.findings = [finding_to_msg(f, make) for f in assessment.findings]
+    msg.disabled_zones = list(assessment.disabled_zones)
     msg.near = [_near_to_msg(assessment.near, i, make) for i in range(len(assessment.near))]
     if with_objects:
         msg.objects = [_risk_to_msg(assessment.objects, i, make) for i in range(len(assessment.objects))]

@@ -57,8 +57,8 @@ class Listener(PlatformNode):
             self._listen(key)
         for lidar in self.robot.lidars:
             self._listen("obstacles", lidar.name)
-        for scan in self.robot.scans:
-            self._listen("scan", scan.name)
+        for source in self.robot.sources:
+            self._listen(source.kind, source.name)
         for camera in self.robot.cameras if self._images else ():
             self._listen("image", camera.name)
         self.work("listener", self._hand_on)

@@ -25,6 +25,7 @@ from perception_platform.robot.load import robot_path
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.ports import publish_all
 from perception_platform.ros.process import run
+from perception_platform.ros.topics import obstacle_inputs
 from perception_platform.ros.watch import Trouble
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.gate import SafetyGate
@@ -118,9 +119,8 @@ class SafetyGateNode(PlatformNode):
         self._listen("sensor_health", lambda got: self._health.update({got.value.sensor: got}))
         self._listen("runtime_status", self._keep_factor)
         self._listen("model_status", lambda got: self._models.update({got.value.head: got.value}))
-        for key, sensors in (("obstacles", self.robot.lidars), ("scan", self.robot.scans)):
-            for sensor in sensors:
-                self._listen(key, partial(self._obstacles.__setitem__, sensor.name), sensor.name)
+        for key, sensor in obstacle_inputs(self.robot):
+            self._listen(key, partial(self._obstacles.__setitem__, sensor), sensor)
 
     def _listen(self, key: str, keep: Callable[[Received[Any]], None], sensor: str = "") -> None:
         def receive(value: Any) -> None:

@@ -25,11 +25,11 @@ from perception_platform.messages.sensors import cloud_from_msg
 from perception_platform.messages.verdicts import health_from_msg
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS, PerceptionGraph
 from perception_platform.replay.records import FrameCounts
-from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
+from perception_platform.risk.stage import RiskStage
 from perception_platform.robot.description import Robot
 from perception_platform.ros.images import decode_image
-from perception_platform.ros.inputs import scan_in_base
+from perception_platform.ros.inputs import SOURCES
 from perception_platform.ros.topics import TOPICS
 from perception_platform.runtime.ego_history import EgoHistory
 from perception_platform.safety.config import GateConfig
@@ -132,7 +132,7 @@ class Lockstep:
         self._graph = graph
         self._tracker = tracker
         self._records = records
-        self._risk_config = RiskConfig.from_robot(robot)
+        self._risk = RiskStage(RiskConfig.from_robot(robot))
         self._gate_config = GateConfig.from_robot(robot)
         gate = SafetyGate(self._gate_config)
         gate.reset()  # a recording is a cut out of a running drive
@@ -205,8 +205,8 @@ class Lockstep:
         }
         for lidar in self._robot.lidars:
             routes[TOPICS["points"].of(lidar.name)] = self._guarded(lidar.name, self._on_sweep)
-        for scan in self._robot.scans:
-            routes[TOPICS["scan"].of(scan.name)] = self._guarded(scan.name, self._on_scan)
+        for source in self._robot.sources:
+            routes[TOPICS[source.kind].of(source.name)] = self._guarded(source.name, self._on_source)
         for camera in self._robot.cameras:
             routes[TOPICS["image"].of(camera.name)] = self._guarded(camera.name, self._on_image)
         return routes
@@ -265,11 +265,11 @@ class Lockstep:
             self.frames.dropped[sensor, "superseded"] += 1
         self._images[sensor] = image
 
-    def _on_scan(self, sensor: str, message: Any, now_ns: int) -> None:
-        self.scan(scan_in_base(message, sensor, self._robot), now_ns)
+    def _on_source(self, sensor: str, message: Any, now_ns: int) -> None:
+        self.source(SOURCES[self._robot.sensor(sensor).kind](message, sensor, self._robot), now_ns)
 
-    def scan(self, cloud: PointCloud, now_ns: int) -> None:
-        """A scan came, in the base frame."""
+    def source(self, cloud: PointCloud, now_ns: int) -> None:
+        """Points of a scan or another source came, in the base frame."""
         sensor = cloud.sensor
         self._obstacles[sensor] = _Received(cloud, now_ns)
         self.frames.processed[sensor] += 1
@@ -367,7 +367,7 @@ class Lockstep:
         ego = self._ego_now()
         assessment: Assessment = self._timed(
             "risk",
-            lambda: assess(tracks, obstacles, ego, self._risk_config, now_ns=now_ns),
+            lambda: self._risk.step(tracks, obstacles, ego, now_ns=now_ns),
         )
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
         lineage = assessment.lineage.then(declared_timing("risk", now_ns, done_ns))

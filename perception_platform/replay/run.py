@@ -79,7 +79,7 @@ def require_sensors(bag: Path, robot: Robot) -> None:
         InputError: names the topics that would do and those that are there.
     """
     wanted = [TOPICS["points"].of(lidar.name) for lidar in robot.lidars]
-    wanted += [TOPICS["scan"].of(scan.name) for scan in robot.scans]
+    wanted += [TOPICS[source.kind].of(source.name) for source in robot.sources]
     found = [info.topic for info in bag_info(bag).topics]
     if not set(wanted) & set(found):
         has = ", ".join(found[:SHOWN_TOPICS]) + (", …" if len(found) > SHOWN_TOPICS else "")

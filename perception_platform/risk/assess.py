@@ -8,40 +8,45 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import points_in_polygon
+from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage, SourceStamp, merge
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_s
-from perception_platform.core.verdicts import Action, Assessment, Finding, ObjectRisks, Reason
-from perception_platform.risk.config import RiskConfig, ZoneRule
-from perception_platform.risk.measures import needed_way_m, safe_speed_mps, way_left_m
-from perception_platform.risk.objects import assess_objects, explained_by_moving, objects_near, track_corners
-from perception_platform.risk.path import Path, outline, predict_path
+from perception_platform.core.verdicts import Action, Assessment, Finding, Reason
+from perception_platform.risk.config import RiskConfig
+from perception_platform.risk.contact import Braking, touched
+from perception_platform.risk.measures import needed_way_m, way_left_m
+from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
+from perception_platform.risk.objects import (
+    assess_objects,
+    explained_by_moving,
+    objects_near,
+    track_corners,
+    track_velocities,
+)
+from perception_platform.risk.path import predict_path
+from perception_platform.risk.zones import excluded, zone_findings
 
-EVIDENCE_POINTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """One moment as all rules see it."""
-
-    tracks: Tracks
-    obstacles: Sequence[PointCloud]
-    ego: EgoState
-    path: Path
-    reaction_s: float
-    config: RiskConfig
+_VEHICLES = (int(ObjectClass.CAR), int(ObjectClass.TRUCK))
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What a finding is about."""
+class Conditions:
+    """What else is known of the robot now.
 
-    text: str
-    track_ids: tuple[int, ...] = ()
-    points_m: tuple[tuple[float, float, float], ...] = ()
-    sensor: str = ""
+    Attributes:
+        latency_s: at least so old is taken to be what the assessment rests on.
+        payload_kg: what is loaded; None if nobody says: then the most that may be.
+        disabled: names of switchable zones that are switched off.
+    """
+
+    latency_s: float = 0.0
+    payload_kg: float | None = None
+    disabled: frozenset[str] = frozenset()
+
+
+UNKNOWN = Conditions()
 
 
 def assess(
@@ -51,16 +56,19 @@ def assess(
     config: RiskConfig,
     *,
     now_ns: int,
+    conditions: Conditions = UNKNOWN,
 ) -> Assessment:
     """Judge tracks and raw obstacle points along the robot's path and in its zones.
 
     Args:
         tracks: in the odometry frame.
-        obstacles: newest obstacle points of each lidar and scan, in the base frame. Those of a sensor that fell
+        obstacles: newest obstacle points of each source, in the base frame. Those of a sensor that fell
             silent are left out: they would travel along with the robot. The gate judges the silence.
         ego: newest pose and motion; the pose is brought to the time of the tracks.
         config: the robot.
-        now_ns: the time now, by which the data has an age; the declared latency counts when that is larger.
+        now_ns: the time now, by which the data has an age; the largest of that, the declared latency and that of the
+            conditions counts.
+        conditions: what else is known of the robot.
 
     Returns:
         Findings sorted strictest first, as of the newest of tracks and obstacles; none means that nothing limits
@@ -68,147 +76,160 @@ def assess(
     """
     newest_ns = max([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)])
     obstacles = [c for c in obstacles if to_s(newest_ns - c.t_ns) <= config.obstacles_max_age_s]
-    latency_s = to_s(now_ns - min([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)]))
-    age_s = max(latency_s, config.expected_latency_s) + config.sweep_age_s
-    reaction_s = age_s + config.gate_period_s + config.reaction_s
-    ego = ego.at(tracks.t_ns)
-    path = predict_path(ego, config.footprint_m, config.beside_m)
-    scene = _Scene(tracks, obstacles, ego, path, reaction_s, config)
-    objects = assess_objects(tracks, ego, path, reaction_s, config)
-    findings = [*_object_findings(scene, objects), *_point_findings(scene), *_zone_findings(scene)]
+    age_s = to_s(now_ns - min([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)]))
+    latency_s = max(age_s, conditions.latency_s, config.expected_latency_s)
+    moment = _moment(tracks, obstacles, ego.at(tracks.t_ns), config, latency_s, conditions)
+    findings = [
+        *_object_findings(moment),
+        *_point_findings(moment),
+        *zone_findings(moment, conditions.disabled),
+    ]
     lineage = merge([tracks.lineage, Lineage(tuple(SourceStamp(c.sensor, c.t_ns) for c in obstacles))])
     ordered = tuple(sorted(findings, key=lambda f: f.strictness))
     named = [track_id for finding in findings for track_id in finding.track_ids]
-    near = objects_near(tracks, ego, objects.distance_m, named, config)
-    return Assessment(newest_ns, ordered, objects, lineage, tracks.models, near)
+    near = objects_near(moment.tracks, moment.corners_m, moment.velocities_mps, moment.objects, named, config)
+    return Assessment(
+        newest_ns,
+        ordered,
+        moment.objects,
+        lineage,
+        tracks.models,
+        disabled_zones=tuple(sorted(conditions.disabled)),
+        near=near,
+    )
 
 
-def _object_findings(scene: _Scene, objects: ObjectRisks) -> Iterator[Finding]:
-    for i in np.flatnonzero(objects.in_path & (scene.tracks.existence >= scene.config.min_existence)):
+def _moment(
+    tracks: Tracks,
+    obstacles: Sequence[PointCloud],
+    ego: EgoState,
+    config: RiskConfig,
+    latency_s: float,
+    conditions: Conditions,
+) -> Moment:
+    reaction_s = latency_s + config.sweep_age_s + config.gate_period_s + config.reaction_s
+    path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
+    payload_kg = config.max_payload_kg if conditions.payload_kg is None else conditions.payload_kg
+    downhill = -float(ego.odom_from_base.rotation[2, :2] @ np.array(path.travel))
+    brakes = config.brakes_under(payload_kg, downhill)
+    corners_m, velocities = track_corners(tracks, ego), track_velocities(tracks, ego, config)
+    objects = assess_objects(tracks, corners_m, velocities, ego, path, reaction_s, brakes, config)
+    seen = (tracks, corners_m, velocities, *objects, obstacles)
+    return excluded(Moment(*seen, ego, path, brakes, reaction_s, payload_kg, config), conditions.disabled)
+
+
+def _object_findings(moment: Moment) -> Iterator[Finding]:
+    objects = moment.objects
+    rows = np.flatnonzero(objects.in_path & moment.sure)
+    hard = _unavoidable(moment, rows)
+    for i, brakes_hard in zip(rows.tolist(), hard.tolist(), strict=True):
         track_id = int(objects.track_ids[i])
         name = ObjectClass(int(objects.class_ids[i])).name.lower()
-        object_mps = scene.path.speed_mps - float(objects.closing_mps[i])
-        evidence = _Evidence(f"{name} {track_id}", track_ids=(track_id,))
-        yield from _gap_finding(scene, Reason.OBJECT_IN_PATH, float(objects.gap_m[i]), object_mps, evidence)
+        object_mps = float(moment.surely_mps[i])
+        evidence = Evidence(f"{name} {track_id}", track_ids=(track_id,))
+        gap_m, doubt_m = float(objects.gap_m[i]), float(moment.doubt_m[i])
+        yield from _gap_finding(
+            moment, Reason.OBJECT_IN_PATH, gap_m, object_mps, evidence, doubt_m=doubt_m, hard=brakes_hard
+        )
 
 
-def _point_findings(scene: _Scene) -> Iterator[Finding]:
-    path, config = scene.path, scene.config
-    for cloud in scene.obstacles:
+def _unavoidable(moment: Moment, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the tracks at ``rows`` (K,) nothing but the emergency brake keeps the robot from.
+
+    They go on as they do. What is no vehicle, if the service brake would touch it. A vehicle, if the service brake
+    would touch it although robot and vehicle gave way as one does in ordinary driving; or if after one look more even
+    the emergency brake would touch it, robot and vehicle keeping their paths.
+    """
+    config, path = moment.config, moment.path
+    hard = np.zeros(len(rows), dtype=np.bool_)
+    if path.speed_mps <= config.creep_mps or not len(rows):
+        return hard
+    corners_m, velocities = moment.corners_m[rows], moment.velocities_mps[rows]
+    service = Braking(path.speed_mps, moment.reaction_s, moment.service_mps2)
+    hit = touched(corners_m, velocities, config.footprint_m, path, service)
+    vehicle = np.isin(moment.tracks.class_ids[rows], _VEHICLES)
+    hard |= hit & ~vehicle
+    near = np.flatnonzero(hit & vehicle)
+    if len(near):
+        hard[near] = _unavoidable_vehicle(moment, rows[near], service)
+    return hard
+
+
+def _unavoidable_vehicle(
+    moment: Moment, rows: npt.NDArray[np.int64], service: Braking
+) -> npt.NDArray[np.bool_]:
+    config, path = moment.config, moment.path
+    cov_m2 = moment.tracks.state_cov[rows][:, [0, 1], [0, 1]].max(axis=1)
+    doubt_m = config.sigmas * np.sqrt(cov_m2 + config.position_sigma_m**2)
+    boxes = (moment.corners_m[rows], moment.velocities_mps[rows], config.footprint_m, path)
+    last = Braking(
+        path.speed_mps,
+        moment.reaction_s - config.jerk_s + config.look_period_s,
+        moment.service_mps2 * config.emergency_over_service,
+    )
+    hard = touched(*boxes, last, 0.0, _slowing_mps2(moment.tracks, rows, config.object_decel_mps2), doubt_m)
+    swerve_per_m = config.swerve_mps2 / path.speed_mps**2
+    gives_way = [(-swerve_per_m, 0.0), (0.0, 0.0), (swerve_per_m, 0.0), (0.0, config.yield_mps2)]
+    ways = [touched(*boxes, service, *way, doubt_m) for way in gives_way]
+    return np.asarray(hard | np.all(ways, axis=0))
+
+
+def _slowing_mps2(tracks: Tracks, rows: npt.NDArray[np.int64], most_mps2: float) -> Array:
+    """(K,) how hard the tracks at ``rows`` brake, as far as that is known."""
+    velocities, accelerations = tracks.velocities_mps[rows], tracks.accelerations_mps2[rows]
+    speeds = np.maximum(np.hypot(velocities[:, 0], velocities[:, 1]), 1e-9)
+    return np.asarray(np.clip(-(velocities * accelerations).sum(axis=1) / speeds, 0.0, most_mps2))
+
+
+def _point_findings(moment: Moment) -> Iterator[Finding]:
+    path, config = moment.path, moment.config
+    for cloud in moment.obstacles:
         xyz_m = cloud.xyz_m[path.may_be_in_band(cloud.xyz_m)]
-        xyz_m = xyz_m[path.in_band(path.coordinates(xyz_m))]
-        xyz_m = xyz_m[~explained_by_moving(xyz_m[:, :2], scene.tracks, scene.ego, path, config)]
+        sd = path.coordinates(xyz_m)
+        inside = path.in_band(sd)
+        xyz_m, sd = xyz_m[inside], sd[inside]
+        apart = ~explained_by_moving(xyz_m[:, :2], moment.tracks, moment.corners_m, moment.ego, path, config)
+        xyz_m, gaps_m = xyz_m[apart], path.gap_m(sd[apart])
         if len(xyz_m) < config.min_points:
             continue
-        gaps_m = path.gap_m(path.coordinates(xyz_m))
         nearest = np.argsort(gaps_m, kind="stable")[:EVIDENCE_POINTS]
         gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
-        evidence = _Evidence(
-            f"points of {cloud.sensor}", points_m=_as_points(xyz_m[nearest]), sensor=cloud.sensor
-        )
-        yield from _gap_finding(scene, Reason.POINTS_IN_PATH, gap_m, 0.0, evidence)
+        evidence = point_evidence(f"points of {cloud.sensor}", xyz_m[nearest], cloud.sensor)
+        yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, 0.0, evidence)
 
 
 def _gap_finding(
-    scene: _Scene, reason: Reason, gap_m: float, object_mps: float, evidence: _Evidence
+    moment: Moment,
+    reason: Reason,
+    gap_m: float,
+    object_mps: float,
+    evidence: Evidence,
+    doubt_m: float = 0.0,
+    hard: bool | None = None,
 ) -> Iterator[Finding]:
     """The rule of gaps: limit by braking distance, stop when braking has to begin now, hard when that is late.
 
-    A hard stop is asked for when the service brake would touch an object that brakes no harder itself. The
-    threshold is the gap at which, at the present speed, a limit turns into a stop.
+    Points are braked for hard when the service brake would touch what stands there. The threshold is the gap at which,
+    at the present speed, a limit turns into a stop.
     """
-    config, speed_mps = scene.config, scene.path.speed_mps
-    service = config.service_decel_mps2
+    config, speed_mps, reaction_s = moment.config, moment.path.speed_mps, moment.reaction_s
     approach_mps = max(-object_mps, 0.0)
-    way_m = float(way_left_m(gap_m, object_mps, scene.reaction_s, config.object_decel_mps2))
-    limit_mps = float(safe_speed_mps(way_m - config.ahead_m, approach_mps, scene.reaction_s, service))
-    if limit_mps >= config.max_speed_mps:
+    way_m = float(way_left_m(gap_m - doubt_m, object_mps, reaction_s, config.object_decel_mps2))
+    limit_mps = float(moment.brakes.safe_speed_mps(way_m - config.ahead_m, approach_mps, reaction_s))
+    if limit_mps >= config.max_speed_mps and not hard:
         return
-    firm = config.stop_over_service * service
+    at_mps = max(speed_mps, config.creep_mps)
+    firm = config.stop_over_service * moment.brakes.at(at_mps)
     stop_gap_m = gap_m - way_m + config.ahead_m
-    stop_gap_m += float(needed_way_m(max(speed_mps, config.creep_mps), approach_mps, scene.reaction_s, firm))
-    way_alike_m = float(way_left_m(gap_m, object_mps, scene.reaction_s, service))
-    touches = way_alike_m < float(needed_way_m(speed_mps, approach_mps, scene.reaction_s, service))
-    if touches and speed_mps > config.creep_mps:
+    stop_gap_m += float(needed_way_m(at_mps, approach_mps, reaction_s, firm))
+    if hard is None:
+        hard = speed_mps > config.creep_mps and way_m < float(
+            needed_way_m(speed_mps, approach_mps, reaction_s, moment.service_mps2)
+        )
+    if hard:
         action = Action.EMERGENCY_STOP
     else:
         action = Action.STOP if gap_m < stop_gap_m else Action.LIMIT
     speed_limit_mps = limit_mps if action is Action.LIMIT else 0.0
     text = f"{evidence.text} in the path at {gap_m:.2f} m, {speed_mps:.2f} m/s"
-    yield _finding(reason, action, speed_limit_mps, ("gap", gap_m, stop_gap_m, "m"), text, evidence)
-
-
-def _zone_findings(scene: _Scene) -> Iterator[Finding]:
-    for zone in scene.config.zones:
-        ids = _tracks_inside(zone, scene)
-        if ids:
-            evidence = _Evidence(f"track {', '.join(map(str, ids))}", track_ids=ids)
-            yield _zone_finding(zone, evidence, ("tracks in zone", float(len(ids)), 1.0, "1"))
-        if zone.class_ids:
-            continue
-        for cloud in scene.obstacles:
-            inside = np.flatnonzero(points_in_polygon(cloud.xyz_m[:, :2], zone.polygon_m))
-            if len(inside) >= zone.min_points:
-                points_m = _as_points(cloud.xyz_m[inside[:EVIDENCE_POINTS]])
-                what = f"{len(inside)} points of {cloud.sensor}"
-                evidence = _Evidence(what, points_m=points_m, sensor=cloud.sensor)
-                measure = ("points in zone", float(len(inside)), float(zone.min_points), "1")
-                yield _zone_finding(zone, evidence, measure)
-
-
-def _tracks_inside(zone: ZoneRule, scene: _Scene) -> tuple[int, ...]:
-    tracks = scene.tracks
-    counts = tracks.existence >= scene.config.min_existence
-    if zone.class_ids:
-        counts &= np.isin(tracks.class_ids, zone.class_ids)
-    corners_m = track_corners(tracks, scene.ego)
-    apart = (corners_m.max(axis=1) < zone.polygon_m.min(axis=0)) | (
-        corners_m.min(axis=1) > zone.polygon_m.max(axis=0)
-    )
-    rows = np.flatnonzero(counts & ~apart.any(axis=1))
-    edges = outline(corners_m[rows])
-    inside = points_in_polygon(edges.reshape(-1, 2), zone.polygon_m).reshape(edges.shape[:2]).any(axis=1)
-    return tuple(int(i) for i in tracks.ids[rows[inside]])
-
-
-def _zone_finding(zone: ZoneRule, evidence: _Evidence, measure: tuple[str, float, float, str]) -> Finding:
-    action = Action.LIMIT if zone.speed_limit_mps > 0 else Action.STOP
-    text = f"{evidence.text} in zone {zone.name}"
-    return _finding(Reason.ZONE, action, zone.speed_limit_mps, measure, text, evidence, zone.name)
-
-
-def _finding(
-    reason: Reason,
-    action: Action,
-    speed_limit_mps: float,
-    measure: tuple[str, float, float, str],
-    text: str,
-    evidence: _Evidence,
-    zone: str = "",
-) -> Finding:
-    upper = reason is Reason.ZONE
-    asks = (
-        f"at most {speed_limit_mps:.2f} m/s"
-        if action is Action.LIMIT
-        else action.name.lower().replace("_", " ")
-    )
-    quantity, value, threshold, unit = measure
-    return Finding(
-        reason,
-        action,
-        speed_limit_mps,
-        quantity,
-        value,
-        threshold,
-        unit,
-        upper=upper,
-        zone=zone,
-        track_ids=evidence.track_ids,
-        points_m=evidence.points_m,
-        sensor=evidence.sensor,
-        text=f"{text}: {asks}",
-    )
-
-
-def _as_points(xyz_m: npt.NDArray[np.floating]) -> tuple[tuple[float, float, float], ...]:
-    return tuple((float(x), float(y), float(z)) for x, y, z in xyz_m)
+    yield finding(reason, action, speed_limit_mps, ("gap", gap_m, stop_gap_m, "m"), text, evidence)

@@ -6,20 +6,31 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, box_corners, points_in_polygon
-from perception_platform.core.objects import Tracks
+from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState
 from perception_platform.core.verdicts import NearObjects, ObjectRisks
+from perception_platform.risk.brakes import Brakes
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.measures import (
+    post_encroachment_time_s,
+    reach_m,
     required_decel_mps2,
-    safe_speed_mps,
+    rss_lateral_m,
+    rss_longitudinal_m,
+    separation_distance_m,
+    time_headway_s,
+    time_to_collision_accelerating_s,
     time_to_collision_s,
+    time_to_collision_sigma_s,
     way_left_m,
 )
 from perception_platform.risk.path import Path, outline
 
 PREDICTION_STEP_S = 0.1
 TIME_GAP_S = 0.5  # an object that leaves the path less than this before the robot comes counts as met
+WALKING_MPS = 1.6  # ISO 13855
+PERSON_MAX_MPS, PERSON_MAX_MPS2 = 2.0, 0.6  # bounds of pedestrians' motion of Koschi and Althoff 2017
+SIDEWAYS_MPS2, SIDEWAYS_BRAKE_MPS2 = 0.2, 0.8  # lateral accelerations of Shalev-Shwartz et al. in ad-rss-lib
 
 
 def track_corners(tracks: Tracks, ego: EgoState) -> Array:
@@ -29,28 +40,54 @@ def track_corners(tracks: Tracks, ego: EgoState) -> Array:
     return box_corners(centers_m, tracks.sizes_m, tracks.yaws_rad + base_from_odom.yaw_rad)
 
 
+def track_velocities(tracks: Tracks, ego: EgoState, config: RiskConfig) -> Array:
+    """(N, 2) over ground along the axes of the base frame; nought for what counts as standing."""
+    velocities = ego.odom_from_base.inverse().rotate(np.pad(tracks.velocities_mps, ((0, 0), (0, 1))))[:, :2]
+    velocities[np.hypot(velocities[:, 0], velocities[:, 1]) < config.moving_mps] = 0.0
+    return velocities
+
+
 def assess_objects(
-    tracks: Tracks, ego: EgoState, path: Path, reaction_s: float, config: RiskConfig
-) -> ObjectRisks:
-    """Gap, time to collision, needed deceleration and allowed speed for each of N tracks.
+    tracks: Tracks,
+    corners_m: Array,
+    velocities: Array,
+    ego: EgoState,
+    path: Path,
+    reaction_s: float,
+    brakes: Brakes,
+    config: RiskConfig,
+) -> tuple[ObjectRisks, Array, Array]:
+    """The measures of each of N tracks, and what is taken off each gap (N,) and the speed along the path that is sure.
 
     An object is in the path when its outline is in the swept band now, or will be at a moment at which the
-    robot, at its present speed, is there too.
+    robot, at its present speed, is there too. Its way is shortened, and its speed away lowered, by so many sigmas of
+    what is known of it.
     """
-    corners_m = track_corners(tracks, ego)
-    velocities = ego.odom_from_base.inverse().rotate(np.pad(tracks.velocities_mps, ((0, 0), (0, 1))))[:, :2]
-    velocities[np.linalg.norm(velocities, axis=1) < config.moving_mps] = 0.0
     gap_m, ttc_s = np.full(len(tracks), np.inf), np.full(len(tracks), np.inf)
     center_m, radius_m = _circles(corners_m)
     now = np.flatnonzero(_may_touch_band(center_m, radius_m, path))
     gap_m[now] = _gap_now(outline(corners_m[now]), path)
     _add_crossings(gap_m, ttc_s, corners_m, velocities, path, config.horizon_s)
     in_path = np.isfinite(gap_m)
-    along_mps = np.where(np.isfinite(ttc_s), 0.0, velocities[:, 0] * path.direction)
+    center_sd = path.coordinates(center_m)
+    moving = path.along(center_sd, velocities)
+    along_mps = np.where(np.isfinite(ttc_s), 0.0, moving[:, 0])
+    cov = _cov_along(tracks, ego, path, center_sd[:, 0], config)
+    sigma_m, sigma_mps = np.sqrt(cov[:, 0, 0]), np.sqrt(cov[:, 1, 1])
+    doubt_m = np.where(
+        tracks.hidden, 0.0, config.sigmas * sigma_m
+    )  # a region is judged by the zones of occlusion
     closing_mps = np.where(in_path, path.speed_mps - along_mps, 0.0)
-    way_m = way_left_m(gap_m, along_mps, reaction_s, config.object_decel_mps2)
+    surely_mps = np.where(along_mps > 0, np.maximum(along_mps - config.sigmas * sigma_mps, 0.0), along_mps)
+    way_m = way_left_m(gap_m - doubt_m, surely_mps, reaction_s, config.object_decel_mps2)
     approach_mps = np.maximum(-along_mps, 0.0)
-    return ObjectRisks(
+    decel_mps2 = brakes.at(path.speed_mps)
+    closing_mps2 = -_acceleration_along(tracks, ego, path, center_sd[:, 0])
+    accelerating_s = time_to_collision_accelerating_s(gap_m, closing_mps, closing_mps2)
+    person = tracks.class_ids == ObjectClass.PERSON
+    speed = np.hypot(velocities[:, 0], velocities[:, 1])
+    stops_s = reaction_s + path.speed_mps / decel_mps2
+    risks = ObjectRisks(
         track_ids=tracks.ids,
         class_ids=tracks.class_ids,
         in_path=in_path,
@@ -59,30 +96,93 @@ def assess_objects(
         closing_mps=closing_mps,
         ttc_s=np.minimum(ttc_s, time_to_collision_s(gap_m, closing_mps)),
         required_decel_mps2=required_decel_mps2(path.speed_mps, approach_mps, way_m, reaction_s),
-        speed_limit_mps=safe_speed_mps(
-            way_m - config.ahead_m, approach_mps, reaction_s, config.service_decel_mps2
+        speed_limit_mps=brakes.safe_speed_mps(way_m - config.ahead_m, approach_mps, reaction_s),
+        headway_s=time_headway_s(gap_m, path.speed_mps),
+        ttc_accelerating_s=accelerating_s,
+        ttc_sigma_s=time_to_collision_sigma_s(accelerating_s, closing_mps, closing_mps2, cov),
+        post_encroachment_s=_post_encroachment_s(corners_m, moving, path),
+        rss_gap_m=rss_longitudinal_m(
+            path.speed_mps, moving[:, 0], reaction_s, 0.0, decel_mps2, config.object_decel_mps2
+        ),
+        rss_beside_m=rss_lateral_m(
+            0.0, np.abs(moving[:, 1]), reaction_s, SIDEWAYS_MPS2, SIDEWAYS_BRAKE_MPS2, config.beside_m
+        ),
+        reach_m=np.where(person, reach_m(stops_s, speed, PERSON_MAX_MPS, PERSON_MAX_MPS2), np.inf),
+        separation_m=separation_distance_m(
+            path.speed_mps,
+            np.where(person, np.maximum(speed, WALKING_MPS), speed),
+            reaction_s,
+            decel_mps2,
+            config.ahead_m,
+            doubt_m,
         ),
     )
+    return risks, doubt_m, surely_mps
+
+
+def _directions(ego: EgoState, path: Path, s_m: Array) -> Array:
+    """(N, 2) unit vectors of the fixed frame along the arc at s."""
+    angle = (
+        ego.odom_from_base.yaw_rad + np.arctan2(path.travel[1], path.travel[0]) + path.curvature_per_m * s_m
+    )
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def _cov_along(tracks: Tracks, ego: EgoState, path: Path, s_m: Array, config: RiskConfig) -> Array:
+    """(N, 3, 3) covariance of gap, closing speed and closing acceleration, the robot's own speed taken to be known."""
+    along = _directions(ego, path, s_m)
+    blocks = tracks.state_cov.reshape(
+        -1, 2, 2, 2, 2
+    )  # which of position and speed, which axis, and the same again
+    state = np.einsum("ni,naibj,nj->nab", along, blocks, along)
+    cov = np.zeros((len(tracks), 3, 3))
+    cov[:, :2, :2] = state * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    cov[:, 0, 0] += config.position_sigma_m**2
+    cov[:, 2, 2] = np.einsum("ni,nij,nj->n", along, tracks.acceleration_cov, along)
+    return cov
+
+
+def _acceleration_along(tracks: Tracks, ego: EgoState, path: Path, s_m: Array) -> Array:
+    """(N,) accelerations along the arc."""
+    return np.asarray((tracks.accelerations_mps2 * _directions(ego, path, s_m)).sum(axis=1))
+
+
+def _post_encroachment_s(corners_m: Array, moving: Array, path: Path) -> Array:
+    """(N,) of objects that cross the band at their present velocity, the band taken to be straight where they do."""
+    sd = path.coordinates(corners_m)
+    (s_min, d_min), (s_max, d_max) = sd.min(axis=1).T, sd.max(axis=1).T
+    across = np.where(np.abs(moving[:, 1]) > 1e-3, moving[:, 1], np.nan)
+    enters = np.where(across > 0, path.right_m - d_max, path.left_m - d_min) / across
+    leaves = np.where(across > 0, path.left_m - d_min, path.right_m - d_max) / across
+    crosses = (leaves >= 0) & (s_max > path.rear_m)
+    object_s = (np.where(crosses, np.maximum(enters, 0.0), np.inf), np.where(crosses, leaves, np.inf))
+    speed = max(path.speed_mps, 1e-9)
+    arrives = np.maximum(s_min - path.front_s_m.max(), 0.0) / speed
+    robot_s = (np.where(path.speed_mps > 0, arrives, np.inf), (s_max - path.rear_m) / speed)
+    return post_encroachment_time_s(robot_s, object_s)
 
 
 def objects_near(
-    tracks: Tracks, ego: EgoState, distance_m: Array, named: list[int], config: RiskConfig
+    tracks: Tracks,
+    corners_m: Array,
+    velocities_mps: Array,
+    objects: ObjectRisks,
+    named: list[int],
+    config: RiskConfig,
 ) -> NearObjects:
     """Outlines, in the base frame, of the tracks that certainly enough exist within ``near_m`` of the footprint.
 
     Args:
-        tracks: N tracks in the odometry frame.
-        ego: the robot at their time.
-        distance_m: (N,) distances from footprint to box.
+        tracks: N tracks.
+        corners_m: (N, 4, 2) of their boxes in the base frame.
+        velocities_mps: (N, 2) along its axes.
+        objects: their measures.
         named: ids of tracks that findings name: they are given wherever they are.
         config: the robot.
     """
-    near = (distance_m <= config.near_m) & (tracks.existence >= config.min_existence)
+    near = (objects.distance_m <= config.near_m) & (tracks.existence >= config.min_existence)
     rows = np.flatnonzero(near | np.isin(tracks.ids, named))
-    base_from_odom = ego.odom_from_base.inverse()
-    velocities_mps = base_from_odom.rotate(np.pad(tracks.velocities_mps[rows], ((0, 0), (0, 1))))[:, :2]
-    velocities_mps[np.linalg.norm(velocities_mps, axis=1) < config.moving_mps] = 0.0
-    return NearObjects(tracks.ids[rows], track_corners(tracks, ego)[rows], velocities_mps)
+    return NearObjects(tracks.ids[rows], corners_m[rows], velocities_mps[rows])
 
 
 def _circles(corners_m: Array) -> tuple[Array, Array]:
@@ -170,16 +270,21 @@ def _dot(a: Array, b: Array) -> Array:
 
 
 def explained_by_moving(
-    points_m: npt.NDArray[np.floating], tracks: Tracks, ego: EgoState, path: Path, config: RiskConfig
+    points_m: npt.NDArray[np.floating],
+    tracks: Tracks,
+    corners_m: Array,
+    ego: EgoState,
+    path: Path,
+    config: RiskConfig,
 ) -> npt.NDArray[np.bool_]:
     """Which (N, 2) points of the band lie on a track that certainly exists and drives on ahead of the robot.
 
     Those are judged as the moving object they belong to; all others as standing obstacles.
     """
     explained = np.zeros(len(points_m), dtype=bool)
-    forward = ego.odom_from_base.rotation[:2, 0] * path.direction
+    forward = ego.odom_from_base.rotation[:2, :2] @ np.array(path.travel)
     leading = (tracks.existence > 0.9) & (tracks.velocities_mps @ forward > config.moving_mps)
-    corners_m = track_corners(tracks, ego)[leading]
+    corners_m = corners_m[leading]
     center_m = corners_m.mean(axis=1, keepdims=True)
     corners_m = center_m + (corners_m - center_m) * 1.15
     for corners in corners_m[_may_touch_band(*_circles(corners_m), path)]:

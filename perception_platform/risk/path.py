@@ -23,7 +23,8 @@ class Path:
 
     Attributes:
         speed_mps: speed along the path, not negative.
-        direction: 1.0 ahead, -1.0 when the robot backs up.
+        travel: (2,) unit vector in the base frame along which the robot moves: (1, 0) ahead, (-1, 0) backing up,
+            anything for a robot that can move sideways.
         curvature_per_m: of the arc, left positive, seen in the direction of travel.
         front_d_m: (K,) positions across the band, increasing.
         front_s_m: (K,) s of the footprint's front edge there: where gaps are measured from.
@@ -33,7 +34,7 @@ class Path:
     """
 
     speed_mps: float
-    direction: float
+    travel: tuple[float, float]
     curvature_per_m: float
     front_d_m: Array
     front_s_m: Array
@@ -43,19 +44,45 @@ class Path:
 
     def coordinates(self, points_m: npt.NDArray[np.floating]) -> Array:
         """(s, d) of points, of shape (..., 2), given in the base frame."""
-        return along_arc(points_m, self.direction, self.curvature_per_m)
+        return along_arc(points_m, self.travel, self.curvature_per_m)
+
+    def points_m(self, sd: Array) -> Array:
+        """Base-frame points (N, 2) of (s, d) positions (N, 2)."""
+        x_m, y_m, turned_rad = self.poses(sd[:, 0])
+        heading_rad = turned_rad + np.arctan2(self.travel[1], self.travel[0])
+        to_left = np.stack([-np.sin(heading_rad), np.cos(heading_rad)], axis=-1)
+        return np.asarray(np.stack([x_m, y_m], axis=-1) + sd[:, 1:] * to_left)
+
+    def poses(self, way_m: Array, turn_per_m: float = 0.0) -> tuple[Array, Array, Array]:
+        """x, y and heading in the present base frame of the robot after ways (K,), at ``turn_per_m`` more curvature."""
+        curvature = self.curvature_per_m + turn_per_m
+        angle = curvature * way_m
+        half = np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / (angle / 2): well behaved on a line
+        ahead, left = way_m * half * np.cos(angle / 2), way_m * half * np.sin(angle / 2)
+        c, s = self.travel
+        return c * ahead - s * left, s * ahead + c * left, angle
+
+    def along(self, sd: Array, velocities_mps: Array) -> Array:
+        """Velocities (N, 2) of the base frame as components along and across the arc at (s, d) positions (N, 2)."""
+        c, s = self.travel
+        angle = self.curvature_per_m * sd[:, 0]
+        vx = c * velocities_mps[:, 0] + s * velocities_mps[:, 1]
+        vy = c * velocities_mps[:, 1] - s * velocities_mps[:, 0]
+        return np.stack(
+            [np.cos(angle) * vx + np.sin(angle) * vy, np.cos(angle) * vy - np.sin(angle) * vx], -1
+        )
 
     def may_be_in_band(self, points_m: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
         """Which base-frame points (N, 2 or more) may lie in the band: cheap, and never wrong about a no."""
         right_m, left_m = self.right_m - ROUNDING_M, self.left_m + ROUNDING_M
-        y = points_m[:, 1].astype(np.float64)
+        ahead, y = _travelling(points_m, self.travel)
         if abs(self.curvature_per_m) < STRAIGHT_PER_M:
             return np.asarray((y > right_m) & (y < left_m))
         radius_m = 1.0 / self.curvature_per_m  # of the arc, about (0, radius)
         inner_m, outer_m = sorted((abs(radius_m - left_m), abs(radius_m - right_m)))
         if right_m < radius_m < left_m:
             inner_m = 0.0
-        from_middle_m2 = points_m[:, 0].astype(np.float64) ** 2 + (y - radius_m) ** 2
+        from_middle_m2 = ahead**2 + (y - radius_m) ** 2
         return np.asarray((from_middle_m2 >= inner_m**2) & (from_middle_m2 <= outer_m**2))
 
     def gap_m(self, sd: Array) -> Array:
@@ -69,10 +96,11 @@ class Path:
         return inside
 
 
-def along_arc(points_m: npt.NDArray[np.floating], direction: float, curvature_per_m: float) -> Array:
-    """(s, d) of base-frame points relative to an arc that starts at the origin along ``direction``."""
-    x = points_m[..., 0] * direction
-    y = points_m[..., 1].astype(np.float64)
+def along_arc(
+    points_m: npt.NDArray[np.floating], travel: tuple[float, float], curvature_per_m: float
+) -> Array:
+    """(s, d) of base-frame points relative to an arc that starts at the origin along the unit vector ``travel``."""
+    x, y = _travelling(points_m, travel)
     if abs(curvature_per_m) < STRAIGHT_PER_M:
         return np.stack([x, y], axis=-1)
     radius = 1.0 / curvature_per_m
@@ -82,23 +110,39 @@ def along_arc(points_m: npt.NDArray[np.floating], direction: float, curvature_pe
     return np.stack([s, d], axis=-1)
 
 
-def predict_path(ego: EgoState, footprint_m: Array, beside_m: float) -> Path:
-    """The band that ``footprint_m`` (M, 2) sweeps at the present speed and turn rate.
+def _travelling(points_m: npt.NDArray[np.floating], travel: tuple[float, float]) -> tuple[Array, Array]:
+    """Coordinates of points (..., 2 or more) along and across the direction of travel."""
+    x, y = points_m[..., 0].astype(np.float64), points_m[..., 1].astype(np.float64)
+    c, s = travel
+    return (c * x, c * y) if s == 0.0 else (c * x + s * y, c * y - s * x)
 
-    The band is as wide as the footprint's extremes across the arc, so the swing of its corners is in it,
-    plus ``beside_m`` on each side.
+
+def predict_path(ego: EgoState, footprint_m: Array, beside_m: float, *, sideways: bool = False) -> Path:
+    """The band that ``footprint_m`` (M, 2) sweeps at the present velocity and turn rate.
+
+    A rigid body that keeps its twist goes round its instantaneous centre of rotation, whatever turns its wheels: so
+    one arc serves differential, Ackermann and omnidirectional drives. The band is as wide as the footprint's
+    extremes across the arc, so the swing of its corners is in it, plus ``beside_m`` on each side.
+
+    Args:
+        ego: with the motion.
+        footprint_m: (M, 2) corners in the base frame.
+        beside_m: added to each side.
+        sideways: whether the drive can move sideways; if not, a lateral velocity is noise.
     """
-    vx, yaw_rate = ego.velocity_mps[0], ego.yaw_rate_radps
-    direction = -1.0 if vx < -STANDSTILL_MPS else 1.0
-    speed = abs(vx)
+    vx, vy = ego.velocity_mps
+    speed = float(np.hypot(vx, vy)) if sideways else abs(vx)
     moving = speed > STANDSTILL_MPS
-    curvature = float(np.clip(direction * yaw_rate / speed, -2.0, 2.0)) if moving else 0.0
-    sd = along_arc(outline(footprint_m[None], FRONT_SAMPLES)[0], direction, curvature)
+    travel = (1.0, 0.0)
+    if moving:
+        travel = (vx / speed, vy / speed) if sideways else (float(np.sign(vx)), 0.0)
+    curvature = float(np.clip(ego.yaw_rate_radps / speed, -2.0, 2.0)) if moving else 0.0
+    sd = along_arc(outline(footprint_m[None], FRONT_SAMPLES)[0], travel, curvature)
     s, d = sd[:, 0], sd[:, 1]
     front_d_m, front_s_m = _front_edge(s, d)
     return Path(
         speed_mps=speed,
-        direction=direction,
+        travel=travel,
         curvature_per_m=curvature,
         front_d_m=front_d_m,
         front_s_m=front_s_m,

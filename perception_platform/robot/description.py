@@ -24,6 +24,7 @@ from perception_platform.robot.parts import (
 from perception_platform.robot.placement import Placement, check_placements
 from perception_platform.robot.resources import LoadShedding
 from perception_platform.robot.telemetry import Telemetry
+from perception_platform.robot.zones import Zone
 
 RESERVED_NAMES = (
     "odometry",
@@ -175,7 +176,31 @@ class Scan(Sensor):
     range_m: tuple[NonNegative, Positive] = (0.05, 25.0)
 
 
-AnySensor = Annotated[Lidar | Camera | Scan, Field(discriminator="kind")]
+class RangeFinder(Sensor):
+    """An ultrasonic or infrared sensor that looks along the x axis of its mounting; its own driver publishes Range."""
+
+    kind: Literal["range"]
+    driver: External
+
+
+class ObstacleCloud(Sensor):
+    """Another package's obstacle points as PointCloud2, in the frame of the mounting: ground is already taken out."""
+
+    kind: Literal["cloud"]
+    driver: External
+
+
+class ObstaclePolygon(Sensor):
+    """Another package's outline of what must not be driven into, as PolygonStamped, in the frame of the mounting."""
+
+    kind: Literal["polygon"]
+    driver: External
+
+
+Source = Scan | RangeFinder | ObstacleCloud | ObstaclePolygon
+AnySensor = Annotated[
+    Lidar | Camera | Scan | RangeFinder | ObstacleCloud | ObstaclePolygon, Field(discriminator="kind")
+]
 
 
 class Drive(Part):
@@ -188,6 +213,10 @@ class Drive(Part):
         emergency_decel_mps2: deceleration the brakes reach on the worst permitted floor.
         jerk_mps3: how fast the gate lets the deceleration of a limit or a stop grow; an emergency stop does not wait.
         reaction_s: from the decision to the beginning of braking (actuators and their bus).
+        fade: (speed, share) pairs, both monotone: above that speed only that share of the deceleration is reached.
+        mass_kg: of the robot without load; decelerations are those without load, on the level.
+        max_payload_kg: assumed while nobody says what is loaded.
+        max_slope_percent: steepest way down that is assumed while odometry says less.
     """
 
     type: Literal["differential", "ackermann", "omnidirectional"]
@@ -197,11 +226,33 @@ class Drive(Part):
     emergency_decel_mps2: Positive
     jerk_mps3: Positive = 10.0
     reaction_s: NonNegative
+    fade: list[tuple[Positive, Annotated[float, Field(gt=0, le=1)]]] = Field(default=[])
+    mass_kg: Positive | None = None
+    max_payload_kg: NonNegative = 0.0
+    max_slope_percent: Annotated[float, Field(ge=0, le=30)] = 0.0
+    wheelbase_m: Positive | None = None
 
     @model_validator(mode="after")
     def _emergency_is_stronger(self) -> Drive:
         if self.emergency_decel_mps2 < self.service_decel_mps2:
             raise ValueError("emergency_decel_mps2 is weaker than service_decel_mps2")
+        return self
+
+    @model_validator(mode="after")
+    def _brakes_fade(self) -> Drive:
+        speeds, shares = [v for v, _ in self.fade], [share for _, share in self.fade]
+        if sorted(set(speeds)) != speeds or sorted(shares, reverse=True) != shares:
+            raise ValueError("fade: speeds have to rise, and shares must not")
+        return self
+
+    @model_validator(mode="after")
+    def _brakes_hold(self) -> Drive:
+        if self.max_payload_kg and self.mass_kg is None:
+            raise ValueError("max_payload_kg needs mass_kg: what a load does to the brakes depends on both")
+        ratio = 1.0 if self.mass_kg is None else self.mass_kg / (self.mass_kg + self.max_payload_kg)
+        weakest = self.service_decel_mps2 * ratio * min((share for _, share in self.fade), default=1.0)
+        if weakest <= 0.0981 * self.max_slope_percent:
+            raise ValueError("max_slope_percent: service_decel_mps2 does not hold the loaded robot there")
         return self
 
     @property
@@ -215,33 +266,15 @@ class Drive(Part):
 
 
 class Clearance(Part):
-    """Distances kept: ``ahead_m`` left after a stop, ``beside_m`` added to each side of the path."""
+    """Distances kept: ``ahead_m`` left after a stop, ``beside_m`` added to each side of the path.
+
+    ``position_sigma_m`` is the 1-sigma of where sensors put things relative to the robot (mountings, own motion while
+    a sweep is taken); twice that, with what a track says of itself, is taken off every gap to a track.
+    """
 
     ahead_m: Positive
     beside_m: NonNegative
-
-
-ClassName = Literal["unknown", "person", "cyclist", "car", "truck", "forklift", "structure"]
-
-
-class Zone(Part):
-    """An area of the base frame and what happens while something is in it.
-
-    With ``classes`` only tracks of those classes count; without, any track and any ``min_points`` obstacle points.
-    """
-
-    name: Name
-    polygon_m: Polygon
-    action: Literal["stop", "limit"]
-    speed_limit_mps: Positive | None = None
-    classes: list[ClassName] = Field(default=[])
-    min_points: int = Field(4, gt=0)
-
-    @model_validator(mode="after")
-    def _limit_has_a_speed(self) -> Zone:
-        if (self.action == "limit") != (self.speed_limit_mps is not None):
-            raise ValueError("speed_limit_mps belongs to action limit, and to it alone")
-        return self
+    position_sigma_m: NonNegative = 0.02
 
 
 class OwnRegion(Part):
@@ -328,7 +361,7 @@ class Model(Part):
     return_after_s: Positive | None = None
 
 
-NamedT = TypeVar("NamedT", Lidar | Camera | Scan, Zone, OwnRegion)
+NamedT = TypeVar("NamedT", Lidar | Camera | Source, Zone, OwnRegion)
 
 
 class Robot(Part):
@@ -373,7 +406,7 @@ class Robot(Part):
     @classmethod
     def _gaps_are_measured(cls, sensors: list[AnySensor]) -> list[AnySensor]:
         if not any(s.required and s.kind in ("lidar", "scan") for s in sensors):
-            raise ValueError("at least one lidar or scan has to be required: nothing else measures gaps")
+            raise ValueError("at least one lidar or scan has to be required: nothing else sees all of a gap")
         lidars = [s.name for s in sensors if s.kind == "lidar"]
         if len(lidars) > 1:
             raise ValueError(
@@ -438,7 +471,7 @@ class Robot(Part):
     @property
     def sweep_period_ms(self) -> float:
         """Time between two sweeps of the slowest lidar, ms; of the slowest 2D scanner where there is no lidar."""
-        return 1e3 / min(s.rate_hz for s in (self.lidars or self.scans))
+        return 1e3 / min(s.rate_hz for s in (self.lidars or self.sources))
 
     @property
     def footprint(self) -> Array:
@@ -460,7 +493,12 @@ class Robot(Part):
         """The 2D scanners."""
         return [s for s in self.sensors if isinstance(s, Scan)]
 
-    def sensor(self, name: str) -> Lidar | Camera | Scan:
+    @property
+    def sources(self) -> list[Source]:
+        """What other packages publish for the risk stage and the gate: scans, ranges, points and polygons."""
+        return [s for s in self.sensors if not isinstance(s, Lidar | Camera)]
+
+    def sensor(self, name: str) -> Lidar | Camera | Source:
         """The sensor of that name.
 
         Raises:

@@ -31,7 +31,7 @@ from perception_platform.messages.verdicts import (
     model_status_to_msg,
 )
 from perception_platform.robot.description import Robot
-from perception_platform.ros.inputs import obstacles_in_base, scan_in_base
+from perception_platform.ros.inputs import SOURCES, obstacles_in_base
 from perception_platform.ros.make import make
 from perception_platform.ros.topics import TOPICS, Topic
 
@@ -74,7 +74,7 @@ CODECS: dict[str, Codec] = {
     "image": Codec(_image_from_msg, _image_to_msg),
     "camera_info": Codec(encode=_camera_info_to_msg),
     "points": Codec(lambda m, s, _: cloud_from_msg(m, s), lambda v, _: cloud_to_msg(v, make)),
-    "scan": Codec(scan_in_base),
+    **{kind: Codec(source_in_base) for kind, source_in_base in SOURCES.items()},
     "odometry": Codec(lambda m, _s, _r: ego_from_odometry(m)),
     "command": Codec(lambda m, _s, _r: velocity_from_twist(m, TOPICS["command"].name)),
     "command_safe": Codec(encode=lambda v, r: twist_to_cdr(v.t_ns, r.base_frame, v.output_mps)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from perception_platform.robot.description import Camera, Lidar, Robot, Scan
+from perception_platform.robot.description import Camera, Lidar, Robot, Source
 
 Reliability = Literal["reliable", "best_effort"]
 Durability = Literal["volatile", "transient_local"]
@@ -42,7 +42,7 @@ class Topic:
     on_miss: str
     publishers: tuple[str, ...]
     subscribers: tuple[str, ...]
-    kind: Literal["camera", "lidar", "scan", ""] = ""
+    kind: Literal["camera", "lidar", "scan", "range", "cloud", "polygon", ""] = ""
     durability: Durability = "volatile"
     deadline_periods: float = 0.0
     liveliness_s: float = 0.0
@@ -96,6 +96,18 @@ TABLE: tuple[Topic, ...] = (
           "the gate stops when a required scan is stale",
           publishers=(OUTSIDE,), subscribers=("perception", "risk", "safety_gate"), kind="scan", deadline_periods=3,
           lifespan_periods=5),
+    Topic("range", "/{sensor}/range", "sensor_msgs/msg/Range", None, "best_effort", 1,
+          "the gate stops when a required sensor is stale",
+          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), kind="range", deadline_periods=3,
+          lifespan_periods=5),
+    Topic("cloud", "/{sensor}/cloud", "sensor_msgs/msg/PointCloud2", None, "best_effort", 1,
+          "the gate stops when a required source is stale",
+          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), kind="cloud", deadline_periods=3,
+          lifespan_periods=5),
+    Topic("polygon", "/{sensor}/polygon", "geometry_msgs/msg/PolygonStamped", None, "reliable", 1,
+          "the gate stops when a required source is stale",
+          publishers=(OUTSIDE,), subscribers=("risk", "safety_gate"), kind="polygon", deadline_periods=3,
+          lifespan_periods=5),
     Topic("odometry", "/odom", "nav_msgs/msg/Odometry", 10.0, "reliable", 10,
           "the gate stops: speed is unknown",
           publishers=(OUTSIDE,), subscribers=("tracker", "risk", "safety_gate"), deadline_periods=4),
@@ -140,6 +152,9 @@ TABLE: tuple[Topic, ...] = (
     Topic("assessment_full", "/risk/assessment_full", _MSGS + "RiskAssessment", 10.0, "reliable", 1,
           "for viewers and recorders only: the same with the measures of each object",
           publishers=("risk",), subscribers=(OUTSIDE,)),
+    Topic("zones", "/risk/zones", "visualization_msgs/msg/MarkerArray", 10.0, "reliable", 1,
+          "for viewers only: footprint, zones and the way to a stop, for RViz",
+          publishers=("risk",), subscribers=(OUTSIDE,)),
     Topic("decision", "/safety/decision", _MSGS + "SafetyDecision", 20.0, "reliable", 10,
           "the base has to stop by itself",
           publishers=("safety_gate",), subscribers=(OUTSIDE,), deadline_periods=2, liveliness_s=0.2),
@@ -155,9 +170,15 @@ TABLE: tuple[Topic, ...] = (
 TOPICS: dict[str, Topic] = {topic.key: topic for topic in TABLE}
 
 
-def sensor_topic(sensor: Camera | Lidar | Scan) -> Topic:
+def sensor_topic(sensor: Camera | Lidar | Source) -> Topic:
     """The row of a sensor's data."""
-    return TOPICS[{"camera": "image", "lidar": "points", "scan": "scan"}[sensor.kind]]
+    return TOPICS[{"camera": "image", "lidar": "points"}.get(sensor.kind, sensor.kind)]
+
+
+def obstacle_inputs(robot: Robot) -> list[tuple[str, str]]:
+    """(key, sensor) of all that risk stage and gate take obstacle points from."""
+    lidars = [("obstacles", lidar.name) for lidar in robot.lidars]
+    return [*lidars, *((source.kind, source.name) for source in robot.sources)]
 
 
 def sensors_of(topic: Topic, robot: Robot) -> list[str]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from perception_platform.core.geometry import Array
 from perception_platform.core.time import from_s
 from perception_platform.core.verdicts import Reason
@@ -87,7 +85,10 @@ class GateConfig:
             drive=Drive(drive.type),
             footprint_m=robot.footprint,
             stop_zones_m=tuple(
-                np.asarray(zone.polygon_m, dtype=np.float64) for zone in robot.zones if zone.action == "stop"
+                outline_m
+                for zone in robot.zones
+                if zone.action == "stop"
+                for outline_m in zone.outlines_m(robot.footprint)
             ),
             ahead_m=robot.clearance.ahead_m,
             beside_m=robot.clearance.beside_m,

@@ -209,7 +209,7 @@ class ClosedLoop:
         if isinstance(value, Image):
             self._chain.image(value)
         elif value.frame_id == self._setup.robot.base_frame:
-            self._in_chain(lambda: self._chain.scan(value, now_ns))
+            self._in_chain(lambda: self._chain.source(value, now_ns))
         else:
             self._in_chain(lambda: self._chain.sweep(value, now_ns))
 

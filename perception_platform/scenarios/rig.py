@@ -53,7 +53,8 @@ class SensorRig:
 
     def sensors(self) -> list[Lidar | Scan | Camera]:
         """Those that are simulated: the camera only where the scenario is about it."""
-        return [s for s in self.setup.robot.sensors if s.kind != "camera" or self.setup.camera is not None]
+        simulated = [s for s in self.setup.robot.sensors if isinstance(s, Lidar | Scan | Camera)]
+        return [s for s in simulated if s.kind != "camera" or self.setup.camera is not None]
 
     def deliver(self, sensor: Lidar | Scan | Camera, t_s: float) -> Delivery | None:
         """What a sensor makes of the moment ``t_s``; None if nothing comes."""

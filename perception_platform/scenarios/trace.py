@@ -33,7 +33,11 @@ class Trace:
                 "case": setup.case.id,
                 "robot": robot.name,
                 "footprint_m": _rounded(robot.footprint),
-                "zones_m": {zone.name: _rounded(zone.polygon_m) for zone in robot.zones},
+                "zones_m": {
+                    zone.name: _rounded(outline_m)
+                    for zone in robot.zones
+                    for outline_m in zone.outlines_m(robot.footprint)[:1]
+                },
                 "route_m": round(setup.route_m, 3),
                 "standing": outlines_of(world.standing),
             }

@@ -68,7 +68,8 @@ def record(path: Path, robot: Robot, scene: Scene, duration_s: float, options: R
     """
     entries = [*_static_entries(robot, scene), *_motion_entries(robot, scene, duration_s, options)]
     for sensor in robot.sensors:
-        entries += _sensor_entries(scene, sensor, duration_s, options)
+        if isinstance(sensor, Lidar | Camera | Scan):  # what can be simulated
+            entries += _sensor_entries(scene, sensor, duration_s, options)
     entries.sort(key=lambda entry: entry.t_s)  # stable: the order above holds at equal times
     with BagWriter(path) as bag:
         for entry in entries:

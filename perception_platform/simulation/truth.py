@@ -94,9 +94,8 @@ def save(path: Path, truth: Truth) -> None:
 
 def _stop_zones(robot: Robot) -> list[Array]:
     """Polygons (M, 2) of the zones that nothing may be in while the robot moves."""
-    return [
-        np.asarray(z.polygon_m, dtype=np.float64) for z in robot.zones if z.action == "stop" and not z.classes
-    ]
+    zones = [zone for zone in robot.zones if zone.action == "stop" and not zone.classes]
+    return [outline_m for zone in zones for outline_m in zone.outlines_m(robot.footprint)]
 
 
 def _outline_points(robot: Robot, solids: Solids, base_from_world: Transform) -> Array:

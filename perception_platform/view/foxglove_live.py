@@ -64,7 +64,7 @@ class FoxgloveLive:
         self._decision = foxglove.Channel("/decision", schema=_DECISION_SCHEMA, context=self._context)
         self._clouds = {
             s.name: fgc.PointCloudChannel(f"/obstacles/{i}", context=self._context)
-            for i, s in enumerate([*robot.lidars, *robot.scans], 1)
+            for i, s in enumerate([*robot.lidars, *robot.sources], 1)
         }
         self._cameras = {c.name: self._camera_channels(i) for i, c in enumerate(robot.cameras, 1)}
         self._speed_mps = 0.0

@@ -11,7 +11,8 @@ from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud
 from perception_platform.core.time import NS_PER_S
-from perception_platform.robot.description import Camera, Robot, Zone
+from perception_platform.robot.description import Camera, Robot
+from perception_platform.robot.zones import Zone
 
 _RED = fg.Color(r=0.90, g=0.16, b=0.16, a=1.0)
 _AMBER = fg.Color(r=0.98, g=0.70, b=0.10, a=1.0)
@@ -127,9 +128,10 @@ def _body(robot: Robot) -> fg.CubePrimitive:
     )
 
 
-def _zone(zone: Zone, entered: bool) -> fg.LinePrimitive:
+def _zone(zone: Zone, robot: Robot, entered: bool) -> list[fg.LinePrimitive]:
     color = _RED if zone.action == "stop" else _AMBER
-    return _outline(zone.polygon_m, color, 0.10 if entered else 0.025)
+    thickness = 0.10 if entered else 0.025
+    return [_outline(outline_m, color, thickness) for outline_m in zone.outlines_m(robot.footprint)]
 
 
 def robot_scene(t_ns: int, robot: Robot, entered: Collection[str] = ()) -> fg.SceneUpdate:
@@ -140,7 +142,8 @@ def robot_scene(t_ns: int, robot: Robot, entered: Collection[str] = ()) -> fg.Sc
         robot: whose.
         entered: names of the zones with something in them.
     """
-    lines = [_outline(robot.footprint, _BLUE, 0.04), *(_zone(z, z.name in entered) for z in robot.zones)]
+    zones = [line for zone in robot.zones for line in _zone(zone, robot, zone.name in entered)]
+    lines = [_outline(robot.footprint, _BLUE, 0.04), *zones]
     entity = fg.SceneEntity(
         timestamp=timestamp(t_ns),
         frame_id=robot.base_frame,

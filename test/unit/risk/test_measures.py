@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 
 from perception_platform.risk.measures import (
     needed_way_m,
+    post_encroachment_time_s,
+    reach_m,
     required_decel_mps2,
+    rss_lateral_m,
+    rss_longitudinal_m,
     safe_speed_mps,
+    separation_distance_m,
+    time_headway_s,
+    time_to_collision_accelerating_s,
     time_to_collision_s,
+    time_to_collision_sigma_s,
     way_left_m,
 )
 
@@ -87,3 +95,84 @@ def test_stepping_the_motion_through_time_meets_the_closed_form(v: float, u: flo
         t += dt
         speed = v if t < reaction_s else speed - decel * dt
     assert gap == pytest.approx(0.0, abs=0.01)
+
+
+def test_time_to_collision_with_acceleration_is_the_first_root() -> None:
+    # 10 m at 4 m/s and 2 m/s^2 more: t^2 + 4 t - 10 = 0.
+    assert time_to_collision_accelerating_s(10.0, 4.0, 2.0) == pytest.approx(np.sqrt(14.0) - 2.0)
+    # 4 m/s that fall by 1 m/s^2 cover 8 m and no more.
+    assert time_to_collision_accelerating_s(7.5, 4.0, -1.0) == pytest.approx(3.0)
+    assert np.isinf(time_to_collision_accelerating_s(8.5, 4.0, -1.0))
+    assert time_to_collision_accelerating_s(0.0, 4.0, 0.0) == 0.0
+    assert np.isinf(time_to_collision_accelerating_s(np.inf, 4.0, 1.0))
+    # Drawing apart now, and drawn together later.
+    assert time_to_collision_accelerating_s(3.0, -2.0, 2.0) == pytest.approx(3.0)
+
+
+@given(st.floats(0.1, 100.0), st.floats(0.1, 30.0))
+def test_without_acceleration_it_is_the_plain_one(gap: float, closing: float) -> None:
+    plain = time_to_collision_s(gap, closing)
+    assert time_to_collision_accelerating_s(gap, closing, 0.0) == pytest.approx(plain, rel=1e-9)
+
+
+def test_the_sigma_of_a_time_to_collision_is_that_of_many_draws() -> None:
+    mean, sigmas = np.array([20.0, 5.0, 0.5]), np.array([0.3, 0.15, 0.1])
+    cov = np.diag(sigmas**2)
+    cov[0, 1] = cov[1, 0] = -0.4 * sigmas[0] * sigmas[1]
+    draws = np.random.default_rng(3).multivariate_normal(mean, cov, 20_000)
+    drawn_s = time_to_collision_accelerating_s(*draws.T)
+    ttc_s = time_to_collision_accelerating_s(*mean)
+    sigma_s = time_to_collision_sigma_s(ttc_s, mean[1], mean[2], cov)
+    assert sigma_s == pytest.approx(drawn_s.std(), rel=0.03)
+    assert np.isinf(time_to_collision_sigma_s(np.inf, 1.0, 0.0, cov))
+
+
+def test_headway_is_the_time_to_where_the_object_is_now() -> None:
+    assert time_headway_s(20.0, 10.0) == pytest.approx(2.0)
+    assert np.isinf(time_headway_s(20.0, 0.0))
+
+
+def test_post_encroachment_is_the_time_between_leaving_and_coming() -> None:
+    def of(robot: tuple[float, float], other: tuple[float, float]) -> float:
+        as_arrays = [(np.array([a]), np.array([b])) for a, b in (robot, other)]
+        return float(post_encroachment_time_s(*as_arrays)[0])
+
+    assert of((3.0, 4.0), (1.0, 2.5)) == pytest.approx(0.5)
+    assert of((1.0, 2.5), (3.0, 4.0)) == pytest.approx(0.5)
+    assert of((1.0, 3.0), (2.0, 4.0)) == pytest.approx(-1.0)
+    assert np.isinf(of((1.0, 3.0), (np.inf, np.inf)))
+
+
+def test_rss_gap_of_the_paper() -> None:
+    # Both at 10 m/s, half a second, both brake with 5 m/s^2: the reaction way is what is needed.
+    assert rss_longitudinal_m(10.0, 10.0, 0.5, 0.0, 5.0, 5.0) == pytest.approx(5.0)
+    # Speeding up with 2 m/s^2 meanwhile: 5.25 m, then 11 m/s takes 12.1 m; the other one covers 10 m.
+    assert rss_longitudinal_m(10.0, 10.0, 0.5, 2.0, 5.0, 5.0) == pytest.approx(5.25 + 12.1 - 10.0)
+    assert rss_longitudinal_m(1.0, 20.0, 0.5, 0.0, 5.0, 5.0) == 0.0
+    # One that comes at 4 m/s does the same: 2 m, then 16 / 12 m.
+    assert rss_longitudinal_m(0.0, -4.0, 0.5, 0.0, 5.0, 6.0) == pytest.approx(2.0 + 16 / 12)
+
+
+def test_rss_lateral_distance_of_the_paper() -> None:
+    # Each may reach 0.1 m/s in half a second (0.025 m), and then needs 0.01 / 1.6 m.
+    assert rss_lateral_m(0.0, 0.0, 0.5, 0.2, 0.8, 0.1) == pytest.approx(0.1 + 2 * (0.025 + 0.00625))
+
+
+def test_a_person_gets_no_further_than_the_bounds_allow() -> None:
+    # From 1 m/s with 0.5 m/s^2 to 2 m/s takes 2 s and 3 m; a second more is 2 m.
+    assert reach_m(3.0, 1.0, 2.0, 0.5) == pytest.approx(5.0)
+    assert reach_m(1.0, 1.0, 2.0, 0.5) == pytest.approx(1.25)
+    assert reach_m(-1.0, 1.0, 2.0, 0.5) == 0.0
+
+
+@given(st.floats(0.0, 5.0), st.floats(0.0, 2.0))
+def test_the_reach_is_that_of_the_motion_stepped_through_time(t: float, v: float) -> None:
+    steps = 2000
+    speeds = np.minimum(v + 0.6 * (np.arange(steps) + 0.5) * t / steps, 2.0)
+    assert reach_m(t, v, 2.0, 0.6) == pytest.approx(speeds.sum() * t / steps, abs=1e-3)
+
+
+def test_separation_distance_of_iso_ts_15066() -> None:
+    # A person at 1.6 m/s, a robot at 1 m/s that reacts in 0.1 s and brakes with 2 m/s^2: it stands after 0.6 s.
+    expected = 1.6 * 0.6 + 1.0 * 0.1 + 0.25 + 0.2 + 0.05
+    assert separation_distance_m(1.0, 1.6, 0.1, 2.0, 0.2, 0.05) == pytest.approx(expected)

@@ -69,8 +69,8 @@ def test_corners_swing_out_of_the_straight_band_on_an_arc() -> None:
 
 @given(st.floats(-1.5, 1.5), st.floats(0.0, 3.0), st.floats(-0.5, 0.5))
 def test_left_and_right_turns_mirror_each_other(curvature: float, x: float, y: float) -> None:
-    here = along_arc(np.array([[x, y]]), 1.0, curvature)[0]
-    mirrored = along_arc(np.array([[x, -y]]), 1.0, -curvature)[0]
+    here = along_arc(np.array([[x, y]]), (1.0, 0.0), curvature)[0]
+    mirrored = along_arc(np.array([[x, -y]]), (1.0, 0.0), -curvature)[0]
     assert here == pytest.approx(mirrored * [1, -1], abs=1e-6)
 
 
@@ -98,3 +98,35 @@ def test_driving_on_takes_the_front_to_where_the_gap_says(yaw_rate: float, vx: f
     front = np.array([[0.5, y, 0.0] for y in (-0.2, 0.0, 0.2)])
     there = path.coordinates(moved.apply(front)[:, :2])
     assert path.gap_m(there) == pytest.approx([vx * t_s] * 3, abs=0.05)
+
+
+# --- robots that move sideways --------------------------------------------------------------------------------
+
+
+def sideways(vx_mps: float, vy_mps: float, yaw_rate_radps: float = 0.0) -> EgoState:
+    return EgoState(0, Transform.identity(), (vx_mps, vy_mps), yaw_rate_radps)
+
+
+def test_an_omnidirectional_robot_sweeps_where_it_goes() -> None:
+    path = predict_path(sideways(0.0, 0.5), FOOTPRINT, 0.1, sideways=True)
+    inside = path.in_band(path.coordinates(np.array([[0.0, 2.0], [2.0, 0.0], [0.0, -2.0]])))
+    assert inside.tolist() == [True, False, False]
+    assert path.gap_m(path.coordinates(np.array([[0.0, 2.0]]))) == pytest.approx([1.7])
+    noise = predict_path(sideways(1.0, 0.2), FOOTPRINT, 0.1)
+    assert noise.travel == (1.0, 0.0), "what cannot move sideways does not"
+
+
+@given(st.floats(-1.0, 1.0), st.floats(-1.0, 1.0), st.floats(-1.0, 1.0))
+def test_any_twist_takes_the_origin_along_its_arc(vx: float, vy: float, yaw_rate: float) -> None:
+    if np.hypot(vx, vy) < max(0.2, abs(yaw_rate) / 2):  # tighter arcs are the gate's matter
+        return
+    path = predict_path(sideways(vx, vy, yaw_rate), FOOTPRINT, 0.0, sideways=True)
+    t_s, steps = 1.0, 4000
+    heading = yaw_rate * (np.arange(steps) + 0.5) * t_s / steps
+    x = (np.cos(heading) * vx - np.sin(heading) * vy).sum() * t_s / steps
+    y = (np.sin(heading) * vx + np.cos(heading) * vy).sum() * t_s / steps
+    s, d = path.coordinates(np.array([[x, y]]))[0]
+    assert (s, d) == pytest.approx((np.hypot(vx, vy) * t_s, 0.0), abs=1e-4)
+    there = path.poses(np.array([np.hypot(vx, vy) * t_s]))
+    assert [float(v[0]) for v in there] == pytest.approx([x, y, yaw_rate * t_s], abs=1e-4)
+    assert path.points_m(np.array([[s, d]]))[0] == pytest.approx([x, y], abs=1e-4)

@@ -31,7 +31,7 @@ def test_the_three_robots_load() -> None:
     for name in robot_names():
         robot = load_robot(name)
         assert robot.name == name
-        assert all(zone.polygon_m for zone in robot.zones)
+        assert all(zone.outlines_m(robot.footprint) or zone.stopping_ways for zone in robot.zones)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,11 @@ def test_the_three_robots_load() -> None:
         ({"gate.hold_s": None}, "gate.hold_s", "got None"),
         ({"gate.latch_on": ["nonsense"]}, "gate.latch_on", "nonsense"),
         ({"sensors.0.driver": {"type": "sonar"}}, "sensors.0", "sonar"),
-        ({"sensors.0.required": False, "sensors.1.required": False}, "sensors", "nothing else measures gaps"),
+        (
+            {"sensors.0.required": False, "sensors.1.required": False},
+            "sensors",
+            "nothing else sees all of a gap",
+        ),
         ({"sensors.0.name": "scan_front"}, "sensors", "'scan_front' is used twice"),
         (
             {"own_regions": [{"name": "mast", "polygon_m": [[0, 0], [1, 0], [1, 1]], "z_m": [2.0, 1.0]}]},
@@ -53,7 +57,7 @@ def test_the_three_robots_load() -> None:
             "z_m: 2 is not below 1",
         ),
         ({"zones.0.action": "honk"}, "zones.0.action", "honk"),
-        ({"zones.1.speed_limit_mps": None}, "zones.1", "speed_limit_mps belongs to action limit"),
+        ({"zones.1.speed_limit_mps": None}, "zones.1", "speed_limit_mps: action limit takes"),
         ({"footprint_m": [[0, 0], [1, 1]]}, "footprint_m", "at least 3"),
         (
             {"models": [{"head": "camera_objects", "sensor": "nose", "path": "m"}]},
@@ -62,6 +66,9 @@ def test_the_three_robots_load() -> None:
         ),
         ({"models": [{"head": "camera_objects", "sensor": "lidar_top", "path": "m"}]}, "models", "no camera"),
         ({"drive.type": "tracked"}, "drive.type", "'differential', 'ackermann' or 'omnidirectional'"),
+        ({"drive.fade": [[1.0, 0.5], [2.0, 0.8]]}, "drive", "shares must not"),
+        ({"drive.max_payload_kg": 100}, "drive", "max_payload_kg needs mass_kg"),
+        ({"drive.max_slope_percent": 9}, "drive", "does not hold the loaded robot"),
         ({"base_frame": ""}, "base_frame", "got ''"),
         ({"odom_frame": "/odom"}, "odom_frame", "got '/odom'"),
         ({"odom_frame": "base_link"}, "file", "odom_frame: 'base_link' is the base_frame, too"),

@@ -93,7 +93,8 @@ def test_more_speed_never_raises_a_limit(gap_m: float, speed_mps: float, share: 
 
 @given(gap_m=gaps, speed_mps=st.floats(0.1, 1.4), share=st.floats(0.2, 1.0))
 def test_less_deceleration_never_raises_a_limit(gap_m: float, speed_mps: float, share: float) -> None:
-    weaker = replace(RISK, service_decel_mps2=RISK.service_decel_mps2 * share)
+    decel_mps2 = tuple(a * share for a in RISK.brakes.decel_mps2)
+    weaker = replace(RISK, brakes=replace(RISK.brakes, decel_mps2=decel_mps2))
     scene = (EMPTY, post(FRONT_M + gap_m), ego_state(speed_mps))
     assert decide(*scene, risk=weaker).speed_limit_mps <= decide(*scene).speed_limit_mps
     assert decide(*scene, risk=weaker).action <= decide(*scene).action

@@ -1,0 +1,149 @@
+"""How fast the robot may pass what it cannot see behind.
+
+Somebody may stand anywhere that no sensor sees. They come into view at the corner that hides them, no nearer to the
+path than it is, and walk to the path at once. The robot may be so fast that it stands before they are in the path, or
+stands before it comes to where they step into it; a floor, at which touching somebody does no harm, keeps it from
+being held up at every shelf for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array, points_in_polygon
+from perception_platform.core.verdicts import Action, Finding, Reason
+from perception_platform.risk.config import ZoneRule
+from perception_platform.risk.moment import Evidence, Moment, finding
+from perception_platform.runtime.compiled import compiled
+
+BINS = 180  # of azimuth: wide enough that a sparse sweep leaves none empty
+TALL_M = 0.5  # what is lower hides nobody
+GAP_M = 0.5  # what is narrower lets nobody through
+WIDE_M = 0.4  # what is narrower hides nobody
+STEP_M = 0.25  # between places along the edge of what is seen
+BEYOND_M = 2.0  # what is further off than the zone and this is as good as nothing
+BESIDE_M = 5.0  # nobody walks to the path from further off before the robot has passed
+
+
+def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator[Finding]:
+    """The strictest bound of all places in the zone at which somebody may come into view."""
+    places_m, hidden_ids = _places(area_m, moment)
+    inside = points_in_polygon(places_m, area_m)
+    places_m, hidden_ids = places_m[inside], hidden_ids[inside]
+    if not len(places_m):
+        return
+    limits_mps, ways_m, times_s = _limits(zone, moment, places_m)
+    worst = int(np.argmin(limits_mps))
+    limit_mps = max(float(limits_mps[worst]), zone.speed_limit_mps)
+    if limit_mps >= moment.config.max_speed_mps:
+        return
+    x_m, y_m = (float(v) for v in places_m[worst])
+    track_id = int(hidden_ids[worst])
+    who = f"the hidden person {track_id}" if track_id >= 0 else "somebody"
+    text = (
+        f"{who} may step out at {float(ways_m[worst]):.2f} m in zone {zone.name}, "
+        f"in the path {float(times_s[worst]):.2f} s later"
+    )
+    evidence = Evidence(text, (track_id,) if track_id >= 0 else (), ((x_m, y_m, 0.0),))
+    measure = ("speed past the corner", moment.path.speed_mps, limit_mps, "m/s")
+    yield finding(Reason.ZONE, Action.LIMIT, limit_mps, measure, text, evidence, zone.name, upper=True)
+
+
+def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
+    """(K, 2) where somebody may come into view, and whom (K,): a hidden track, or -1."""
+    reach_m = float(np.hypot(area_m[:, 0], area_m[:, 1]).max()) + BEYOND_M
+    edges = [seen_edges(cloud.xyz_m, reach_m) for cloud in moment.obstacles]
+    places_m = np.concatenate([np.zeros((0, 2)), *edges])
+    hidden = np.flatnonzero(moment.tracks.hidden)
+    centers_m = moment.corners_m[hidden].mean(axis=1)
+    angles = np.arange(8) * np.pi / 4
+    rim = np.stack([np.cos(angles), np.sin(angles)], axis=-1)[None]
+    around_m = centers_m[:, None] + moment.tracks.region_radius_m[hidden, None, None] * rim
+    ids = np.repeat(moment.tracks.ids[hidden], len(angles))
+    return (
+        np.concatenate([places_m, around_m.reshape(-1, 2)]),
+        np.concatenate([np.full(len(places_m), -1, dtype=np.int64), ids]),
+    )
+
+
+def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Array, Array]:
+    """Speeds (K,) that are safe for places (K, 2), the way (K,) to each and the time (K,) until somebody is in the way.
+
+    Standing within the time T until they are in the path takes ``v = a (T - t)``; standing before the place is a matter
+    of the way alone. Being past before they come would do as well, but would let a faster robot go faster still.
+    """
+    path, config = moment.path, moment.config
+    sd = path.coordinates(places_m)
+    beside_m = np.maximum(np.maximum(sd[:, 1] - path.left_m, path.right_m - sd[:, 1]), 0.0)
+    gap_m = path.gap_m(sd)
+    times_s = beside_m / zone.walking_mps
+    decel_mps2 = moment.service_mps2
+    in_time = np.maximum(decel_mps2 * (times_s - moment.reaction_s), 0.0)
+    in_way = moment.brakes.safe_speed_mps(gap_m - config.ahead_m, 0.0, moment.reaction_s)
+    length_m = float(path.front_s_m.max()) - path.rear_m
+    passed = np.where(times_s > 0, (gap_m + length_m) / np.maximum(times_s, 1e-9), np.inf)
+    passed = np.where(
+        passed <= path.speed_mps, path.speed_mps, 0.0
+    )  # who is faster than needed anyway has passed
+    ahead = (gap_m > 0) & (beside_m < BESIDE_M)
+    limits = np.maximum(np.maximum(in_time, in_way), np.where(passed > 0, np.inf, 0.0))
+    return np.where(ahead, limits, np.inf), gap_m, times_s
+
+
+def seen_edges(xyz_m: npt.NDArray[np.floating], far_m: float) -> Array:
+    """(K, 2) places along the edges of what is seen: where, from one azimuth to the next, the nearest tall thing is
+    suddenly further off, a line leads from the nearer one outward that somebody may step across.
+    """
+    near_m = _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), TALL_M, far_m, BINS)
+    near_m = np.minimum(_wide(near_m, GAP_M, WIDE_M), far_m)
+    following_m = np.roll(near_m, -1)
+    steps = np.flatnonzero((np.abs(following_m - near_m) > GAP_M) & (np.minimum(following_m, near_m) < far_m))
+    centers = (np.arange(BINS) + 0.5) * 2 * np.pi / BINS - np.pi
+    closer = np.where(following_m < near_m, (np.arange(BINS) + 1) % BINS, np.arange(BINS))[steps]
+    low_m, high_m = near_m[closer], np.maximum(following_m, near_m)[steps]
+    counts = np.minimum(np.ceil((high_m - low_m) / STEP_M).astype(np.int64), 8)
+    which = np.repeat(np.arange(len(steps)), counts)
+    nth = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    reach_m = low_m[which] + STEP_M * nth
+    azimuth = centers[closer[which]]
+    return np.asarray(reach_m[:, None] * np.stack([np.cos(azimuth), np.sin(azimuth)], axis=-1))
+
+
+@compiled("f8[::1](f4[:,::1], f8, f8, i8)")
+def _nearest(xyz_m: npt.NDArray[np.float32], tall_m: float, far_m: float, bins: int) -> Array:
+    """Distance of the second-nearest tall point in each sector; infinite without."""
+    first, second = np.full(bins, np.inf), np.full(bins, np.inf)
+    for i in range(len(xyz_m)):
+        x, y = float(xyz_m[i, 0]), float(xyz_m[i, 1])
+        if xyz_m[i, 2] < tall_m or x * x + y * y > far_m * far_m:
+            continue
+        sector = min(int((np.arctan2(y, x) + np.pi) / (2 * np.pi) * bins), bins - 1)
+        distance = np.sqrt(x * x + y * y)
+        if distance < first[sector]:
+            second[sector], first[sector] = first[sector], distance
+        elif distance < second[sector]:
+            second[sector] = distance
+    return second
+
+
+@compiled("f8[::1](f8[::1], f8, f8)", finite=False)
+def _wide(near_m: Array, gap_m: float, wide_m: float) -> Array:
+    """The same without what is too narrow to hide a person, together with all beside it that is no further off."""
+    bins = len(near_m)
+    out = np.full(bins, np.inf)
+    for i in range(bins):
+        most = near_m[i] + gap_m
+        if not np.isfinite(most):
+            continue
+        count = 1
+        for step in (1, -1):
+            j = (i + step) % bins
+            while near_m[j] <= most and count < bins:
+                count += 1
+                j = (j + step) % bins
+        if count * near_m[i] * 2 * np.pi / bins >= wide_m:
+            out[i] = near_m[i]
+    return out
