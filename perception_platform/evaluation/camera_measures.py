@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints
-from perception_platform.evaluation.lidar_measures import binomial_bounds
+from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.perception.image_boxes import box_area, box_intersection, box_iou
 
 IOUS = np.arange(0.5, 0.96, 0.05)

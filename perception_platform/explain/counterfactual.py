@@ -19,9 +19,8 @@ from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import from_s
 from perception_platform.core.verdicts import Action, Decision, Finding
-from perception_platform.risk.assess import assess
-from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.objects import track_corners
+from perception_platform.risk.stage import RiskStage
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import GateInputs, Seen
 
@@ -45,7 +44,7 @@ class Case:
         obstacles: the same.
         ego: the same.
         assessed_ns: when it was made, ns.
-        risk: configuration of the risk stage.
+        risk: the risk stage as it was before that assessment.
     """
 
     now_ns: int
@@ -55,7 +54,7 @@ class Case:
     obstacles: tuple[PointCloud, ...]
     ego: EgoState
     assessed_ns: int
-    risk: RiskConfig
+    risk: RiskStage
 
     @property
     def ego_at_gate(self) -> EgoState | None:
@@ -103,7 +102,7 @@ class Counterfactuals:
 
 def decide_again(case: Case) -> Decision:
     """The decision, made again: assessed again, and judged again by the gate as it was."""
-    return _decide(case, case.gate.copy())
+    return _decide(case)
 
 
 def counterfactuals(case: Case) -> Counterfactuals:
@@ -180,7 +179,7 @@ def _own(case: Case, cloud: PointCloud, thing: _Thing) -> npt.NDArray[np.bool_]:
 def _changes(case: Case, thing: _Thing | None) -> list[Change]:
     """The smallest change of each quantity that flips the action."""
     speed_mps = case.ego.velocity_mps[0]
-    top_mps = case.risk.max_speed_mps
+    top_mps = case.risk.config.max_speed_mps
     age_s = _age_s(case)
     found = [
         _smallest(
@@ -225,16 +224,18 @@ def _halved(changed: Callable[[float], Case], same: float, other: float, action:
     return other
 
 
-def _decide(case: Case, gate: SafetyGate) -> Decision:
+def _decide(case: Case, *, held: bool = True) -> Decision:
+    """What stage and gate make of a case; without ``held`` they remember nothing that is over."""
     seen = case.inputs.assessment
     assert seen is not None  # a case has the inputs of one
-    made = assess(case.tracks, list(case.obstacles), case.ego, case.risk, now_ns=case.assessed_ns)
+    stage, gate = case.risk.copy(held=held), case.gate.copy(held=held)
+    made = stage.step(case.tracks, list(case.obstacles), case.ego, now_ns=case.assessed_ns)
     made = replace(made, lineage=seen.value.lineage)
     return gate.step(case.now_ns, replace(case.inputs, assessment=Seen(made, seen.silence_s)))
 
 
 def _unheld(case: Case) -> Decision:
-    return _decide(case, case.gate.copy(held=False))
+    return _decide(case, held=False)
 
 
 def _faster(case: Case, by_mps: float) -> Case:

@@ -365,13 +365,16 @@ class Lockstep:
     def _assess(self, tracks: Tracks, now_ns: int) -> Assessment:
         obstacles = [self._obstacles[name].value for name in sorted(self._obstacles)]
         ego = self._ego_now()
+        before = None if self._witness is None else self._risk.copy()
         assessment: Assessment = self._timed(
             "risk",
             lambda: self._risk.step(tracks, obstacles, ego, now_ns=now_ns),
         )
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
         lineage = assessment.lineage.then(declared_timing("risk", now_ns, done_ns))
-        received = _Received(replace(assessment, lineage=lineage), done_ns, (tracks, obstacles, ego, now_ns))
+        received = _Received(
+            replace(assessment, lineage=lineage), done_ns, (tracks, obstacles, ego, now_ns, before)
+        )
         self._at(done_ns, lambda t_ns: self._assessed(received, t_ns))
         return assessment
 
@@ -412,10 +415,8 @@ class Lockstep:
             return None
         if not self._witness.wants(now_ns):
             return None
-        tracks, obstacles, ego, assessed_ns = self._assessment.made_from
-        return Case(
-            now_ns, gate.copy(), inputs, tracks, tuple(obstacles), ego, assessed_ns, self._risk_config
-        )
+        tracks, obstacles, ego, assessed_ns, risk = self._assessment.made_from
+        return Case(now_ns, gate.copy(), inputs, tracks, tuple(obstacles), ego, assessed_ns, risk)
 
     def _timed(self, stage: str, step: Callable[[], Any]) -> Any:
         began = time.perf_counter()

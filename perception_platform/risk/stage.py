@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +46,11 @@ class RiskStage:
         self._payload_kg: float | None = None
 
     @property
+    def config(self) -> RiskConfig:
+        """The robot."""
+        return self._config
+
+    @property
     def latency_s(self) -> float:
         """The latency that is reckoned with: a high quantile of the last looks; 0 before the first."""
         return float(np.quantile(self._latencies_s, LATENCY_QUANTILE)) if self._latencies_s else 0.0
@@ -76,6 +82,15 @@ class RiskStage:
         if zone not in self._zones or not self._zones[zone].switchable:
             raise InputError("zones", f"{zone!r} is none that may be switched")
         self._disabled = self._disabled - {zone} if enabled else self._disabled | {zone}
+
+    def copy(self, *, held: bool = True) -> RiskStage:
+        """Another stage in the same state; without ``held`` what has left a zone counts no longer."""
+        other = copy(self)
+        other._latencies_s = self._latencies_s.copy()
+        other._entries = {name: replace(entry) for name, entry in self._entries.items()}
+        if not held:
+            other._zones = {name: replace(zone, release_s=0.0) for name, zone in self._zones.items()}
+        return other
 
     def step(
         self, tracks: Tracks, obstacles: Sequence[PointCloud], ego: EgoState, *, now_ns: int
