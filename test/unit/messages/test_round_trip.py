@@ -113,15 +113,16 @@ RISKS = st.integers(0, 3).flatmap(
     lambda n: st.builds(
         ObjectRisks, integers(COUNT, n), integers(CLASSES, n),
         st.lists(st.booleans(), min_size=n, max_size=n).map(lambda v: np.array(v, dtype=np.bool_)),
-        *[floats(NUMBER, n)] * 6,
+        *[floats(NUMBER, n)] * 14,
     )
 )  # fmt: skip
 NEAR = st.integers(0, 3).flatmap(
     lambda n: st.builds(NearObjects, integers(COUNT, n), floats(FINITE, n, 4, 2), floats(FINITE, n, 2))
 )
 ASSESSMENT = st.builds(
-    Assessment, T_NS, st.lists(FINDING, max_size=2).map(tuple), RISKS, LINEAGE, MODELS, NEAR
-)
+    Assessment, T_NS, st.lists(FINDING, max_size=2).map(tuple), RISKS, LINEAGE, MODELS,
+    st.lists(TEXT, max_size=2).map(tuple), NEAR,
+)  # fmt: skip
 DECISION = st.builds(
     Decision, T_NS, COUNT, st.sampled_from(Action), st.sampled_from(GateState), NOT_NEGATIVE, NOT_NEGATIVE,
     st.lists(FINDING, max_size=2).map(tuple), st.booleans(), st.integers(-1, 10**12), st.one_of(st.none(), TRIPLE),
