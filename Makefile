@@ -1,6 +1,8 @@
 # Each target does all the set-up it needs, in .venv, and nothing of it twice. PYTHON=… picks the interpreter.
 BIN := .venv/bin
 NUMPY_1 := $(CURDIR)/.venv/numpy1
+# Of the unit tests: what takes longer runs with make test.
+WHICH := not slow
 
 # A ROS that was sourced must not mix with the one in .venv.
 ifdef AMENT_PREFIX_PATH
@@ -21,6 +23,9 @@ demo: setup ## run the real nodes on a recording and report; DRIVE=folder runs a
 
 test: setup ## run all tests; ARGS="-k gate" picks some
 	@$(BIN)/python -m pytest $(ARGS)
+ifndef ARGS
+	@$(MAKE) --no-print-directory unit-numpy1 WHICH=slow
+endif
 
 check: setup ## lint, types, layers, every branch of the gate, unit tests under numpy 2 and 1.26; under a minute
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target unit-numpy2 unit-numpy1 lint gate-branches
@@ -35,17 +40,17 @@ lint:
 
 # The gate's own tests alone have to go through every branch of it.
 gate-branches:
-	$(BIN)/python -m pytest -q test/unit/safety --cov=perception_platform.safety --cov-branch \
+	$(BIN)/python -m pytest -q test/unit/safety --hypothesis-profile brief --cov=perception_platform.safety --cov-branch \
 	    --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 unit-numpy2:
-	$(BIN)/python -m pytest -q test/unit --numpy 2 --hypothesis-profile brief -m "not slow" # make test runs those
+	$(BIN)/python -m pytest -q test/unit --numpy 2 --hypothesis-profile brief -m "$(WHICH)"
 
 # Compiled loops must not be shared between two numpys, hence a cache of its own.
 unit-numpy1:
 ifneq ($(wildcard $(NUMPY_1)),)
 	PYTHONPATH=$(NUMPY_1) NUMBA_CACHE_DIR=$(CURDIR)/.venv/numba-numpy1 \
-	    $(BIN)/python -m pytest -q -p no:cacheprovider test/unit --numpy 1.26 --hypothesis-profile brief
+	    $(BIN)/python -m pytest -q -p no:cacheprovider test/unit --numpy 1.26 --hypothesis-profile brief -m "$(WHICH)"
 else
 	@echo "unit tests under numpy 1.26 left out: it has no wheel for this Python"
 endif

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 # For `make check`, which has a minute for everything twice; `make test` draws as many examples as is usual.
-settings.register_profile("brief", max_examples=20)
+settings.register_profile("brief", max_examples=10)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"

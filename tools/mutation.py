@@ -35,11 +35,11 @@ PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile", "brief",
 LOG = ROOT / ".venv" / "mutation.log"  # what the tests of the newest mutant said
 LONGEST_S = 120.0  # a mutant whose tests never end was noticed
 
-_COMPARE = {
+_COMPARE: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
-_ARITHMETIC = {
+_ARITHMETIC: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr, ast.MatMult: ast.Mult, ast.Mod: ast.Mult,
 }  # fmt: skip
@@ -76,7 +76,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
             yield Mutant(path, target.lineno, was, ast.unparse(target), compile(changed, str(path), "exec"))
 
 
-def _changeable(tree: ast.AST) -> Iterator[ast.AST]:
+def _changeable(tree: ast.AST) -> Iterator[ast.expr | ast.stmt]:
     """Expressions and statements in order, without annotations and texts."""
     for name, value in ast.iter_fields(tree):
         if name in ("annotation", "returns", "decorator_list", "type_params"):
@@ -110,8 +110,8 @@ def _changes(node: ast.AST) -> Iterator[Callable[[ast.AST], None]]:
             yield lambda n: setattr(n, "op", ast.UAdd() if isinstance(node.op, ast.USub) else _same(n))
         case ast.Constant(value=bool(value)):
             yield lambda n: setattr(n, "value", not value)
-        case ast.Constant(value=int(value) | float(value)):
-            yield lambda n: setattr(n, "value", value + 1)
+        case ast.Constant(value=int() | float() as number):
+            yield lambda n: setattr(n, "value", number + 1)
         case ast.Name(id=name) if name in _NAMES:
             yield lambda n: setattr(n, "id", _NAMES[name])
         case ast.Attribute(attr=name) if name in _NAMES:

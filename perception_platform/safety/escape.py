@@ -29,6 +29,7 @@ from perception_platform.safety.config import Drive, GateConfig
 
 STEP_M = 0.02  # way of the footprint's fastest point from one pose to the next
 ROUNDING_M = 1e-6
+LEAST_MPS = 1e-6  # slower is no motion
 PREDICTED_S = 2.0  # for how long a track is taken to keep its velocity
 OUTLINE_M = 0.05  # between two points on the outline of a track
 Motion = tuple[float, float, float]  # vx, vy, yaw rate in the base frame; m/s, rad/s
@@ -62,7 +63,7 @@ def escape_motion(command: Motion, config: GateConfig) -> Motion | None:
     if config.drive is Drive.ACKERMANN and not vx:
         return None
     fastest_mps = _fastest_mps((vx, vy, yaw_rate), config)
-    if not fastest_mps > 0:
+    if not fastest_mps > LEAST_MPS:
         return None
     share = min(1.0, config.escape_mps / fastest_mps)
     return (vx * share, vy * share, yaw_rate * share)

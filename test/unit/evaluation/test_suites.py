@@ -17,6 +17,7 @@ from perception_platform.robot.load import share_dir
 from perception_platform.scenarios.suite import Suite
 
 
+@pytest.mark.slow
 def test_each_gate_judges_a_suite_that_there_is() -> None:
     for name in gate_names():
         assert load_suite(load_gate(name).suite).name == load_gate(name).suite

@@ -111,6 +111,7 @@ def test_the_report_has_what_the_files_hold(folder: Path) -> None:
     assert plain["iou_0.25"]["samota"] > 0.8
 
 
+@pytest.mark.slow
 def test_two_plots_are_drawn(folder: Path) -> None:
     pytest.importorskip("matplotlib")
     ours, plain = track(folder, "out"), track(folder, "plain", "--baseline")

@@ -18,6 +18,8 @@ from perception_platform.robot.load import load_robot
 from perception_platform.sensing.clock import SystemClock
 from perception_platform.sensing.sources import lidar_source
 
+pytestmark = pytest.mark.slow
+
 AMR = load_robot("amr")
 VAN = load_robot("delivery_van")
 BASE_FROM_LIDAR_X_M = VAN.sensor("velodyne").mounting.xyz_m[0]

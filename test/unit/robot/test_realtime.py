@@ -25,6 +25,8 @@ from perception_platform.robot.realtime import (
 )
 from perception_platform.robot.resources import Realtime
 
+pytestmark = pytest.mark.slow
+
 PREAMBLE = """
 import gc, os, resource, threading
 from contextlib import suppress

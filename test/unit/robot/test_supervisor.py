@@ -39,6 +39,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_reported_and_started_again(tmp_path: Path) -> None:
     events: list[Event] = []
     with Supervisor([command("worker", "sleep 60")], tmp_path, events.append) as supervisor:
@@ -108,6 +109,7 @@ def test_stopping_ends_a_stubborn_process_and_what_it_started(
     until(lambda: not any(alive(p) for p in pids if p))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("already_runs", [True, False])
 def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path, already_runs: bool) -> None:
     script = f"""

@@ -135,6 +135,7 @@ print(faults() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_a_process_started_without_keeps_its_memory_once_it_adopts_the_environment() -> None:
     def faults(how: str) -> int:

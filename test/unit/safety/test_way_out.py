@@ -63,6 +63,7 @@ def drive(
     return decisions, gaps_m
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("person", [False, True])
 @pytest.mark.parametrize("name", ["amr", "forklift", "delivery_van"])
 def test_a_robot_in_a_stop_zone_backs_out_of_it_and_drives_on(name: str, person: bool) -> None:

@@ -393,6 +393,7 @@ def send_in_time(packets: list[Packet], port: int) -> None:
             sender.sendto(packet.payload, ("127.0.0.1", port))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ["vlp16", "os1"])
 def test_live_packets_over_udp(make: str, request: pytest.FixtureRequest, udp_packets: UdpPackets) -> None:
     decoder, packets = request.getfixturevalue(make)

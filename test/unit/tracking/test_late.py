@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ def same_but_for_ids(a: Tracks, b: Tracks) -> None:
         assert np.array_equal(getattr(a, name)[by_place_a], getattr(b, name)[by_place_b]), name
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, WINDOW), min_size=16, max_size=16))
 def test_frames_out_of_order_within_the_window_give_the_tracks_of_frames_in_order(delays: list[int]) -> None:
