@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,6 +12,7 @@ from typing import Any
 from perception_platform.core.errors import InputError
 
 COMPARED = ("decisions.jsonl", "tracks.jsonl")
+LEFT_OUT = ("lineage", "models")  # of a reference: half of its size, and never compared
 TOLERANCE = 0.02  # m, m/s: other processors and libraries differ by less, a change of behaviour by more
 EXACT_FIELDS = {
     "decisions.jsonl": ("t_ns", "action", "state", "reasons", "latched"),
@@ -35,10 +35,13 @@ class Difference:
 
 
 def save_reference(run_dir: Path, reference_dir: Path) -> None:
-    """Keep what is compared of a run as the reference of its recording."""
+    """Keep what is compared of a run, and what it was decided on, as the reference of its recording."""
     reference_dir.mkdir(parents=True, exist_ok=True)
     for name in COMPARED:
-        shutil.copyfile(run_dir / name, reference_dir / name)
+        rows = (json.loads(line) for line in (run_dir / name).read_text(encoding="utf-8").splitlines())
+        kept = ({key: row[key] for key in row if key not in LEFT_OUT} for row in rows)
+        text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in kept)
+        (reference_dir / name).write_text(text, encoding="utf-8")
 
 
 def compare_runs(reference_dir: Path, run_dir: Path) -> list[Difference]:
