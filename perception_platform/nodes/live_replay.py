@@ -51,6 +51,7 @@ def replay_live(
     realtime_factor = to_s(outcome.end_ns - outcome.start_ns) / outcome.wall_s
     summary = {
         "bag": run.bag.name,
+        "bag_path": str(run.bag.resolve()),
         "robot": robot.name,
         "mode": "live",
         **records.summary(recorder.frames(played), realtime_factor=realtime_factor),
