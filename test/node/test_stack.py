@@ -102,8 +102,8 @@ def test_every_node_reports_itself_and_perception_its_models(
 @pytest.mark.parametrize(
     ("name", "reasons"),
     [
-        ("perception", {Reason.OBSTACLES_STALE, Reason.ASSESSMENT_STALE}),
-        ("risk", {Reason.ASSESSMENT_STALE, Reason.PUBLISHER_LOST}),
+        ("perception", {Reason.OBSTACLES_STALE, Reason.ASSESSMENT_STALE, Reason.DEADLINES_MISSED}),
+        ("risk", {Reason.ASSESSMENT_STALE, Reason.PUBLISHER_LOST, Reason.DEADLINES_MISSED}),
     ],
 )
 def test_a_killed_process_is_a_stop_until_it_is_back(
