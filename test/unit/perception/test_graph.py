@@ -171,7 +171,7 @@ def too_soon(file: dict[str, Any]) -> None:
 
 
 def too_slow(file: dict[str, Any]) -> None:
-    component(file, "camera_objects")["budget_ms"] = 500
+    component(file, "pieces")["budget_ms"] = 500
     for application in file["applications"]:
         application["deadline_ms"] = 1000
 
