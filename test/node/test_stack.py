@@ -116,7 +116,7 @@ def test_a_killed_process_is_a_stop_until_it_is_back(
     took_s = peer.until(lambda: newest(peer).action <= Action.STOP, what="stop")
     assert took_s <= peer.robot.gate.input_timeout_s + MARGIN_S
     assert reasons & set(newest(peer).reasons)
-    assert newest(peer).output_mps == (0.0, 0.0, 0.0)
+    peer.until(lambda: newest(peer).output_mps == (0.0, 0.0, 0.0), what="the end of the braking profile")
     peer.until(lambda: drives(peer), RESTART_S, what="recovery")
     assert stack.child(name).restarts == 1
 
