@@ -83,9 +83,9 @@ def legend(axes: Axes, handles: Sequence[Artist] | None = None, *, below: bool =
     at: dict[str, Any] = {
         "loc": "lower right",
         "bbox_to_anchor": (1.0, 1.0),
-        "ncols": max(min(len(shown), 3), 1),
+        "ncols": max(min(len(shown), 4), 1),
     }
     if below:
-        at = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncols": 3}
+        at = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.07), "ncols": 3}
     if shown:
         axes.legend(handles=shown, fontsize=8, frameon=False, borderaxespad=0.2, columnspacing=1.2, **at)
