@@ -15,8 +15,8 @@ endif
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: ## make .venv: ROS 2 and all else as wheels, the messages, the project
-	@tools/setup
+setup: ## make .venv: ROS 2 and all else as wheels, the messages, the project; WITH=training adds PyTorch
+	@WITH=$(WITH) tools/setup
 
 demo: setup ## run the real nodes on a recording and report; DRIVE=folder runs a real drive
 	@$(BIN)/perception-platform demo $(if $(DRIVE),--drive "$(DRIVE)")

@@ -24,8 +24,9 @@ PYTHON = VENV / "bin" / "python"
 LOG = VENV / "setup.log"
 NUMPY_1 = VENV / "numpy1"
 CONSTRAINTS = ROOT / "constraints.txt"
-# All that demo, tests and checks use. torch is left to those who train.
+# All that demo, tests and checks use. PyTorch is left to those who train: make setup WITH=training.
 EXTRAS = "ros,build,lidar-drivers,view,telemetry,otel,scan-matching,cluster,test,dev"
+TRAINING = "training"
 # What comes beside an extra; pyproject.toml says why.
 WITHOUT_DEPENDENCIES = {"lidar-drivers": "ouster-sdk", "dev": "trackeval"}
 LOG_TAIL_LINES = 25
@@ -121,6 +122,10 @@ def install_wheels() -> None:
     pip_install("-c", CONSTRAINTS, "--no-deps", *WITHOUT_DEPENDENCIES.values())
 
 
+def install_training() -> None:
+    pip_install("-c", CONSTRAINTS, "--no-build-isolation", "--editable", f".[{TRAINING}]")
+
+
 def build_messages() -> None:
     """Build msg/ and install it into .venv itself, so that a bare .venv/bin/python imports the messages."""
     build = VENV / "build"
@@ -174,12 +179,14 @@ def compile_loops() -> None:
         call(PYTHON, "-c", imports, env=env)
 
 
+TRAINING_STEP = Step("PyTorch, to train", packaging, install_training)
 STEPS = (
     Step("virtual environment", place_and_python, make_venv),
     Step("wheels and the project", packaging, install_wheels),
     Step("ROS messages", messages, build_messages),
     Step("numpy of a robot", lambda: [robots_numpy().encode()], install_robots_numpy),
     Step("compiled loops", numba_pins, compile_loops),
+    *([TRAINING_STEP] if os.environ.get("WITH") == TRAINING or TRAINING_STEP.stamp.exists() else []),
 )
 
 

@@ -76,7 +76,7 @@ def load_torch(path: Path, model_id: str, threads: int = 1, device: str = "cpu")
     try:
         import torch
     except ImportError as error:
-        raise InputError(path, "runs on PyTorch, which is not installed: pip install torch") from error
+        raise InputError(path, "runs on PyTorch, which is not installed: make setup WITH=training, or pip install torch") from error
     torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(path, "asks for cuda, and PyTorch finds none here")

@@ -15,7 +15,7 @@ from perception_platform.inference.torch_backend import load_torch
 
 def test_without_torch_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match="runs on PyTorch, which is not installed: pip install torch"):
+    with pytest.raises(InputError, match="runs on PyTorch, which is not installed: make setup WITH=training"):
         load_torch(tmp_path / "m.pt2", "tiny@1")
 
 
