@@ -13,7 +13,7 @@ from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import Lineage, SourceStamp
 from perception_platform.core.model_status import ModelStatus
-from perception_platform.core.objects import Percept
+from perception_platform.core.objects import Percept, Tracks
 from perception_platform.core.runtime_status import ComponentCount
 from perception_platform.core.sensor_data import Image, PointCloud
 from perception_platform.core.time import from_ms, from_s, to_s
@@ -168,6 +168,11 @@ class PerceptionGraph:
         return sorted({camera.sensor for camera in self._cameras})
 
     @property
+    def looks_back(self) -> bool:
+        """Whether a component takes the tracks of earlier moments."""
+        return any("tracks" in step.wired.takes for step in self.steps)
+
+    @property
     def sheds(self) -> frozenset[ShedStep]:
         """Steps of the shedding ladder at which a component is left out."""
         entries = [step.wired.entry for step in self.steps]
@@ -198,6 +203,7 @@ class PerceptionGraph:
         images: Sequence[Image] = (),
         shed: Collection[ShedStep] = (),
         scans: Sequence[PointCloud] = (),
+        tracks: Tracks | None = None,
     ) -> Percept:
         """Objects and obstacle points around the robot, in its base frame: what decisions wait for.
 
@@ -206,13 +212,14 @@ class PerceptionGraph:
             images: newest image of each camera, not much older than the sweep.
             shed: steps of the shedding ladder that are in force: components that are shed at them are left out.
             scans: newest scan of each 2D scanner, in the base frame; those of another moment are not looked at.
+            tracks: of earlier moments, as ``predicted`` carries them on to the sweep's, in the base frame; None: none.
 
         Raises:
             InputError: if the robot has no such lidar.
             Exception: what a component of the geometric path raised: without it there is nothing to hand on.
         """
         self._sweep = None
-        moment, results = self.begin(cloud, images, scans)
+        moment, results = self.begin(cloud, images, scans, tracks)
         done = self._run(self._schedule((), shed), moment, results)
         objects = next((results[at] for at in self._detections if results[at] is not ABSENT), None)
         if objects is None or results[self._obstacles] is ABSENT:
@@ -253,9 +260,13 @@ class PerceptionGraph:
         return {s.wired.name: f"{type(s.problem).__name__}: {s.problem}" for s in self.steps if s.problem}
 
     def begin(
-        self, cloud: PointCloud, images: Sequence[Image], scans: Sequence[PointCloud] = ()
+        self,
+        cloud: PointCloud,
+        images: Sequence[Image],
+        scans: Sequence[PointCloud] = (),
+        tracks: Tracks | None = None,
     ) -> tuple[Moment, list[Any]]:
-        """A sweep's moment, and where its results go, with what the sensors gave.
+        """A sweep's moment, and where its results go, with what the sensors and the tracker gave.
 
         Raises:
             InputError: if the robot has no such lidar.
@@ -267,7 +278,9 @@ class PerceptionGraph:
         moment = Moment(cloud.t_ns, *mounted, Lineage((SourceStamp(cloud.sensor, cloud.t_ns),)))
         results = self._blank.copy()
         fresh = tuple(scan for scan in scans if abs(scan.t_ns - cloud.t_ns) <= IMAGE_MAX_AGE_NS)
-        results[: len(SOURCES)] = cloud, {image.sensor: image for image in images}, fresh
+        if tracks is None:
+            tracks = Tracks.empty(cloud.t_ns, self._robot.base_frame)
+        results[: len(SOURCES)] = cloud, {image.sensor: image for image in images}, fresh, tracks
         return moment, results
 
     def _run(self, steps: Sequence[Step], moment: Moment, results: list[Any]) -> Sequence[Step]:

@@ -24,6 +24,7 @@ from perception_platform.messages.motion import ego_from_odometry, velocity_from
 from perception_platform.messages.sensors import cloud_from_msg
 from perception_platform.messages.verdicts import health_from_msg
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS, PerceptionGraph
+from perception_platform.perception.predicted import predicted
 from perception_platform.replay.records import FrameCounts
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.stage import RiskStage
@@ -306,7 +307,10 @@ class Lockstep:
         cloud = self._waiting.pop(sensor)
         images = self._take_images(cloud.t_ns)
         scans = [self._obstacles[s.name].value for s in self._robot.scans if s.name in self._obstacles]
-        percept = self._timed("perception", lambda: self._graph.step(cloud, images, scans=scans))
+        tracks = self._tracks_at(cloud.t_ns)
+        percept = self._timed(
+            "perception", lambda: self._graph.step(cloud, images, scans=scans, tracks=tracks)
+        )
         self.frames.processed[sensor] += 1
         self._busy = True
         done_ns = now_ns + from_ms(self._robot.latency.perception_ms)
@@ -314,6 +318,13 @@ class Lockstep:
         detections = replace(percept.detections, lineage=percept.detections.lineage.then(stage))
         reports = self._timed("applications", self._graph.serve)
         self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, reports, t_ns))
+
+    def _tracks_at(self, t_ns: int) -> Tracks | None:
+        """The newest tracks that are there, carried on to a sweep, for a graph that takes any."""
+        ego = self._egos.nearest(t_ns)
+        if not self._graph.looks_back or self._tracks is None or ego is None:
+            return None
+        return predicted(self._tracks.value, ego, t_ns, self._robot.base_frame)
 
     def _take_images(self, t_ns: int) -> list[Image]:
         """The newest image of each camera, if it is fresh enough for a sweep captured at ``t_ns``."""
