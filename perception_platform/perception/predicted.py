@@ -21,7 +21,7 @@ _SIGMA_M = 0.5
 def predicted(tracks: Tracks, ego: EgoState, t_ns: int, base_frame: str) -> Tracks:
     """The tracks that a sweep may be looked at with, each carried on with its velocity; in the base frame.
 
-    None is used where the odometry is half a second off. Left out are those that are hidden, doubtful, not seen for half
+    None is used where the odometry is half a second off. Left out are those that are hidden, doubtful, unseen for half
     a second, or whose place is not known to 0.5 m.
 
     Args:
