@@ -27,8 +27,6 @@ _VEHICLES = (int(ObjectClass.CAR), int(ObjectClass.TRUCK), int(ObjectClass.FORKL
 _MARGIN_M = 0.25
 # A class that is less sure names nothing.
 _NAMED = 0.6
-# Of two tracks that share more of their points than this, one is an echo of the other.
-_SHARED = 0.2
 
 
 def refine(
@@ -98,12 +96,12 @@ def _parted(
     One of them at least has to be a person's, or all those of vehicles: parts of unknown things are split by chance.
     """
     away_m = outside_m(xyz_m[:, :2], rows)
-    claims = away_m <= _MARGIN_M
+    claimed = (away_m <= _MARGIN_M).sum(axis=0)
+    within = outside_m(tracks.centers_m[rows, :2], rows) <= 0.0
+    echoes = within | within.T  # one whose middle is inside another's box is no other object
     chosen: list[int] = []
-    for column in np.lexsort((rows, -claims.sum(axis=0))).tolist():
-        count = int(claims[:, column].sum())
-        echo = any((claims[:, column] & claims[:, other]).sum() > _SHARED * count for other in chosen)
-        if count >= max(params.min_points, 1) and not echo:
+    for column in np.lexsort((rows, -claimed)).tolist():
+        if claimed[column] >= max(params.min_points, 1) and not echoes[column, chosen].any():
             chosen.append(column)
     owners = rows[chosen]
     named = tracks.class_scores[owners] >= _NAMED
