@@ -129,11 +129,13 @@ class Component(Protocol):
         inputs: what it takes, in the order of ``step``'s arguments.
         outputs: what it gives, in the order of ``step``'s results; one alone is not put in a tuple.
         params_model: what the graph's file may set.
+        unneeded: of one that was built, inputs that it can do without: it gets None for them and does not wait.
     """
 
     inputs: ClassVar[Ports]
     outputs: ClassVar[Ports]
     params_model: ClassVar[type[Part]] = NoParams
+    unneeded: frozenset[str] = frozenset()
 
     def __init__(self, setup: Setup, params: Any) -> None: ...
 

@@ -205,7 +205,10 @@ def _camera_chain(
         for link in links:
             _insist(link)
     rules = ChainRules(model.limit_ms / 1e3, model.give_up_after, model.return_after_s)
-    return CameraChain(model.sensor, Chain(f"{model.head}/{model.sensor}", links, rules, clock_ns))
+    at_regions = any(isinstance(x, CameraHead) and x.detector.config.views.regions is not None for x in links)
+    return CameraChain(
+        model.sensor, Chain(f"{model.head}/{model.sensor}", links, rules, clock_ns), at_regions
+    )
 
 
 def _insist(link: CameraHead | BrokenLink) -> None:
