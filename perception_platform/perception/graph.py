@@ -131,6 +131,7 @@ class PerceptionGraph:
         percept: PerceptEntry,
         params: dict[str, Any],
         clock_ns: Callable[[], int] | None = None,
+        beside: bool = True,
     ) -> None:
         """Build the components.
 
@@ -140,6 +141,7 @@ class PerceptionGraph:
             percept: which results are handed on.
             params: checked parameters by the component's name.
             clock_ns: a steady clock to time components with; nothing else depends on it.
+            beside: whether those that may run beside the others do.
         """
         self._robot = setup.robot
         self._cameras = setup.cameras
@@ -157,7 +159,7 @@ class PerceptionGraph:
             )
             for wired, component in built
         ]
-        self._lanes = Lanes([step for step in self.steps if self._is_beside(step.wired.entry)])
+        self._lanes = Lanes([step for step in self.steps if beside and self._is_beside(step.wired.entry)])
         self._blank: list[Any] = [ABSENT] * len(names)
         self._obstacles = at[percept.obstacles]
         self._detections = [at[name] for name in percept.detections]

@@ -88,7 +88,7 @@ def test_every_number_of_beams_is_tried() -> None:
 
 
 def test_heights_do_not_depend_on_the_order_of_points() -> None:
-    points_m = MOUNTING.apply(look(FIELDS["bumps of 10 cm"], [], BEAMS_RAD[64]).cloud.xyz_m).astype(
+    points_m = MOUNTING.apply(look(FIELDS["bumps of 10 cm"], MOUNTING, "lidar_top", 64).cloud.xyz_m).astype(
         np.float32
     )
     known_m = height_above_ground(points_m, MOUNTING.translation_m, GeometryParams().ground)
