@@ -48,9 +48,8 @@ class PerceptionNode(PlatformNode):
         self._images = self.mailbox([("image", name) for name in self._graph.cameras], to_s(IMAGE_MAX_AGE_NS))
         self._scans: dict[str, PointCloud] = {}
         self._scan_people = ScanPeople(self.robot)
-        leads = (
-            "" if self.robot.lidars else self._scan_people.leading
-        )  # other scans are looked at with its own
+        # Without a lidar the first scanner sets the pace; the others' scans are looked at with its own.
+        leads = "" if self.robot.lidars else self._scan_people.leading
         for scan in self.robot.scans:
             if scan.name != leads:
                 self.subscribe("scan", partial(self._scans.__setitem__, scan.name), scan.name)

@@ -104,9 +104,7 @@ class RiskNode(PlatformNode):
         cloud = self._obstacles[arrival.sensor] = arrival.value()
         if self._tracks is not None and self._tracks_are_fresh():
             self._assess(self._tracks, arrival)
-        elif (
-            not self.robot.lidars
-        ):  # people by their legs are more than such a robot has to know: points will do
+        elif not self.robot.lidars:  # such a robot may go by the points alone
             self._assess(Tracks.empty(cloud.t_ns, self.robot.odom_frame), arrival)
 
     def _tracks_are_fresh(self) -> bool:
