@@ -103,6 +103,13 @@ def sharing(
         f"{path['through_the_graph']['p50_ms']:.2f} through the graph; "
         f"median difference {path['difference_p50_us']:.0f} µs over {path['samples']} sweeps"
     )
+    if report["side_by_side"]:
+        row = report["side_by_side"]
+        after, beside = row["in_turn"], row["side_by_side"]
+        print(
+            f"a step with sweep and image, p50 / p99: {after['p50_ms']:.1f} / {after['p99_ms']:.1f} ms with the camera "
+            f"after the lidar, {beside['p50_ms']:.1f} / {beside['p99_ms']:.1f} beside it, on {row['cores']} cores"
+        )
 
 
 def _sharing_table(report: dict[str, Any]) -> Table:

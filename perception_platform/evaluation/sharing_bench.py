@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import time
 import tracemalloc
@@ -27,6 +28,7 @@ from perception_platform.robot.description import Model, Robot
 
 DECISIONS, SHARED = "decisions", "shared"
 _WARM_UP = 6
+_LIMIT_MS = 1000.0  # of a model: one that gave up would cost nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,13 @@ def bench_sharing(
 
     Returns:
         A row a pipeline; what the separate ones add up to; how many times as much that is as the shared layer; and
-        what the geometric path takes as plain calls and as components of the graph, on the same sweeps in turn.
+        what the geometric path takes as plain calls and as components of the graph, on the same sweeps in turn; with a
+        model, a step with the camera after the lidar and beside it, by the clock on all cores.
     """
     names = [DECISIONS, *(a.wired.name for a in _graph(bench).steps if a.wired.is_application), SHARED]
     rows: dict[str, Any] = {}
     for i, name in enumerate(names):
-        rows[name] = _in_process_of_its_own(bench, name)
+        rows[name] = _in_a_new_process(_measure, bench, name)
         on_progress((i + 1) / len(names))
     shared, separate = rows[SHARED], [rows[name] for name in names[:-1]]
     together = {
@@ -75,15 +78,34 @@ def bench_sharing(
         "separate": together,
         "times_less": {key: round(value / shared[key], 2) for key, value in together.items()},
         "geometric_path": shared.pop("geometric_path"),
+        "side_by_side": _in_a_new_process(_camera_beside_lidar, bench) if bench.model else None,
     }
 
 
-def _in_process_of_its_own(bench: SharingBench, name: str) -> dict[str, Any]:
-    """Run one pipeline where nothing else is in memory."""
+def _in_a_new_process(work: Callable[..., dict[str, Any]], *given: object) -> dict[str, Any]:
+    """Measure where nothing else is in memory."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        row: dict[str, Any] = pool.apply(_measure, (bench, name))
-    return row
+        return pool.apply(work, given)
+
+
+def _camera_beside_lidar(bench: SharingBench) -> dict[str, Any]:
+    """Time by the clock of a step with sweep and image, one head after the other and side by side, in turn."""
+    graphs = {"in_turn": _graph(bench, beside=False), "side_by_side": _graph(bench)}
+    images = list(_images(bench))
+    times_ms: dict[str, list[float]] = {name: [] for name in graphs}
+    for graph in graphs.values():
+        graph.warm_up()
+    for cloud in _sweeps(bench):
+        for name, graph in graphs.items():
+            began_ns = time.perf_counter_ns()
+            graph.step(cloud, [replace(image, t_ns=cloud.t_ns) for image in images])
+            times_ms[name].append((time.perf_counter_ns() - began_ns) / 1e6)
+    rows = {name: np.percentile(values[_WARM_UP:], [50, 99]).round(3) for name, values in times_ms.items()}
+    report: dict[str, Any] = {
+        name: {"p50_ms": float(p50), "p99_ms": float(p99)} for name, (p50, p99) in rows.items()
+    }
+    return report | {"samples": bench.sweeps, "cores": len(os.sched_getaffinity(0))}
 
 
 def _measure(bench: SharingBench, name: str) -> dict[str, Any]:
@@ -181,12 +203,13 @@ def _every(steps: list[Step], period_ns: int) -> int:
     return max(1, round(from_s(1 / entry.rate_hz) / period_ns))
 
 
-def _graph(bench: SharingBench) -> PerceptionGraph:
+def _graph(bench: SharingBench, beside: bool = True) -> PerceptionGraph:
     robot = bench.robot
     if bench.model:
-        model = Model(head="camera_objects", sensor=robot.cameras[0].name, path=str(bench.model.resolve()))
+        name, path = robot.cameras[0].name, str(bench.model.resolve())
+        model = Model(head="camera_objects", sensor=name, path=path, limit_ms=_LIMIT_MS)
         robot = robot.model_copy(update={"models": [model]})
-    return load_graph(robot, clock_ns=time.perf_counter_ns)
+    return load_graph(robot, clock_ns=time.perf_counter_ns, beside=beside)
 
 
 def _sweeps(bench: SharingBench) -> Iterator[PointCloud]:

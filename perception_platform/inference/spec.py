@@ -19,11 +19,16 @@ class OnnxSpec(Part):
 
 
 class TorchSpec(Part):
-    """PyTorch on this machine, with a program that ``torch.export.save`` wrote, in the model's folder."""
+    """PyTorch on this machine.
+
+    Attributes:
+        program: what ``torch.export.save`` wrote, in the model's folder.
+        device: where it runs; ``auto``: on the GPU where there is one.
+    """
 
     kind: Literal["torch"]
     program: Annotated[str, Field(pattern=r"^[^/\\]+\.pt2$")]
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class RemoteSpec(Part):

@@ -28,8 +28,8 @@ class Job(Generic[T]):
         finally:
             self._done.set()
 
-    def finished(self, within_s: float = 0.0) -> bool:
-        """Whether it is done, now or within so long."""
+    def finished(self, within_s: float | None = 0.0) -> bool:
+        """Whether it is done, now or within so long; None waits for it."""
         return self._done.wait(within_s)
 
     def result(self) -> T:

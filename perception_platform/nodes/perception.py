@@ -1,4 +1,4 @@
-"""Lidar sweeps, images and scans in; detections, obstacle points, applications and the state of models out."""
+"""Lidar sweeps, images, scans, tracks and odometry in; detections, obstacles, applications and model states out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from perception_platform.core.objects import Tracks
 from perception_platform.core.runtime_status import RuntimeStatus
 from perception_platform.core.sensor_data import Image, PointCloud
 from perception_platform.core.time import to_s
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS
 from perception_platform.perception.load import load_graph
+from perception_platform.perception.predicted import predicted
+from perception_platform.perception.scan_people import ScanPeople
 from perception_platform.ros.node import LeftOut, PlatformNode
 from perception_platform.ros.ports import Arrival, publish_all
 from perception_platform.ros.process import run
+from perception_platform.runtime.ego_history import EgoHistory
 from perception_platform.runtime.shedding import Ladder, LadderConfig
 
 SHED_EVERY_S = 0.1
@@ -43,9 +47,20 @@ class PerceptionNode(PlatformNode):
         self._applications = self.output("applications")
         self._images = self.mailbox([("image", name) for name in self._graph.cameras], to_s(IMAGE_MAX_AGE_NS))
         self._scans: dict[str, PointCloud] = {}
+        self._scan_people = ScanPeople(self.robot)
+        # Without a lidar the first scanner sets the pace; the others' scans are looked at with its own.
+        leads = "" if self.robot.lidars else self._scan_people.leading
         for scan in self.robot.scans:
-            self.subscribe("scan", partial(self._scans.__setitem__, scan.name), scan.name)
-        self._sweeps = self.stage([("points", lidar.name) for lidar in self.robot.lidars], self._perceive)
+            if scan.name != leads:
+                self.subscribe("scan", partial(self._scans.__setitem__, scan.name), scan.name)
+        self._tracks: Tracks | None = None
+        self._egos = EgoHistory()
+        self.subscribe("tracks", self._take_tracks)
+        self.subscribe("odometry", self._egos.add)
+        if leads:
+            self._sweeps = self.stage([("scan", leads)], self._find_people)
+        else:
+            self._sweeps = self.stage([("points", lidar.name) for lidar in self.robot.lidars], self._perceive)
         self.every(1.0, self._report_models)
         self.every(SHED_EVERY_S, self._shed)
 
@@ -75,12 +90,12 @@ class PerceptionNode(PlatformNode):
             self._ladder.lost(time.monotonic_ns())
             raise LeftOut("time to be done before its deadline")
         cloud = arrival.value()
-        scans = dict(self._scans)  # another thread may add to it
         percept = self._graph.step(
             cloud,
             self._fresh_images(cloud.t_ns),
             self._shedding.in_force,
-            [scans[name] for name in sorted(scans)],
+            self._newest_scans(),
+            self._tracks_at(cloud.t_ns),
         )
         timing = self.timing(arrival)
         self._ladder.finished(time.monotonic_ns(), timing.finished_ns - cloud.t_ns)
@@ -93,6 +108,27 @@ class PerceptionNode(PlatformNode):
         )
 
         self._serve_applications()
+
+    def _find_people(self, arrival: Arrival) -> None:
+        """Without a lidar there is no graph to run: people by their legs are all that can be followed."""
+        found = self._scan_people.step(arrival.value(), self._newest_scans())
+        timing = self.timing(arrival)
+        self._ladder.finished(time.monotonic_ns(), timing.finished_ns - found.t_ns)
+        self._detections.publish(replace(found, lineage=found.lineage.then(timing)))
+
+    def _newest_scans(self) -> list[PointCloud]:
+        scans = dict(self._scans)  # another thread may add to it
+        return [scans[name] for name in sorted(scans)]
+
+    def _take_tracks(self, tracks: Tracks) -> None:
+        self._tracks = tracks
+
+    def _tracks_at(self, t_ns: int) -> Tracks | None:
+        """The newest tracks, carried on to a sweep, for a graph that takes any."""
+        tracks, ego = self._tracks, self._egos.nearest(t_ns)
+        if not self._graph.looks_back or tracks is None or ego is None:
+            return None
+        return predicted(tracks, ego, t_ns, self.robot.base_frame)
 
     def _serve_applications(self) -> None:
         """Publish what applications say, after what decisions wait for, and count who was served late."""

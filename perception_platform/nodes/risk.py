@@ -102,10 +102,10 @@ class RiskNode(PlatformNode):
             self._assess(self._tracks, arrival)
             return
         cloud = self._obstacles[arrival.sensor] = arrival.value()
-        if not self.robot.lidars:  # nothing makes tracks then: the other sources have to do
-            self._assess(Tracks.empty(cloud.t_ns, self.robot.odom_frame), arrival)
-        elif self._tracks is not None and self._tracks_are_fresh():
+        if self._tracks is not None and self._tracks_are_fresh():
             self._assess(self._tracks, arrival)
+        elif not self.robot.lidars:  # such a robot may go by the points alone
+            self._assess(Tracks.empty(cloud.t_ns, self.robot.odom_frame), arrival)
 
     def _tracks_are_fresh(self) -> bool:
         return time.monotonic() - self._tracks_came_s <= TOPICS["tracks"].deadline_s

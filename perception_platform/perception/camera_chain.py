@@ -11,7 +11,14 @@ from perception_platform.perception.fusion import ImageObjects
 
 @dataclass(frozen=True, slots=True)
 class CameraChain:
-    """A camera and what finds objects in its images."""
+    """A camera and what finds objects in its images.
+
+    Attributes:
+        sensor: the camera's name.
+        chain: its models.
+        looks_at_regions: whether one of them asks where to look closely; if not, images need no lidar.
+    """
 
     sensor: str
     chain: Chain[Image, ImageObjects]
+    looks_at_regions: bool = True

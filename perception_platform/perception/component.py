@@ -11,6 +11,7 @@ import numpy as np
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.model_status import ModelStatus
+from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.perception.camera_chain import CameraChain
 from perception_platform.perception.lidar_objects import GeometricPath
@@ -46,11 +47,13 @@ def array(*shape: int | str, unit: str = "", frame: str = "") -> Port:
 
 Ports = Mapping[str, Port]
 
-# What comes from outside: the sweep, the newest image of each camera by its name, and the newest scans.
+# What comes from outside: the sweep, the newest image of each camera by its name, the newest scans, and the tracks of
+# the moments before, carried on to the sweep's.
 SOURCES: Ports = {
     "sweep": Port(PointCloud, unit="m", frame="lidar"),
     "images": Port(dict, unit="px", frame="image"),
     "scans": Port(tuple, unit="m", frame="base"),
+    "tracks": Port(Tracks, unit="m", frame="base"),
 }
 
 
@@ -126,11 +129,13 @@ class Component(Protocol):
         inputs: what it takes, in the order of ``step``'s arguments.
         outputs: what it gives, in the order of ``step``'s results; one alone is not put in a tuple.
         params_model: what the graph's file may set.
+        unneeded: of one that was built, inputs that it can do without: it gets None for them and does not wait.
     """
 
     inputs: ClassVar[Ports]
     outputs: ClassVar[Ports]
     params_model: ClassVar[type[Part]] = NoParams
+    unneeded: frozenset[str] = frozenset()
 
     def __init__(self, setup: Setup, params: Any) -> None: ...
 

@@ -13,12 +13,13 @@ from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import Lineage, SourceStamp
 from perception_platform.core.model_status import ModelStatus
-from perception_platform.core.objects import Percept
+from perception_platform.core.objects import Percept, Tracks
 from perception_platform.core.runtime_status import ComponentCount
 from perception_platform.core.sensor_data import Image, PointCloud
 from perception_platform.core.time import from_ms, from_s, to_s
 from perception_platform.perception.component import SOURCES, Component, Measure, Moment, Setup
 from perception_platform.perception.graph_file import ApplicationEntry, ComponentEntry, PerceptEntry
+from perception_platform.perception.lanes import Lanes
 from perception_platform.perception.wiring import Wired
 from perception_platform.robot.description import Lidar
 from perception_platform.robot.resources import ShedStep
@@ -32,6 +33,7 @@ class _Absent:
 
 
 ABSENT = _Absent()
+NOT_NEEDED = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +43,7 @@ class Step:
     Attributes:
         wired: its place.
         component: it.
-        takes: where its inputs lie among the results.
+        takes: where its inputs lie among the results; ``NOT_NEEDED`` for those that it does without.
         makes: where its outputs go.
         budget_ns: time that one run may take.
         runs: since the start.
@@ -64,7 +66,7 @@ class Step:
 
     def run(self, moment: Moment, results: list[Any]) -> None:
         """Make its results, if it can; an error in it costs only those."""
-        inputs = [results[at] for at in self.takes]
+        inputs = [None if at == NOT_NEEDED else results[at] for at in self.takes]
         if any(value is ABSENT for value in inputs):
             return
         self.runs += 1
@@ -92,6 +94,8 @@ class Step:
         lengths: dict[str, int] = {}
         ports = [*self.wired.component.inputs.items(), *self.wired.component.outputs.items()]
         for (name, port), at in zip(ports, (*self.takes, *self.makes), strict=True):
+            if at == NOT_NEEDED:
+                continue
             value = results[at]
             shape = value.shape if isinstance(value, np.ndarray) else ()
             fits = isinstance(value, port.kind) and len(shape) == len(port.shape)
@@ -123,35 +127,39 @@ class PerceptionGraph:
     def __init__(
         self,
         setup: Setup,
-        wired: Sequence[Wired],
+        wired_components: Sequence[Wired],
         percept: PerceptEntry,
         params: dict[str, Any],
         clock_ns: Callable[[], int] | None = None,
+        beside: bool = True,
     ) -> None:
         """Build the components.
 
         Args:
             setup: what they are built from.
-            wired: in their order, as ``wire`` puts them.
+            wired_components: in their order, as ``wire`` puts them.
             percept: which results are handed on.
             params: checked parameters by the component's name.
             clock_ns: a steady clock to time components with; nothing else depends on it.
+            beside: whether those that may run beside the others do.
         """
         self._robot = setup.robot
         self._cameras = setup.cameras
         self._lidars = {lidar.name: (lidar, lidar.mounting.transform()) for lidar in setup.robot.lidars}
-        names = [*SOURCES, *(result for component in wired for result in component.makes)]
+        names = [*SOURCES, *(result for wired in wired_components for result in wired.makes)]
         at = {name: i for i, name in enumerate(names)}
+        built = [(wired, wired.component(setup, params[wired.name])) for wired in wired_components]
         self.steps = [
             Step(
+                wired,
                 component,
-                component.component(setup, params[component.name]),
-                tuple(at[name] for name in component.takes),
-                tuple(at[name] for name in component.makes),
-                from_ms(component.entry.budget_ms),
+                _taken(wired, component, at),
+                tuple(at[name] for name in wired.makes),
+                from_ms(wired.entry.budget_ms),
             )
-            for component in wired
+            for wired, component in built
         ]
+        self._lanes = Lanes([step for step in self.steps if beside and self._is_beside(step.wired.entry)])
         self._blank: list[Any] = [ABSENT] * len(names)
         self._obstacles = at[percept.obstacles]
         self._detections = [at[name] for name in percept.detections]
@@ -168,10 +176,14 @@ class PerceptionGraph:
         return sorted({camera.sensor for camera in self._cameras})
 
     @property
+    def looks_back(self) -> bool:
+        """Whether a component takes the tracks of earlier moments."""
+        return any("tracks" in step.wired.takes for step in self.steps)
+
+    @property
     def sheds(self) -> frozenset[ShedStep]:
         """Steps of the shedding ladder at which a component is left out."""
-        entries = [step.wired.entry for step in self.steps]
-        used = [e for e in entries if self._cameras or "images" not in e.inputs.values()]
+        used = [step.wired.entry for step in self.steps if self._is_used(step.wired.entry)]
         return frozenset(e.shed_at for e in used if isinstance(e, ComponentEntry) and e.shed_at)
 
     def warm_up(self) -> None:
@@ -198,6 +210,7 @@ class PerceptionGraph:
         images: Sequence[Image] = (),
         shed: Collection[ShedStep] = (),
         scans: Sequence[PointCloud] = (),
+        tracks: Tracks | None = None,
     ) -> Percept:
         """Objects and obstacle points around the robot, in its base frame: what decisions wait for.
 
@@ -206,13 +219,14 @@ class PerceptionGraph:
             images: newest image of each camera, not much older than the sweep.
             shed: steps of the shedding ladder that are in force: components that are shed at them are left out.
             scans: newest scan of each 2D scanner, in the base frame; those of another moment are not looked at.
+            tracks: of earlier moments, as ``predicted`` carries them on to the sweep's, in the base frame; None: none.
 
         Raises:
             InputError: if the robot has no such lidar.
             Exception: what a component of the geometric path raised: without it there is nothing to hand on.
         """
         self._sweep = None
-        moment, results = self.begin(cloud, images, scans)
+        moment, results = self.begin(cloud, images, scans, tracks)
         done = self._run(self._schedule((), shed), moment, results)
         objects = next((results[at] for at in self._detections if results[at] is not ABSENT), None)
         if objects is None or results[self._obstacles] is ABSENT:
@@ -253,9 +267,13 @@ class PerceptionGraph:
         return {s.wired.name: f"{type(s.problem).__name__}: {s.problem}" for s in self.steps if s.problem}
 
     def begin(
-        self, cloud: PointCloud, images: Sequence[Image], scans: Sequence[PointCloud] = ()
+        self,
+        cloud: PointCloud,
+        images: Sequence[Image],
+        scans: Sequence[PointCloud] = (),
+        tracks: Tracks | None = None,
     ) -> tuple[Moment, list[Any]]:
-        """A sweep's moment, and where its results go, with what the sensors gave.
+        """A sweep's moment, and where its results go, with what the sensors and the tracker gave.
 
         Raises:
             InputError: if the robot has no such lidar.
@@ -267,20 +285,30 @@ class PerceptionGraph:
         moment = Moment(cloud.t_ns, *mounted, Lineage((SourceStamp(cloud.sensor, cloud.t_ns),)))
         results = self._blank.copy()
         fresh = tuple(scan for scan in scans if abs(scan.t_ns - cloud.t_ns) <= IMAGE_MAX_AGE_NS)
-        results[: len(SOURCES)] = cloud, {image.sensor: image for image in images}, fresh
+        if tracks is None:
+            tracks = Tracks.empty(cloud.t_ns, self._robot.base_frame)
+        results[: len(SOURCES)] = cloud, {image.sensor: image for image in images}, fresh, tracks
         return moment, results
 
     def _run(self, steps: Sequence[Step], moment: Moment, results: list[Any]) -> Sequence[Step]:
-        """Run components in their order, each timed where there is a clock; they are returned."""
+        """Run components, each timed where there is a clock; they are returned."""
         clock_ns = self._clock_ns
-        for step in steps:
-            if clock_ns is None:
-                step.run(moment, results)
-            else:
-                began_ns = clock_ns()
-                step.run(moment, results)
+
+        def work(step: Step) -> None:
+            began_ns = clock_ns() if clock_ns else 0
+            step.run(moment, results)
+            if clock_ns:
                 step.took(clock_ns() - began_ns)
+
+        self._lanes.run(steps, work)
         return steps
+
+    def _is_beside(self, entry: ComponentEntry | ApplicationEntry) -> bool:
+        """Whether a component runs in a thread of its own: none that looks at images where nobody does."""
+        return isinstance(entry, ComponentEntry) and entry.beside and self._is_used(entry)
+
+    def _is_used(self, entry: ComponentEntry | ApplicationEntry) -> bool:
+        return bool(self._cameras) or "images" not in entry.inputs.values()
 
     def _due(self, t_ns: int) -> list[Step]:
         """Applications whose turn it is, by the stamps of sweeps: half a sweep early counts as on time."""
@@ -309,6 +337,12 @@ class PerceptionGraph:
     def _grey(self, sensor: str) -> Image:
         (lens,) = [camera.intrinsics for camera in self._robot.cameras if camera.name == sensor]
         return Image(0, sensor, sensor, np.full((lens.height_px, lens.width_px, 3), 128, np.uint8))
+
+
+def _taken(wired: Wired, component: Component, at: dict[str, int]) -> tuple[int, ...]:
+    """Where a component's inputs lie among the results."""
+    ports = zip(wired.component.inputs, wired.takes, strict=True)
+    return tuple(NOT_NEEDED if port in component.unneeded else at[result] for port, result in ports)
 
 
 def needed(steps: Sequence[Step], wanted: Collection[int], shed: Collection[ShedStep] = ()) -> list[Step]:

@@ -22,6 +22,7 @@ class ComponentEntry(Part):
         outputs: for each of its outputs the name of the result that it makes.
         budget_ms: time that one run may take; longer ones are counted.
         shed_at: step of the shedding ladder at which it is left out; none: it always runs.
+        beside: it runs in a thread of its own, beside those that do not wait for it.
         params: what it can be set to.
     """
 
@@ -31,6 +32,7 @@ class ComponentEntry(Part):
     outputs: Annotated[dict[str, Name], Field(min_length=1)]
     budget_ms: Positive
     shed_at: ShedStep | None = None
+    beside: bool = False
     params: dict[str, Any] = Field(default={})
 
 

@@ -22,6 +22,8 @@ _NEIGHBOURS = 2
 _BLOCK = 1024
 # A profile is continued with its own slope only this far beyond the last ground seen.
 _CONTINUED_M = 3.0
+# Heights are summed in units of 1 µm.
+_UNITS_PER_M = 1e6
 # What is this close to the profile's straight continuation is ground at any distance.
 _STRAIGHT_PER_M = 0.02
 
@@ -82,16 +84,20 @@ def _lowest(xyz_m: Points, radial: Points, cell: Cells, lowest_m: Points) -> Non
         lowest_m[before] = min(lowest_m[before], low_m)
 
 
-@compiled("void(float32[:,::1], int32[::1], float32[::1], float32, float64[::1], int64[::1])")
+@compiled("void(float32[:,::1], int32[::1], float32[::1], float32, int64[::1], int64[::1])")
 def _ground_layer(
-    xyz_m: Points, cell: Cells, lowest_m: Points, thickness_m: float, sum_m: Array, count: Ints
+    xyz_m: Points, cell: Cells, lowest_m: Points, thickness_m: float, sum_units: Ints, count: Ints
 ) -> None:
-    """Sum and number of the heights in each cell's lowest layer."""
+    """Sum and number of the rises above the lowest point in each cell's lowest layer.
+
+    In whole units, so that the order of points changes no sum.
+    """
+    units_per_m = np.float32(_UNITS_PER_M)
     for i in range(xyz_m.shape[0]):
         c = np.uint32(cell[i])
         rise_m = xyz_m[i, 2] - lowest_m[c]
         if rise_m >= 0 and rise_m <= thickness_m:
-            sum_m[c] += xyz_m[i, 2]
+            sum_units[c] += np.int64(rise_m * units_per_m)
             count[c] += 1
 
 
@@ -187,10 +193,11 @@ def height_above_ground(xyz_m: Points, origin_m: Array, params: GroundParams) ->
     rings = max(int(farthest) + 1, 2)
     lowest_m = np.full(rings * params.sectors, np.inf, dtype=np.float32)
     _lowest(xyz_m, radial, cell, lowest_m)
-    sum_m, count = np.zeros(len(lowest_m)), np.zeros(len(lowest_m), dtype=np.int64)
-    _ground_layer(xyz_m, cell, lowest_m, params.thickness_m, sum_m, count)
+    sum_units, count = np.zeros((2, len(lowest_m)), dtype=np.int64)
+    _ground_layer(xyz_m, cell, lowest_m, params.thickness_m, sum_units, count)
     shape = rings, params.sectors
-    ground_m = _ground_profile((sum_m / np.maximum(count, 1)).reshape(shape), count.reshape(shape), params)
+    layer_m = lowest_m + sum_units / (_UNITS_PER_M * np.maximum(count, 1))
+    ground_m = _ground_profile(np.where(count > 0, layer_m, 0.0).reshape(shape), count.reshape(shape), params)
     _heights(xyz_m, radial, cell, ground_m, height_m)
     return height_m
 

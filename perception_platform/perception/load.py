@@ -93,7 +93,11 @@ def write_golden(folder: Path, seed: int) -> Path:
 
 
 def load_graph(
-    robot: Robot, keep_going: bool = False, threads: int = 1, clock_ns: Callable[[], int] | None = None
+    robot: Robot,
+    keep_going: bool = False,
+    threads: int = 1,
+    clock_ns: Callable[[], int] | None = None,
+    beside: bool = True,
 ) -> PerceptionGraph:
     """The graph that a robot's file names, with all models that it names.
 
@@ -102,13 +106,14 @@ def load_graph(
         keep_going: report a model that can't be loaded in the graph's status and run without, as a node has to.
         threads: for each model.
         clock_ns: a steady clock to time components and models with, and to limit models by.
+        beside: whether components that may run beside the others do; if not, one runs after the other.
 
     Raises:
         InputError: names the file, if the graph does not fit together, or if a model can't be loaded and
             ``keep_going`` is off.
     """
     cameras = [_camera_chain(model, keep_going, threads, clock_ns) for model in robot.models]
-    return build_graph(graph_path(robot.perception), robot, cameras, clock_ns)
+    return build_graph(graph_path(robot.perception), robot, cameras, clock_ns, beside)
 
 
 def graph_path(name_or_path: str) -> Path:
@@ -124,8 +129,9 @@ def build_graph(
     robot: Robot,
     cameras: Sequence[CameraChain] = (),
     clock_ns: Callable[[], int] | None = None,
+    beside: bool = True,
 ) -> PerceptionGraph:
-    """The graph of a file.
+    """The graph of a file, as ``load_graph`` has it.
 
     Raises:
         InputError: names file, field and edge of what does not fit.
@@ -135,7 +141,7 @@ def build_graph(
     classes = {entry.component: _component(path, entry) for entry in entries}
     wired = wire(path, file, classes, robot)
     params = {component.name: _params(path, component) for component in wired}
-    return PerceptionGraph(Setup(robot, cameras), wired, file.percept, params, clock_ns)
+    return PerceptionGraph(Setup(robot, cameras), wired, file.percept, params, clock_ns, beside)
 
 
 def load_graph_file(path: Path) -> GraphFile:
@@ -205,7 +211,10 @@ def _camera_chain(
         for link in links:
             _insist(link)
     rules = ChainRules(model.limit_ms / 1e3, model.give_up_after, model.return_after_s)
-    return CameraChain(model.sensor, Chain(f"{model.head}/{model.sensor}", links, rules, clock_ns))
+    at_regions = any(isinstance(x, CameraHead) and x.detector.config.views.regions is not None for x in links)
+    return CameraChain(
+        model.sensor, Chain(f"{model.head}/{model.sensor}", links, rules, clock_ns), at_regions
+    )
 
 
 def _insist(link: CameraHead | BrokenLink) -> None:

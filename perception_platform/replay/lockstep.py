@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from perception_platform.core.applications import ApplicationReport
 from perception_platform.core.errors import InputError
 from perception_platform.core.lineage import StageTiming
-from perception_platform.core.objects import Detections, Tracks
+from perception_platform.core.objects import Detections, Percept, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_ms, from_s, to_s
 from perception_platform.core.verdicts import Assessment, Decision, ObjectRisks, Reason
@@ -24,6 +24,8 @@ from perception_platform.messages.motion import ego_from_odometry, velocity_from
 from perception_platform.messages.sensors import cloud_from_msg
 from perception_platform.messages.verdicts import health_from_msg
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS, PerceptionGraph
+from perception_platform.perception.predicted import predicted
+from perception_platform.perception.scan_people import ScanPeople
 from perception_platform.replay.records import FrameCounts
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.stage import RiskStage
@@ -140,6 +142,7 @@ class Lockstep:
         self._witness = witness
         self._agenda: list[_Due] = []
         self._entries = 0
+        self._scan_people = ScanPeople(robot)
         self._handlers = self._routes()
         self._ego: _Received | None = None
         self._egos = EgoHistory()
@@ -179,7 +182,8 @@ class Lockstep:
         if end_ns is None:
             raise InputError("recording", f"has none of the topics {', '.join(self._handlers)}")
         self.happen_until(end_ns)
-        for sensor in (*self._waiting, *self._images):
+        waiting = self._waiting if self._robot.lidars else ()  # scans were obstacles when they came
+        for sensor in (*waiting, *self._images):
             self.frames.dropped[sensor, "end_of_recording"] += 1
 
     def begin(self, t_ns: int) -> None:
@@ -273,16 +277,18 @@ class Lockstep:
         sensor = cloud.sensor
         self._obstacles[sensor] = _Received(cloud, now_ns)
         self.frames.processed[sensor] += 1
+        if not self._robot.lidars and sensor == self._scan_people.leading:
+            self._waiting[sensor] = cloud  # a busy stage looks at the newest one when it is done
+            if not self._busy:
+                self._perceive(now_ns)
         tracks = self._fresh_tracks(cloud.t_ns, now_ns) if self._tracker else None
         if tracks is not None and self._ego is not None:
             self._assess(tracks, now_ns)
 
     def _fresh_tracks(self, t_ns: int, now_ns: int) -> Tracks | None:
-        """Tracks that a scan may be assessed with: none that stayed away, and none at all without a lidar."""
-        if not self._robot.lidars:
-            return Tracks.empty(t_ns, self._robot.odom_frame)
+        """Tracks that a scan may be assessed with: none that stayed away; without a lidar, an empty set then."""
         if self._tracks is None or self._tracks.seen(now_ns).silence_s > TOPICS["tracks"].deadline_s:
-            return None
+            return None if self._robot.lidars else Tracks.empty(t_ns, self._robot.odom_frame)
         tracks: Tracks = self._tracks.value
         return tracks
 
@@ -304,16 +310,29 @@ class Lockstep:
             return
         sensor = min(self._waiting, key=lambda name: self._waiting[name].t_ns)
         cloud = self._waiting.pop(sensor)
-        images = self._take_images(cloud.t_ns)
         scans = [self._obstacles[s.name].value for s in self._robot.scans if s.name in self._obstacles]
-        percept = self._timed("perception", lambda: self._graph.step(cloud, images, scans=scans))
-        self.frames.processed[sensor] += 1
+        if self._robot.lidars:
+            images, tracks = self._take_images(cloud.t_ns), self._tracks_at(cloud.t_ns)
+            percept = self._timed(
+                "perception", lambda: self._graph.step(cloud, images, scans=scans, tracks=tracks)
+            )
+            reports = self._timed("applications", self._graph.serve)
+            self.frames.processed[sensor] += 1
+        else:
+            found = self._timed("perception", lambda: self._scan_people.step(cloud, scans))
+            percept, reports = Percept(found, cloud), ()
         self._busy = True
         done_ns = now_ns + from_ms(self._robot.latency.perception_ms)
         stage = declared_timing("perception", now_ns, done_ns)
         detections = replace(percept.detections, lineage=percept.detections.lineage.then(stage))
-        reports = self._timed("applications", self._graph.serve)
         self._at(done_ns, lambda t_ns: self._perceived(detections, percept.obstacles, reports, t_ns))
+
+    def _tracks_at(self, t_ns: int) -> Tracks | None:
+        """The newest tracks that are there, carried on to a sweep, for a graph that takes any."""
+        ego = self._egos.nearest(t_ns)
+        if not self._graph.looks_back or self._tracks is None or ego is None:
+            return None
+        return predicted(self._tracks.value, ego, t_ns, self._robot.base_frame)
 
     def _take_images(self, t_ns: int) -> list[Image]:
         """The newest image of each camera, if it is fresh enough for a sweep captured at ``t_ns``."""
@@ -335,7 +354,8 @@ class Lockstep:
         now_ns: int,
     ) -> None:
         self._busy = False
-        self._obstacles[obstacles.sensor] = _Received(obstacles, now_ns)
+        if self._robot.lidars:  # scans are obstacles since they came
+            self._obstacles[obstacles.sensor] = _Received(obstacles, now_ns)
         self._records.detections(detections, obstacles)
         for report in reports:
             self._records.application(replace(report, age_s=to_s(max(0, now_ns - report.t_ns))))

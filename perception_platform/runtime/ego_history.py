@@ -24,5 +24,5 @@ class EgoHistory:
             self._states.popleft()
 
     def nearest(self, t_ns: int) -> EgoState | None:
-        """The state closest in time to ``t_ns``; None before the first."""
-        return min(self._states, key=lambda ego: abs(ego.t_ns - t_ns), default=None)
+        """The state closest in time to ``t_ns``; None before the first. Another thread may add to them meanwhile."""
+        return min(list(self._states), key=lambda ego: abs(ego.t_ns - t_ns), default=None)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from perception_platform.perception.load import load_graph
@@ -88,3 +89,22 @@ def test_every_frame_is_accounted_for(run: tuple[Path, Path, dict[str, Any]]) ->
     summary = run[2]
     assert summary["frames_in"] == summary["frames_processed"] + sum(summary["frames_dropped"].values())
     assert summary["frames_processed"] > 0.95 * summary["frames_in"]
+
+
+def test_a_robot_with_a_scanner_alone_follows_people_and_holds_the_truth(tmp_path: Path) -> None:
+    recording = share_dir() / "rosbags" / "amr_person"
+    robot = load_robot("amr")
+    robot = robot.model_copy(update={"sensors": list(robot.scans)})
+    bag, truth = recording / f"{recording.name}.mcap", load_truth(recording / "truth.yaml")
+    first, again = (
+        replay_lockstep(bag, robot, load_graph(robot), tmp_path / name) for name in ("first", "again")
+    )
+    assert first["digest"] == again["digest"]
+    lines = [json.loads(x) for x in (tmp_path / "first" / "tracks.jsonl").read_text("utf-8").splitlines()]
+    people = [
+        t for line in lines for t in line["tracks"] if t["class"] == "person" and t["sensors"] == ["scan"]
+    ]
+    assert {t["id"] for t in people if np.hypot(*t["velocity_mps"]) > 0.5}, "somebody walks"
+    results = check_run(tmp_path / "first" / "decisions.jsonl", first["start_ns"], truth)
+    assert results
+    assert all(r.passed for r in results)

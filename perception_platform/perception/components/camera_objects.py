@@ -18,6 +18,7 @@ from perception_platform.perception.fusion import ImageObjects
 
 # Luminance, 0 to 255, and its standard deviation outside of which no detector was trained on anything.
 _DARKEST, _BRIGHTEST, _FLATTEST = 8.0, 247.0, 4.0
+_NOWHERE = np.zeros((0, 4))
 _EVERY_PX = 16  # a pixel in so many each way is enough to judge that
 
 
@@ -32,11 +33,13 @@ class CameraObjects(Component):
 
     def __init__(self, setup: Setup, params: NoParams) -> None:
         self._cameras = setup.cameras
+        asked = any(camera.looks_at_regions for camera in setup.cameras)
+        self.unneeded: frozenset[str] = frozenset() if asked else frozenset({"objects"})
         self._sensors = {camera.name: camera for camera in setup.robot.cameras}
         self._troubles = [""] * len(setup.cameras)
 
     def step(
-        self, moment: Moment, images: Mapping[str, Image], objects: Detections
+        self, moment: Moment, images: Mapping[str, Image], objects: Detections | None
     ) -> tuple[ImageObjects, ...]:
         """What was found in each image that a model could look at; the lidar's objects say where to look closer."""
         found = []
@@ -45,7 +48,7 @@ class CameraObjects(Component):
             if image is None:
                 continue
             self._troubles[i] = unlike_a_picture(image.bgr)
-            asked_px = asked_regions(objects, self._sensors[camera.sensor])
+            asked_px = _NOWHERE if objects is None else asked_regions(objects, self._sensors[camera.sensor])
             pointed = PointedImage(image.t_ns, image.frame_id, image.sensor, image.bgr, asked_px)
             answer = camera.chain.run(image.t_ns, pointed)
             if answer is not None:

@@ -77,3 +77,12 @@ def test_the_density_of_beams_is_measured() -> None:
     density = beams_per_rad2(cloud.xyz_m, np.zeros(3))
     assert density == pytest.approx(columns_per_rad * rows_per_rad, rel=0.5)
     assert beams_per_rad2(np.zeros((0, 3), dtype=np.float32), np.zeros(3)) == 0.0
+
+
+def test_how_dense_beams_are_does_not_depend_on_the_order_of_points() -> None:
+    rng = np.random.default_rng(1)
+    points_m = rng.normal(0.0, 10.0, (20_000, 3)).astype(np.float32)
+    known = beams_per_rad2(points_m, np.zeros(3))
+    assert known > 0
+    assert {beams_per_rad2(rng.permutation(points_m), np.zeros(3)) for _ in range(20)} == {known}
+    assert beams_per_rad2(points_m[:0], np.zeros(3)) == 0.0

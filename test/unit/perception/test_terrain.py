@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from perception_platform.core.geometry import Transform
 from perception_platform.core.lineage import Lineage
+from perception_platform.perception.ground import height_above_ground
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.load import load_robot
@@ -84,3 +85,15 @@ def test_what_stands_on_a_lower_level_is_seen_across_the_edge() -> None:
 
 def test_every_number_of_beams_is_tried() -> None:
     assert set(BEAMS_RAD) == {16, 32, 64, 128}
+
+
+def test_heights_do_not_depend_on_the_order_of_points() -> None:
+    points_m = MOUNTING.apply(look(FIELDS["bumps of 10 cm"], MOUNTING, "lidar_top", 64).cloud.xyz_m).astype(
+        np.float32
+    )
+    known_m = height_above_ground(points_m, MOUNTING.translation_m, GeometryParams().ground)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        order = rng.permutation(len(points_m))
+        mixed_m = height_above_ground(points_m[order], MOUNTING.translation_m, GeometryParams().ground)
+        assert mixed_m.tobytes() == known_m[order].tobytes()
