@@ -39,7 +39,7 @@ class RampState:
 
     def merged(self, moving: Array) -> tuple[Array, Array]:
         """Accelerations (N, 2) and their covariance (N, 2, 2), of what moves with a probability (N,), else stands."""
-        mean, cov = _merged(self.mean, self.cov, np.ascontiguousarray(moving))
+        mean, cov = _merged(self.mean, self.cov, moving)
         return mean, cov
 
 
@@ -62,13 +62,8 @@ class RampModel:
 
     def start(self, position_m: Array, position_cov_m2: Array, class_ids: Ints) -> RampState:
         """States of objects seen for the first time: (N, 2) positions with (N, 2, 2) covariance."""
-        n = len(position_m)
-        mean, cov = np.zeros((n, 2, 3)), np.zeros((n, 3, 3))
-        mean[..., 0] = position_m
-        cov[:, 0, 0] = _worse(position_cov_m2)
-        cov[:, 1, 1] = self.first_speed_mps[class_ids] ** 2
-        cov[:, 2, 2] = self.acceleration_mps2[class_ids] ** 2
-        return RampState(mean, cov)
+        settings = (self.first_speed_mps, self.acceleration_mps2)
+        return RampState(*_started(position_m, position_cov_m2, class_ids, *settings))
 
     def predict(self, state: RampState, class_ids: Ints, dt_s: float) -> RampState:
         """The states ``dt_s`` later."""
@@ -80,7 +75,7 @@ class RampModel:
         return RampState(*_updated(state.mean, state.cov, position_m, position_cov_m2))
 
 
-@compiled("f8[::1](f8[:,:,::1])")
+@compiled("f8[::1](f8[:,:,:])")
 def _worse(cov_m2: Array) -> Array:
     """(N,) the larger eigenvalue of covariances (N, 2, 2)."""
     out = np.empty(len(cov_m2))
@@ -90,7 +85,20 @@ def _worse(cov_m2: Array) -> Array:
     return out
 
 
-@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,::1], f8[::1])")
+@compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:], f8[:,:,:], i8[:], f8[::1], f8[::1])")
+def _started(
+    position_m: Array, position_cov_m2: Array, class_ids: Ints, first_speed_mps: Array, sigma_mps2: Array
+) -> tuple[Array, Array]:
+    n = len(position_m)
+    mean, cov = np.zeros((n, 2, 3)), np.zeros((n, 3, 3))
+    mean[:, :, 0] = position_m
+    cov[:, 0, 0] = _worse(position_cov_m2)
+    for k in range(n):
+        cov[k, 1, 1], cov[k, 2, 2] = first_speed_mps[class_ids[k]] ** 2, sigma_mps2[class_ids[k]] ** 2
+    return mean, cov
+
+
+@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,:], f8[:,:,:], f8[:])")
 def _merged(mean: Array, cov: Array, moving: Array) -> tuple[Array, Array]:
     out_mean, out_cov = np.empty((len(mean), 2)), np.empty((len(mean), 2, 2))
     for k in range(len(mean)):
@@ -103,7 +111,7 @@ def _merged(mean: Array, cov: Array, moving: Array) -> tuple[Array, Array]:
     return out_mean, out_cov
 
 
-@compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,::1], i8[::1], f8[::1], f8[::1], f8)")
+@compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:,:], f8[:,:,:], i8[:], f8[::1], f8[::1], f8)")
 def _predicted(
     mean: Array, cov: Array, class_ids: Ints, sigma_mps2: Array, time_s: Array, dt_s: float
 ) -> tuple[Array, Array]:
@@ -133,7 +141,7 @@ def _predicted(
     return out_mean, out_cov
 
 
-@compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[:,:,::1])")
+@compiled("Tuple((f8[:,:,::1], f8[:,:,::1]))(f8[:,:,:], f8[:,:,:], f8[:,:], f8[:,:,:])")
 def _updated(mean: Array, cov: Array, measured: Array, measured_cov: Array) -> tuple[Array, Array]:
     """Joseph's form, as the covariance keeps its sign whatever the rounding."""
     out_mean, out_cov = np.empty_like(mean), np.empty_like(cov)

@@ -68,15 +68,8 @@ class MotionModel:
 
     def start(self, position_m: Array, position_cov_m2: Array, class_ids: Ints) -> MotionState:
         """States of objects seen for the first time: (N, 2) positions with (N, 2, 2) covariance, velocity unknown."""
-        n = len(position_m)
-        mean = np.zeros((n, 2, 4))
-        mean[..., :2] = position_m[:, None]
-        cov = np.zeros((n, 2, 4, 4))
-        cov[..., :2, :2] = position_cov_m2[:, None]
-        speed_mps = np.stack([np.full(n, _RESIDUAL_SPEED_MPS), self.first_speed_mps[class_ids]], axis=1)
-        cov[..., 2, 2] = cov[..., 3, 3] = speed_mps**2
-        moving = self.moving_prior[class_ids]
-        return MotionState(mean, cov, np.stack([1 - moving, moving], axis=1))
+        settings = (self.first_speed_mps, self.moving_prior)
+        return MotionState(*_started(position_m, position_cov_m2, class_ids, *settings))
 
     def predict(self, state: MotionState, class_ids: Ints, dt_s: float) -> MotionState:
         """The states ``dt_s`` later."""
@@ -115,7 +108,7 @@ class MotionModel:
         return MotionState(mean, cov, state.weight)
 
 
-@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1])")
+@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,:], f8[:,:,:,:], f8[:,:])")
 def _merged(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
     n = len(mean)
     out_mean = np.empty((n, 4))
@@ -132,8 +125,28 @@ def _merged(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
 
 
 @compiled(
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:], f8[:,:,:], i8[:], f8[::1], f8[::1])"
+)
+def _started(
+    position_m: Array, position_cov_m2: Array, class_ids: Ints, first_speed_mps: Array, moving_prior: Array
+) -> tuple[Array, Array, Array]:
+    n = len(position_m)
+    mean, cov, weight = np.zeros((n, 2, 4)), np.zeros((n, 2, 4, 4)), np.empty((n, 2))
+    for k in range(n):
+        moving = moving_prior[class_ids[k]]
+        weight[k, 0], weight[k, 1] = 1 - moving, moving
+        for m in range(2):
+            speed2 = (first_speed_mps[class_ids[k]] if m else _RESIDUAL_SPEED_MPS) ** 2
+            for i in range(2):
+                mean[k, m, i] = position_m[k, i]
+                cov[k, m, i, :2] = position_cov_m2[k, i]
+                cov[k, m, 2 + i, 2 + i] = speed2
+    return mean, cov, weight
+
+
+@compiled(
     "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))"
-    "(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], i8[::1], f8[::1], f8[::1], f8)"
+    "(f8[:,:,:], f8[:,:,:,:], f8[:,:], i8[:], f8[::1], f8[::1], f8)"
 )
 def _mixed(
     mean: Array,
@@ -163,7 +176,7 @@ def _mixed(
     return out_mean, out_cov, out_weight
 
 
-@compiled("void(f8[:,:,::1], f8[:,:,:,::1], i8[::1], f8[::1], f8[::1], f8)")
+@compiled("void(f8[:,:,::1], f8[:,:,:,::1], i8[:], f8[::1], f8[::1], f8)")
 def _predict(
     mean: Array, cov: Array, class_ids: Ints, drift_m: Array, speed_change_mps: Array, dt_s: float
 ) -> None:
@@ -195,7 +208,7 @@ def _predict(
             p[2 + i, 2 + i] += change2 * dt_s
 
 
-@compiled("void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1])")
+@compiled("void(f8[:,:], f8[:,::1], f8[:,:], f8[:,::1], f8[:,::1], f8[:,::1])")
 def _joseph(p: Array, gain: Array, r: Array, keep: Array, half: Array, out: Array) -> None:
     """Covariance after an update in Joseph's form: it stays symmetric and positive whatever the rounding."""
     keep[:] = np.eye(4)
@@ -210,7 +223,7 @@ def _joseph(p: Array, gain: Array, r: Array, keep: Array, half: Array, out: Arra
             out[i, j] = out[j, i] = (half[i] * keep[j]).sum() + noise
 
 
-@compiled("void(f8[::1], f8[::1], f8, f8[::1])")
+@compiled("void(f8[:], f8[::1], f8, f8[::1])")
 def _reweighed(weight: Array, log_likelihood: Array, most: float, out: Array) -> None:
     """Bayes' rule on the odds of moving. Neither model may die out for good: what stood for an hour can still start."""
     for_moving = min(max(log_likelihood[1] - log_likelihood[0], -_MOST_LOG_ODDS), np.log(most))
@@ -221,7 +234,7 @@ def _reweighed(weight: Array, log_likelihood: Array, most: float, out: Array) ->
 
 @compiled(
     "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))"
-    "(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8[::1], f8[::1])"
+    "(f8[:,:,:], f8[:,:,:,:], f8[:,:], f8[:,:], f8[:,:,:], i8[:], f8[::1])"
 )
 def _updated(
     mean: Array,
@@ -253,7 +266,7 @@ def _updated(
 
 
 @compiled(
-    "Tuple((f8[:,:,::1], f8[:,:,:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[::1], f8[::1], i8[::1], f8[::1])",
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1]))(f8[:,:,:], f8[:,:,:,:], f8[:], f8[:], i8[:], f8[::1])",
     finite=False,
 )
 def _rolled(
