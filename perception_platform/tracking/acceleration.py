@@ -131,13 +131,19 @@ def _predicted(
         q[2, 2] = 1 - e**2
         for i in range(3):
             for axis in range(2):
-                out_mean[k, axis, i] = (f[i] * mean[k, axis]).sum()
+                out_mean[k, axis, i] = 0.0
+                for m in range(3):
+                    out_mean[k, axis, i] += f[i, m] * mean[k, axis, m]
             for j in range(3):
-                half[i, j] = (f[i] * cov[k, :, j]).sum()
+                half[i, j] = 0.0
+                for m in range(3):
+                    half[i, j] += f[i, m] * cov[k, m, j]
         for i in range(3):
             for j in range(i + 1):
-                value = (half[i] * f[j]).sum() + sigma**2 * q[i, j]
-                out_cov[k, i, j] = out_cov[k, j, i] = value
+                value = 0.0
+                for m in range(3):
+                    value += half[i, m] * f[j, m]
+                out_cov[k, i, j] = out_cov[k, j, i] = value + sigma**2 * q[i, j]
     return out_mean, out_cov
 
 

@@ -211,16 +211,22 @@ def _predict(
 @compiled("void(f8[:,:], f8[:,::1], f8[:,:], f8[:,::1], f8[:,::1], f8[:,::1])")
 def _joseph(p: Array, gain: Array, r: Array, keep: Array, half: Array, out: Array) -> None:
     """Covariance after an update in Joseph's form: it stays symmetric and positive whatever the rounding."""
-    keep[:] = np.eye(4)
-    keep[:, :2] -= gain
     for i in range(4):
         for j in range(4):
-            half[i, j] = (keep[i] * p[:, j]).sum()
+            keep[i, j] = (1.0 if i == j else 0.0) - (gain[i, j] if j < 2 else 0.0)
+    for i in range(4):
+        for j in range(4):
+            half[i, j] = 0.0
+            for m in range(4):
+                half[i, j] += keep[i, m] * p[m, j]
     for i in range(4):
         for j in range(i + 1):
             noise = gain[i, 0] * (r[0, 0] * gain[j, 0] + r[0, 1] * gain[j, 1])
             noise += gain[i, 1] * (r[1, 0] * gain[j, 0] + r[1, 1] * gain[j, 1])
-            out[i, j] = out[j, i] = (half[i] * keep[j]).sum() + noise
+            kept = 0.0
+            for m in range(4):
+                kept += half[i, m] * keep[j, m]
+            out[i, j] = out[j, i] = kept + noise
 
 
 @compiled("void(f8[:], f8[::1], f8, f8[::1])")
