@@ -55,7 +55,7 @@ def class_votes(votes: Array, likelihoods: Array, dt_s: float, config: TrackerCo
     return np.asarray(_voted(votes, likelihoods, fading, min(dt_s / config.evidence_s, 1.0)))
 
 
-@compiled("f8[::1](f8[::1], b1[::1], f8[::1], f8, f8, f8, f8)")
+@compiled("f8[::1](f8[:], b1[::1], f8[::1], f8, f8, f8, f8)")
 def _after(
     existence: Array,
     seen: npt.NDArray[np.bool_],
@@ -65,7 +65,7 @@ def _after(
     weight: float,
     most: float,
 ) -> Array:
-    out = np.empty_like(existence)
+    out = np.empty(len(existence))
     for k in range(len(existence)):
         factor = 1 + (likelier - 1) * sureness[k] if seen[k] else miss
         odds = existence[k] / (1 - existence[k]) * factor**weight
@@ -84,9 +84,9 @@ def _likelihoods(class_ids: Ints, scores: Array) -> Array:
     return out
 
 
-@compiled("f8[:,::1](f8[:,::1], f8[:,::1], f8, f8)")
+@compiled("f8[:,::1](f8[:,:], f8[:,::1], f8, f8)")
 def _voted(votes: Array, likelihoods: Array, fading: float, weight: float) -> Array:
-    out = np.empty_like(votes)
+    out = np.empty(votes.shape)
     for k in range(len(votes)):
         total = 0.0
         for c in range(_CLASSES):

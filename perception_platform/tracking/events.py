@@ -82,7 +82,7 @@ def renamed(event: TrackEvent, old_id: int, new_id: int) -> TrackEvent:
 
 def hidings(table: TrackTable, before: Mask, t_ns: int) -> list[TrackEvent]:
     """Of tracks that went out of sight behind something, and of those that were seen again."""
-    hidden = table.memory.hidden
+    hidden = table.hidden
     rows = (hidden != before).nonzero()[0]
     if not len(rows):
         return []

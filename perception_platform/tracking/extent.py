@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, wrap_angle
+from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass
 from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
@@ -29,6 +29,8 @@ _TURN_TOLERANCE_RAD = np.deg2rad(
 )  # beyond 45 degrees, so that a heading does not flicker between two sides
 # Rolls where it points to, so its motion tells its front; people and unknown things go where they like.
 _VEHICLES = (ObjectClass.CYCLIST, ObjectClass.CAR, ObjectClass.TRUCK, ObjectClass.FORKLIFT)
+_IS_VEHICLE = np.array([c in _VEHICLES for c in ObjectClass])
+_NO_VEHICLE = np.zeros(len(ObjectClass), dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +72,21 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
         config: when faces count as seen, and how sure ends are.
     """
     turn_rad = np.pi if config.whole_boxes else _QUARTER
-    turns = np.round((reference_rad - sightings.yaws_rad) / turn_rad)
-    yaws_rad = sightings.yaws_rad + turns * turn_rad
-    centers_m = np.ascontiguousarray(sightings.centers_m[:, :2])
-    if config.whole_boxes:
-        return _whole(sightings, centers_m, yaws_rad)
-    sizes_m = _swapped(sightings.sizes_m[:, :2], turns)
+    axes, yaws_rad, sizes_m = _oriented(sightings.yaws_rad, reference_rad, sightings.sizes_m, turn_rad)
+    centers_m = sightings.centers_m[:, :2]
+    if config.whole_boxes:  # nothing of it is hidden: what was measured is the centre
+        none = np.zeros(len(sightings), dtype=np.bool_)
+        cov_m2 = sightings.position_cov_m2
+        return View(centers_m, sizes_m, yaws_rad, axes, np.zeros_like(sizes_m), cov_m2, none, none, whole=True)
     structure = sightings.class_ids == ObjectClass.STRUCTURE
     nameless = structure | (sightings.class_ids == ObjectClass.UNKNOWN)
     surface = structure | (nameless & (sizes_m.min(axis=1) < config.flat_m))
     ends_share = np.where(surface, config.flat_sigma, config.by_class("shape_sigma")[sightings.class_ids])
-    axes, shares, cov_m2 = _seen_parts(
-        np.stack([np.cos(yaws_rad), np.sin(yaws_rad)], axis=-1),
+    shares, cov_m2 = _seen_parts(
+        axes,
         sightings.viewpoint_m - centers_m,
         sizes_m,
-        np.ascontiguousarray(sightings.position_cov_m2),
+        sightings.position_cov_m2,
         sightings.num_points >= config.size_points,
         config.by_class("face_sigma_m")[sightings.class_ids],
         ends_share,
@@ -92,18 +94,21 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
     return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, nameless, surface)
 
 
-def _whole(sightings: Sightings, centers_m: Array, yaws_rad: Array) -> View:
-    """Nothing of it is hidden: what was measured is the centre."""
-    n = len(sightings)
-    none = np.zeros(n, dtype=np.bool_)
-    axes, shares = np.tile(np.eye(2), (n, 1, 1)), np.zeros((n, 2))
-    sizes_m = np.ascontiguousarray(sightings.sizes_m[:, :2])
-    return View(centers_m, sizes_m, yaws_rad, axes, shares, sightings.position_cov_m2, none, none, whole=True)
-
-
-def _swapped(sizes_m: Array, quarters: Array) -> Array:
-    """Length and width (K, 2) after so many quarter turns of the heading."""
-    return np.where((quarters % 2 == 1)[:, None], sizes_m[:, ::-1], sizes_m)
+@compiled("Tuple((f8[:,:,::1], f8[::1], f8[:,::1]))(f8[:], f8[:], f8[:,:], f8)")
+def _oriented(
+    yaws_rad: Array, reference_rad: Array, sizes_m: Array, turn_rad: float
+) -> tuple[Array, Array, Array]:
+    """Axes, headings and sizes along and across of boxes that are turned by so many turns as they are off."""
+    n = len(yaws_rad)
+    axes, turned_rad, out_m = np.empty((n, 2, 2)), np.empty(n), np.empty((n, 2))
+    for k in range(n):
+        turns = np.round((reference_rad[k] - yaws_rad[k]) / turn_rad)
+        turned_rad[k] = yaws_rad[k] + turns * turn_rad
+        c, s = np.cos(turned_rad[k]), np.sin(turned_rad[k])
+        axes[k, 0, 0], axes[k, 0, 1], axes[k, 1, 0], axes[k, 1, 1] = c, s, -s, c
+        swapped = 1 if turn_rad == _QUARTER and turns % 2 == 1 else 0
+        out_m[k, 0], out_m[k, 1] = sizes_m[k, swapped], sizes_m[k, 1 - swapped]
+    return axes, turned_rad, out_m
 
 
 def slides(view: View, offset_m: Array) -> Array:
@@ -127,30 +132,29 @@ def _turned(c: float, s: float, p: float, q: float, r: float, out: Array) -> Non
 
 
 @compiled(
-    "Tuple((f8[:,:,::1], f8[:,::1], f8[:,:,::1]))"
-    "(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], b1[::1], f8[::1], f8[::1])"
+    "Tuple((f8[:,::1], f8[:,:,::1]))"
+    "(f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,:], b1[::1], f8[::1], f8[::1])"
 )
 def _seen_parts(
-    ahead: Array,
+    axes: Array,
     viewer_m: Array,
     sizes_m: Array,
     cov_m2: Array,
     faces: Mask,
     face_sigma_m: Array,
     ends: Array,
-) -> tuple[Array, Array, Array]:
-    """Axes, shares and covariances of K visible parts.
+) -> tuple[Array, Array]:
+    """Shares and covariances of K visible parts.
 
     The centre of what is visible is as unsure along a side as its far end is; the near face is a measured surface,
     so that the doubt about the far end is taken out in proportion to the shares. The middle between two visible ends
     is as unsure as ``ends``, a share of the size, as those may be where sight ends and not the object.
     """
-    n = len(ahead)
-    axes, shares, out = np.empty((n, 2, 2)), np.empty((n, 2)), np.empty((n, 2, 2))
+    n = len(axes)
+    shares, out = np.empty((n, 2)), np.empty((n, 2, 2))
     along, keep = np.empty(2), np.empty(2)
     for k in range(n):
-        c, s = ahead[k]
-        axes[k, 0, 0], axes[k, 0, 1], axes[k, 1, 0], axes[k, 1, 1] = c, s, -s, c
+        c, s = axes[k, 0]
         xx, xy, yy = cov_m2[k, 0, 0], cov_m2[k, 0, 1], cov_m2[k, 1, 1]
         along[0] = c * c * xx + 2 * c * s * xy + s * s * yy
         along[1] = s * s * xx - 2 * c * s * xy + c * c * yy
@@ -163,7 +167,7 @@ def _seen_parts(
             keep[a] = np.sqrt((pinned * face + (1 - pinned) * along[a]) / along[a])
             along[a] = keep[a] ** 2 * along[a] + ((1 - pinned) * ends[k] * sizes_m[k, a]) ** 2
         _turned(c, s, along[0], keep[0] * keep[1] * both, along[1], out[k])
-    return axes, shares, out
+    return shares, out
 
 
 def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
@@ -180,17 +184,18 @@ def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
     if view.whole:
         return view.centers_m, view.cov_m2
     hidden_m = known_m - view.sizes_m
-    return _placed(view.centers_m, view.cov_m2, view.axes, view.shares, hidden_m, view.nameless)
+    centers_m, cov_m2 = _placed(view.centers_m, view.cov_m2, view.axes, view.shares, hidden_m, view.nameless)
+    return centers_m, cov_m2
 
 
 @compiled(
-    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,::1], f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], b1[::1])"
+    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:], f8[:,:,:], f8[:,:,::1], f8[:,::1], f8[:,::1], b1[::1])"
 )
 def _placed(
     centers_m: Array, cov_m2: Array, axes: Array, shares: Array, hidden_m: Array, nameless: Mask
 ) -> tuple[Array, Array]:
     """Centres and covariances of K wholes, of which ``hidden_m`` (K, 2) along the sides is out of sight."""
-    out_m, out_cov = centers_m.copy(), np.empty_like(cov_m2)
+    out_m, out_cov = centers_m.copy(), np.empty(cov_m2.shape)
     anywhere = np.empty(2)
     for k in range(len(centers_m)):
         for a in range(2):
@@ -208,19 +213,43 @@ def filtered_sizes(
     known_m: Array, seen_m: Array, num_points: Ints, dt_s: float, config: TrackerConfig
 ) -> Array:
     """(N, 3) extents after one more view: they grow soon and shrink late, as most views are partial."""
-    seen_well = (num_points >= config.size_points) | config.whole_boxes
-    growth = np.where(seen_well, -np.expm1(-dt_s / config.grow_s), 0.0)[:, None]
-    decline = -np.expm1(-dt_s / config.shrink_s)
-    return known_m + np.where(seen_m > known_m, growth, decline) * (seen_m - known_m)
+    growth, decline = -np.expm1(-dt_s / config.grow_s), -np.expm1(-dt_s / config.shrink_s)
+    fewest = 0 if config.whole_boxes else config.size_points
+    return np.asarray(_sizes(known_m, seen_m, num_points, fewest, growth, decline))
+
+
+@compiled("f8[:,::1](f8[:,:], f8[:,:], i8[:], i8, f8, f8)")
+def _sizes(
+    known_m: Array, seen_m: Array, num_points: Ints, fewest: int, growth: float, decline: float
+) -> Array:
+    out = np.empty(known_m.shape)
+    for k in range(len(known_m)):
+        for i in range(3):
+            off = seen_m[k, i] - known_m[k, i]
+            rate = decline if seen_m[k, i] <= known_m[k, i] else growth if num_points[k] >= fewest else 0.0
+            out[k, i] = known_m[k, i] + rate * off
+    return out
 
 
 def filtered_yaws(
     yaws_rad: Array, variances: Array, view: View, position_sigma_m: float
 ) -> tuple[Array, Array]:
     """Headings and their variances after one more view, already aligned: the longer a side, the surer its direction."""
-    sigma = np.hypot(2 * position_sigma_m / view.sizes_m.max(axis=1), _LEAST_YAW_SIGMA_RAD)
-    gain = variances / (variances + sigma**2)
-    return yaws_rad + gain * wrap_angle(view.yaws_rad - yaws_rad), (1 - gain) * variances
+    headings, left = _yaws(yaws_rad, variances, view.yaws_rad, view.sizes_m, position_sigma_m)
+    return headings, left
+
+
+@compiled("Tuple((f8[::1], f8[::1]))(f8[:], f8[:], f8[::1], f8[:,::1], f8)")
+def _yaws(
+    yaws_rad: Array, variances: Array, seen_rad: Array, sizes_m: Array, position_sigma_m: float
+) -> tuple[Array, Array]:
+    out, left = np.empty(len(yaws_rad)), np.empty(len(yaws_rad))
+    for k in range(len(yaws_rad)):
+        sigma = np.hypot(2 * position_sigma_m / max(sizes_m[k, 0], sizes_m[k, 1]), _LEAST_YAW_SIGMA_RAD)
+        gain = variances[k] / (variances[k] + sigma**2)
+        off = (seen_rad[k] - yaws_rad[k] + np.pi) % (2 * np.pi) - np.pi
+        out[k], left[k] = yaws_rad[k] + gain * off, (1 - gain) * variances[k]
+    return out, left
 
 
 def faced_forward(
@@ -236,13 +265,24 @@ def faced_forward(
     A vehicle's heading is brought to the side nearest to its motion; of anything else, and of whole boxes, only front
     and rear are told apart.
     """
-    ahead_rad = np.arctan2(velocities_mps[:, 1], velocities_mps[:, 0])
-    off_rad = wrap_angle(ahead_rad - yaws_rad)
-    if not (moving & (np.abs(off_rad) > _TURN_TOLERANCE_RAD)).any():
-        return wrap_angle(yaws_rad), sizes_m
-    vehicle = np.isin(class_ids, _VEHICLES) & (not whole_boxes)
-    quarters = np.where(vehicle, np.round(off_rad / _QUARTER), 2.0)
-    tolerance = np.where(vehicle, _TURN_TOLERANCE_RAD, _QUARTER + 0.2)
-    quarters = np.where(moving & (np.abs(off_rad) > tolerance), quarters, 0.0)
-    turned = np.column_stack([_swapped(sizes_m[:, :2], quarters), sizes_m[:, 2]])
-    return wrap_angle(yaws_rad + quarters * _QUARTER), turned
+    vehicles = _IS_VEHICLE if not whole_boxes else _NO_VEHICLE
+    yaws_rad, sizes_m = _forward(yaws_rad, sizes_m, velocities_mps, vehicles[class_ids], moving)
+    return yaws_rad, sizes_m
+
+
+@compiled("Tuple((f8[::1], f8[:,::1]))(f8[:], f8[:,:], f8[:,:], b1[::1], b1[::1])")
+def _forward(
+    yaws_rad: Array, sizes_m: Array, velocities_mps: Array, vehicle: Mask, moving: Mask
+) -> tuple[Array, Array]:
+    out_rad, out_m = np.empty(len(yaws_rad)), sizes_m.copy()
+    for k in range(len(yaws_rad)):
+        quarters = 0.0
+        if moving[k]:
+            ahead_rad = np.arctan2(velocities_mps[k, 1], velocities_mps[k, 0])
+            off_rad = (ahead_rad - yaws_rad[k] + np.pi) % (2 * np.pi) - np.pi
+            if abs(off_rad) > (_TURN_TOLERANCE_RAD if vehicle[k] else _QUARTER + 0.2):
+                quarters = np.round(off_rad / _QUARTER) if vehicle[k] else 2.0
+        out_rad[k] = (yaws_rad[k] + quarters * _QUARTER + np.pi) % (2 * np.pi) - np.pi
+        if quarters % 2 == 1:
+            out_m[k, 0], out_m[k, 1] = sizes_m[k, 1], sizes_m[k, 0]
+    return out_rad, out_m

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, Transform, wrap_angle
-from perception_platform.core.objects import Detections, Ints, SensorKind
+from perception_platform.core.geometry import Array, wrap_angle
+from perception_platform.core.objects import Ints, SensorKind
 from perception_platform.core.track_events import TrackEvent
 from perception_platform.tracking import events
-from perception_platform.tracking.acceleration import RampModel, RampState
+from perception_platform.tracking.acceleration import RampModel
 from perception_platform.tracking.association import Association, associate, fragments, seen_twice
 from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
 from perception_platform.tracking.config import TrackerConfig
@@ -25,10 +24,10 @@ from perception_platform.tracking.extent import (
     view_boxes,
 )
 from perception_platform.tracking.merging import merged
-from perception_platform.tracking.motion import MotionModel, MotionState
+from perception_platform.tracking.motion import MotionModel
 from perception_platform.tracking.occlusion import Memory, behind, gone_behind, remembered, seconds_since
-from perception_platform.tracking.sightings import Sightings, sight, usable
-from perception_platform.tracking.table import TrackTable
+from perception_platform.tracking.sightings import Sightings
+from perception_platform.tracking.table import Mask, TrackTable
 
 SENSOR_KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
 _NEVER_NS = -(2**62)
@@ -62,8 +61,7 @@ class TrackFilter:
 
     def nothing(self) -> TrackTable:
         """No tracks."""
-        none = Detections.empty(0, "")
-        return self._born(sight(none, usable(none), Transform.identity(), 1.0), np.zeros(0, np.int64), 0)
+        return TrackTable.zeros(0)
 
     def advance(
         self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float, number: Number
@@ -86,10 +84,10 @@ class TrackFilter:
         sure = confidence(sightings.scores, sightings.num_points, self._config)
         pairs = associate(table, sightings, sure, self._config)
         ids[pairs.columns] = table.ids[pairs.rows]
-        before = table.memory.hidden
-        table, seen = self._updated(table, sightings, pairs, sure, t_ns, dt_s)
+        before = table.hidden.copy()
+        seen = self._update(table, sightings, pairs, sure, t_ns, dt_s)
         happened = events.hidings(table, before, t_ns)
-        forgotten = table.memory.hidden & (
+        forgotten = table.hidden & (
             seconds_since(t_ns, table.last_seen_ns) > self._config.occlusion_memory_s
         )
         ended = forgotten | (table.existence < self._config.delete_existence)
@@ -99,110 +97,103 @@ class TrackFilter:
         table = kept.joined(born).ascending() if born else kept
         newly = (table.existence >= self._config.report_existence) & ~table.confirmed
         happened += merges + begun + events.confirmations(table, newly, t_ns)
-        if newly.any():
-            table = replace(table, confirmed=table.confirmed | newly)
+        table.confirmed |= newly
         return Outcome(table, tuple(happened), ids)
 
     def _predicted(self, table: TrackTable, dt_s: float) -> TrackTable:
+        """A copy of the tracks ``dt_s`` later: from here on, a look changes its own."""
+        table = table.copy()
         class_ids = table.class_ids
-        return replace(
-            table,
-            motion=self._model.predict(table.motion, class_ids, dt_s),
-            ramp=self._ramps.predict(table.ramp, class_ids, dt_s),
-            yaw_var=np.minimum(table.yaw_var + self._config.yaw_change_rad**2 * dt_s, _FIRST_YAW_VAR),
-            existence=table.existence * np.exp(-dt_s / self._config.survival_s),
-        )
+        table.motion = self._model.predict(table.motion, class_ids, dt_s)
+        table.ramp = self._ramps.predict(table.ramp, class_ids, dt_s)
+        table.yaw_var = np.minimum(table.yaw_var + self._config.yaw_change_rad**2 * dt_s, _FIRST_YAW_VAR)
+        table.existence *= np.exp(-dt_s / self._config.survival_s)
+        return table
 
-    def _updated(
+    def _update(
         self, table: TrackTable, sightings: Sightings, pairs: Association, sure: Array, t_ns: int, dt_s: float
-    ) -> tuple[TrackTable, npt.NDArray[np.bool_]]:
-        """The tracks after hits and misses, and which were hit."""
+    ) -> Mask:
+        """What hits and misses make of the tracks, in place; (N,) which were hit."""
         rows, columns = pairs.rows, pairs.columns
         sureness, seen = np.zeros(len(table)), np.zeros(len(table), dtype=np.bool_)
         sureness[rows], seen[rows] = sure[columns], True
-        memory, unseeable = self._hidden(table, seen, sightings, t_ns)
+        unseeable = self._hide(table, seen, sightings, t_ns)
         # What cannot be seen is as if it had been seen without any confidence: that says nothing.
-        existence = existence_after(table.existence, seen | unseeable, sureness, dt_s, self._config)
-        table = replace(
-            table, existence=existence, confidence_s=table.confidence_s + sureness * dt_s, memory=memory
-        )
-        if len(rows):
-            known = table if len(rows) == len(table) else table.select(rows)
-            table = table.put(rows, self._seen(known, sightings.select(columns), t_ns, dt_s))
-        return table, seen
+        table.existence = existence_after(table.existence, seen | unseeable, sureness, dt_s, self._config)
+        table.confidence_s += sureness * dt_s
+        if len(rows) == len(table) == len(sightings) and (columns[1:] > columns[:-1]).all():
+            self._see(table, sightings, t_ns, dt_s)
+        elif len(rows):
+            known = table.select(rows)
+            self._see(known, sightings.select(columns), t_ns, dt_s)
+            table.put(rows, known)
+        return seen
 
-    def _hidden(
-        self, table: TrackTable, seen: npt.NDArray[np.bool_], sightings: Sightings, t_ns: int
-    ) -> tuple[Memory, npt.NDArray[np.bool_]]:
-        """What is remembered of people out of sight, and whom the look could not see."""
+    def _hide(self, table: TrackTable, seen: Mask, sightings: Sightings, t_ns: int) -> Mask:
+        """Note which people are out of sight, in place; (N,) whom the look could not see."""
         config = self._config
+        nobody = np.zeros(len(table), dtype=np.bool_)
+        if seen.all():
+            return nobody
         people = remembered(table.class_ids, table.existence, table.confirmed, config)
-        asked = people | table.memory.hidden if config.hidden_hold_s <= 0 else ~seen
-        if seen.all() or not asked.any():
-            return table.memory, np.zeros(len(table), dtype=np.bool_)
+        about = (people | table.hidden).any()
+        if not about and config.hidden_hold_s <= 0:
+            return nobody
         unseen_s = np.where(seen, 0.0, seconds_since(t_ns, table.last_seen_ns))
-        memory, unseeable = gone_behind(
-            table.memory, table.motion, table.z_m, unseen_s, people, sightings, config
-        )
+        unseeable = nobody
+        if about:
+            table.memory, unseeable = gone_behind(
+                table.memory, table.motion, table.z_m, unseen_s, people, sightings, config
+            )
         if config.hidden_hold_s > 0:
-            unseeable |= behind(table.motion, table.z_m, unseen_s, sightings, config.hidden_hold_s)
-        return memory, unseeable
+            unseeable = unseeable | behind(table.motion, table.z_m, unseen_s, sightings, config.hidden_hold_s)
+        return unseeable
 
-    def _seen(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> TrackTable:
-        """Tracks after the detections that belong to them, row by row."""
+    def _see(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> None:
+        """What the detections that belong to tracks, row by row, make of them, in place."""
         config = self._config
-        motion, ramp, z_m, sizes_m, yaws_rad, yaw_var = self._measured(table, sightings, dt_s)
+        yaws_rad, sizes_m = self._measure(table, sightings, dt_s)
         likelihoods = class_likelihoods(sightings.class_ids, sightings.scores)
         votes = class_votes(table.class_votes, likelihoods, dt_s, config)
-        mean, cov = motion.merged()
+        mean, cov = table.motion.merged()
         velocities_mps = mean[:, 2:]
         moving = np.hypot(velocities_mps[:, 0], velocities_mps[:, 1]) > config.heading_speed_mps
-        class_ids = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
-        yaws_rad, sizes_m = faced_forward(
+        class_ids = np.argmax(votes, axis=1)
+        table.yaws_rad, table.sizes_m = faced_forward(
             yaws_rad, sizes_m, velocities_mps, class_ids, moving, config.whole_boxes
         )
-        return replace(
-            table,
-            motion=motion,
-            ramp=ramp,
-            z_m=z_m,
-            sizes_m=sizes_m,
-            yaws_rad=yaws_rad,
-            yaw_var=yaw_var,
-            class_votes=votes,
-            class_ids=class_ids,
-            memory=Memory.of(mean, cov),
-            last_seen_ns=np.full(len(table), t_ns, dtype=np.int64),
-            sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, table.sensors_seen_ns),
-        )
+        table.class_votes, table.class_ids = votes, class_ids
+        table.memory = Memory.of(mean, cov)
+        table.last_seen_ns = t_ns
+        table.sensors_seen_ns[_flagged(sightings.sensors)] = t_ns
 
-    def _measured(
-        self, table: TrackTable, sightings: Sightings, dt_s: float
-    ) -> tuple[MotionState, RampState, Array, Array, Array, Array]:
-        """Motion, extent and heading after the detections. What grows or shrinks is the unseen end, see extent.py."""
+    def _measure(self, table: TrackTable, sightings: Sightings, dt_s: float) -> tuple[Array, Array]:
+        """Motion and height after the detections, in place; headings and extents (see extent.py), not faced ahead yet."""
         config = self._config
         view = view_boxes(sightings, table.yaws_rad, config)
-        seen_m = np.column_stack([view.sizes_m, sightings.sizes_m[:, 2]])
-        # A camera alone tells where something is, and guesses its size and heading.
-        shaped = (sightings.sensors & ~int(SensorKind.CAMERA)) != 0
+        seen_m = np.concatenate([view.sizes_m, sightings.sizes_m[:, 2:]], axis=1)
         sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
-        sizes_m = np.where(shaped[:, None], sizes_m, table.sizes_m)
+        yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)
+        # A camera alone tells where something is, and guesses its size and heading.
+        by_camera = sightings.sensors == int(SensorKind.CAMERA)
+        if by_camera.any():
+            sizes_m[by_camera] = table.sizes_m[by_camera]
+            yaws_rad[by_camera], yaw_var[by_camera] = table.yaws_rad[by_camera], table.yaw_var[by_camera]
         measured_m, cov_m2 = known_centers(view, sizes_m[:, :2])
-        held, ramp = table.motion, table.ramp
+        held, ramp, class_ids = table.motion, table.ramp, table.class_ids
         if not view.whole:
             grown_m = sizes_m[:, :2] - table.sizes_m[:, :2]
             offset_m = np.einsum("nk,nki->ni", -0.5 * view.shares * grown_m, view.axes)
             offset_m += slides(view, measured_m - held.merged()[0][:, :2] - offset_m)
             held, ramp = held.moved(offset_m), ramp.moved(offset_m)
-        yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)
-        yaws_rad, yaw_var = np.where(shaped, (yaws_rad, yaw_var), (table.yaws_rad, table.yaw_var))
-        rise = np.where(shaped, -np.expm1(-dt_s / config.height_s), 0.0)
-        class_ids = table.class_ids
         motion = self._model.update(held, measured_m, cov_m2, class_ids)
         if view.whole:
             motion = self._model.rolled(motion, yaws_rad, yaw_var, class_ids)
-        z_m = table.z_m + rise * (sightings.centers_m[:, 2] - table.z_m)
-        return motion, self._ramps.update(ramp, measured_m, cov_m2), z_m, sizes_m, yaws_rad, yaw_var
+        table.motion, table.ramp = motion, self._ramps.update(ramp, measured_m, cov_m2)
+        rise = np.where(by_camera, 0.0, -np.expm1(-dt_s / config.height_s))
+        table.z_m += rise * (sightings.centers_m[:, 2] - table.z_m)
+        table.yaw_var = yaw_var
+        return yaws_rad, sizes_m
 
     def _begun(
         self, table: TrackTable, sightings: Sightings, pairs: Association, t_ns: int, number: Number
@@ -220,30 +211,23 @@ class TrackFilter:
 
     def _born(self, sightings: Sightings, ids: Ints, t_ns: int) -> TrackTable:
         """New tracks, one for each of the detections."""
-        n = len(sightings)
-        when = np.full(n, t_ns, dtype=np.int64)
         votes = class_likelihoods(sightings.class_ids, sightings.scores)
+        classes = np.argmax(votes, axis=1)
         sure = confidence(sightings.scores, sightings.num_points, self._config)
-        classes = np.asarray(np.argmax(votes, axis=1), dtype=np.int64)
-        motion = self._model.start(sightings.centers_m[:, :2], sightings.position_cov_m2, classes)
-        return TrackTable(
-            ids=ids,
-            motion=motion,
-            memory=Memory.of(*motion.merged()),
-            ramp=self._ramps.start(sightings.centers_m[:, :2], sightings.position_cov_m2, classes),
-            z_m=sightings.centers_m[:, 2],
-            sizes_m=sightings.sizes_m,
-            yaws_rad=wrap_angle(sightings.yaws_rad),
-            yaw_var=np.full(n, _FIRST_YAW_VAR),
-            class_votes=votes,
-            class_ids=classes,
-            existence=self._config.birth_existence * sure,
-            confirmed=np.zeros(n, dtype=np.bool_),
-            confidence_s=sure * self._config.evidence_s,
-            first_seen_ns=when,
-            last_seen_ns=when,
-            sensors_seen_ns=np.where(_flagged(sightings.sensors), t_ns, _NEVER_NS),
-        )
+        places_m, cov_m2 = sightings.centers_m[:, :2], sightings.position_cov_m2
+        motion = self._model.start(places_m, cov_m2, classes)
+        born = TrackTable.zeros(len(sightings))
+        born.ids = ids
+        born.motion, born.ramp = motion, self._ramps.start(places_m, cov_m2, classes)
+        born.memory = Memory.of(*motion.merged())
+        born.z_m, born.sizes_m = sightings.centers_m[:, 2], sightings.sizes_m
+        born.yaws_rad, born.yaw_var = wrap_angle(sightings.yaws_rad), _FIRST_YAW_VAR
+        born.class_votes, born.class_ids = votes, classes
+        born.existence = self._config.birth_existence * sure
+        born.confidence_s = sure * self._config.evidence_s
+        born.first_seen_ns = born.last_seen_ns = t_ns
+        born.sensors_seen_ns = np.where(_flagged(sightings.sensors), t_ns, _NEVER_NS)
+        return born
 
 
 def _flagged(sensors: Ints) -> Array:

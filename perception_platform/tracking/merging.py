@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints
 from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
-from perception_platform.tracking.association import apart
+from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
-from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
-from perception_platform.tracking.table import TrackTable
+from perception_platform.tracking.overlap import generalised_overlap
+from perception_platform.tracking.table import Mask, TrackTable
 
 
 def merged(
-    table: TrackTable, seen: npt.NDArray[np.bool_], t_ns: int, config: TrackerConfig
+    table: TrackTable, seen: Mask, t_ns: int, config: TrackerConfig
 ) -> tuple[TrackTable, list[TrackEvent]]:
     """The tracks without duplicates. The older identity stays, with the state of the track that was seen.
 
@@ -39,61 +36,80 @@ def merged(
     for row, partner in zip(unseen.tolist(), partners.tolist(), strict=True):
         if kept[row] and kept[partner]:
             older, younger = min(row, partner), max(row, partner)
-            table = _with_identity(table, older, partner, row)
+            _join(table, older, partner, row)
             kept[younger] = False
             happened.append(_event(table, older, younger, t_ns))
     return table.select(kept), happened
 
 
-def _duplicates(table: TrackTable, seen: npt.NDArray[np.bool_], config: TrackerConfig) -> tuple[Ints, Ints]:
+def _duplicates(table: TrackTable, seen: Mask, config: TrackerConfig) -> tuple[Ints, Ints]:
     """Rows of unseen tracks, each once, and of the seen track that overlaps each most."""
-    misses, hits = (~seen).nonzero()[0], seen.nonzero()[0]
-    if not len(misses) or not len(hits) or config.merge_overlap >= 1:
-        return misses[:0], hits[:0]
+    if seen.all() or not seen.any() or config.merge_overlap >= 1:
+        none = np.zeros(0, dtype=np.int64)
+        return none, none
     mean, cov = table.motion.merged()
-    a, b = _near(table, mean, misses, hits)
-    if len(a):
-        boxes = np.column_stack([mean[:, :2], table.sizes_m[:, :2], table.yaws_rad])
-        overlap = generalised_overlaps(boxes[a], boxes[b])
-        same = (overlap >= config.merge_overlap) & _alike(mean, cov, a, b, config)
-        a, b, overlap = a[same], b[same], overlap[same]
-        best_first = np.lexsort((b, -overlap, a))
-        a, first = np.unique(a[best_first], return_index=True)
-        b = b[best_first][first]
-    return a, b
+    log_density = 2 * np.log(config.new_object_density_pm2)
+    bounds = (config.merge_overlap, config.gate, log_density)
+    partners = _partners(mean, cov, table.sizes_m, table.yaws_rad, table.class_ids, seen, *bounds)
+    rows = np.flatnonzero(partners >= 0)
+    return rows, partners[rows]
 
 
-def _near(table: TrackTable, mean: Array, misses: Ints, hits: Ints) -> tuple[Ints, Ints]:
-    """Pairs of rows of one class whose boxes may overlap."""
-    reach_m = 0.5 * np.hypot(table.sizes_m[:, 0], table.sizes_m[:, 1])
-    rows, columns = near_pairs(mean[misses, :2], reach_m[misses], mean[hits, :2], reach_m[hits])
-    a, b = misses[rows], hits[columns]
-    alike = table.class_ids[a] == table.class_ids[b]
-    return a[alike], b[alike]
+@compiled("UniTuple(f8, 2)(f8[:], f8[:,:])")
+def _apart(offset: Array, cov: Array) -> tuple[float, float]:
+    """Squared Mahalanobis length of an offset (2,), and ln det 2πS of its covariance S (2, 2)."""
+    x, y = offset[0], offset[1]
+    xx, xy, yy = cov[0, 0], cov[0, 1], cov[1, 1]
+    determinant = xx * yy - xy * xy
+    distance2 = (yy * x * x - 2 * xy * x * y + xx * y * y) / determinant
+    return distance2, np.log((2 * np.pi) ** 2 * determinant)
 
 
-def _alike(mean: Array, cov: Array, a: Ints, b: Ints, config: TrackerConfig) -> npt.NDArray[np.bool_]:
-    """(K,) which pairs have one velocity, and places that one object explains better than two would."""
-    distance2, log_volume = apart(mean[a, :2] - mean[b, :2], cov[a, :2, :2] + cov[b, :2, :2])
-    speeds2, _ = apart(mean[a, 2:] - mean[b, 2:], cov[a, 2:, 2:] + cov[b, 2:, 2:])
-    cost = distance2 + log_volume + 2 * np.log(config.new_object_density_pm2)
-    return np.asarray((cost < 0) & (speeds2 <= config.gate))
+@compiled("i8[::1](f8[:,::1], f8[:,:,::1], f8[:,:], f8[:], i8[:], b1[::1], f8, f8, f8)")
+def _partners(
+    mean: Array,
+    cov: Array,
+    sizes_m: Array,
+    yaws_rad: Array,
+    class_ids: Ints,
+    seen: Mask,
+    least_overlap: float,
+    gate: float,
+    log_density: float,
+) -> Ints:
+    """(N,) of each unseen track the row of the seen one of its class that overlaps it most and is alike, or -1."""
+    n = len(mean)
+    out, boxes = np.full(n, -1, dtype=np.int64), np.empty((n, 5))
+    for k in range(n):
+        boxes[k, :2], boxes[k, 2:4], boxes[k, 4] = mean[k, :2], sizes_m[k, :2], yaws_rad[k]
+    one, two, off, total = np.empty((16, 2)), np.empty((16, 2)), np.empty(4), np.empty((4, 4))
+    for a in range(n):
+        most = -np.inf
+        for b in range(n):
+            if seen[a] or not seen[b] or class_ids[a] != class_ids[b]:
+                continue
+            off[:] = mean[a] - mean[b]
+            reach_m = 0.5 * np.hypot(sizes_m[a, 0], sizes_m[a, 1]) + 0.5 * np.hypot(sizes_m[b, 0], sizes_m[b, 1])
+            if off[0] * off[0] + off[1] * off[1] > reach_m * reach_m:
+                continue
+            overlap = generalised_overlap(boxes[a], boxes[b], one, two)
+            if overlap < least_overlap or overlap <= most:
+                continue
+            total[:] = cov[a] + cov[b]
+            distance2, log_volume = _apart(off[:2], total[:2, :2])
+            if distance2 + log_volume + log_density < 0 and _apart(off[2:], total[2:, 2:])[0] <= gate:
+                out[a], most = b, overlap
+    return out
 
 
-def _with_identity(table: TrackTable, older: int, seen: int, unseen: int) -> TrackTable:
-    """The table with the seen track's state in the older one's row, under its id."""
-    state = table.select(np.array([seen]))
-    both = table.select(np.array([seen, unseen]))
-    joined = replace(
-        state,
-        ids=table.ids[older : older + 1],
-        existence=both.existence.max(keepdims=True),
-        confirmed=np.array([both.confirmed.any()]),
-        confidence_s=both.confidence_s.max(keepdims=True),
-        first_seen_ns=both.first_seen_ns.min(keepdims=True),
-        sensors_seen_ns=both.sensors_seen_ns.max(axis=0, keepdims=True),
-    )
-    return table.put(np.array([older]), joined)  # of two tracks at least
+def _join(table: TrackTable, older: int, seen: int, unseen: int) -> None:
+    """Put the seen track's state into the older one's row, under its id."""
+    state, both = table.select(np.array([seen])), table.select(np.array([seen, unseen]))
+    state.ids = table.ids[older]
+    state.existence, state.confirmed = both.existence.max(), both.confirmed.any()
+    state.confidence_s, state.first_seen_ns = both.confidence_s.max(), both.first_seen_ns.min()
+    state.sensors_seen_ns = both.sensors_seen_ns.max(axis=0)
+    table.put(np.array([older]), state)
 
 
 def _event(table: TrackTable, older: int, younger: int, t_ns: int) -> TrackEvent:

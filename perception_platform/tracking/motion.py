@@ -68,24 +68,15 @@ class MotionModel:
 
     def start(self, position_m: Array, position_cov_m2: Array, class_ids: Ints) -> MotionState:
         """States of objects seen for the first time: (N, 2) positions with (N, 2, 2) covariance, velocity unknown."""
-        n = len(position_m)
-        mean = np.zeros((n, 2, 4))
-        mean[..., :2] = position_m[:, None]
-        cov = np.zeros((n, 2, 4, 4))
-        cov[..., :2, :2] = position_cov_m2[:, None]
-        speed_mps = np.stack([np.full(n, _RESIDUAL_SPEED_MPS), self.first_speed_mps[class_ids]], axis=1)
-        cov[..., 2, 2] = cov[..., 3, 3] = speed_mps**2
-        moving = self.moving_prior[class_ids]
-        return MotionState(mean, cov, np.stack([1 - moving, moving], axis=1))
+        settings = (self.first_speed_mps, self.moving_prior)
+        return MotionState(*_started(position_m, position_cov_m2, class_ids, *settings))
 
     def predict(self, state: MotionState, class_ids: Ints, dt_s: float) -> MotionState:
         """The states ``dt_s`` later."""
-        # Exponential dwell times; continuous white noise acceleration (ibid., 6.2.2).
-        starts = -np.expm1(-dt_s / self.stands_for_s)
-        stops = -np.expm1(-dt_s / self.moves_for_s)
-        noise = np.stack([self.standing_drift_m**2 * dt_s, self.speed_change_mps**2], axis=1)
-        mixed = _mixed(state.mean, state.cov, state.weight, starts[class_ids], stops[class_ids])
-        return MotionState(*_predicted(*mixed, noise[class_ids], dt_s))
+        times_s, noises = (self.stands_for_s, self.moves_for_s), (self.standing_drift_m, self.speed_change_mps)
+        mixed = _mixed(state.mean, state.cov, state.weight, class_ids, *times_s, dt_s)
+        _predict(*mixed[:2], class_ids, *noises, dt_s)
+        return MotionState(*mixed)
 
     def update(
         self, state: MotionState, position_m: Array, position_cov_m2: Array, class_ids: Ints
@@ -101,8 +92,8 @@ class MotionModel:
         Returns:
             The states after it. The models are weighed anew by how well each foresaw the measurement.
         """
-        most = self.moving_odds_per_look[class_ids]
-        return MotionState(*_updated(state.mean, state.cov, state.weight, position_m, position_cov_m2, most))
+        seen = (position_m, position_cov_m2, class_ids, self.moving_odds_per_look)
+        return MotionState(*_updated(state.mean, state.cov, state.weight, *seen))
 
     def rolled(self, state: MotionState, yaws_rad: Array, yaw_var: Array, class_ids: Ints) -> MotionState:
         """The moving model told that its speed across the heading is nought, as far as the class and the heading go.
@@ -113,11 +104,11 @@ class MotionModel:
             yaw_var: (N,) their variances, rad^2.
             class_ids: (N,) classes; an infinite ``sideways_mps`` leaves an object as it is.
         """
-        mean, cov = _rolled(state.mean, state.cov, yaws_rad, yaw_var, self.sideways_mps[class_ids])
+        mean, cov = _rolled(state.mean, state.cov, yaws_rad, yaw_var, class_ids, self.sideways_mps)
         return MotionState(mean, cov, state.weight)
 
 
-@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1])")
+@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,:], f8[:,:,:,:], f8[:,:])")
 def _merged(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
     n = len(mean)
     out_mean = np.empty((n, 4))
@@ -134,15 +125,46 @@ def _merged(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
 
 
 @compiled(
-    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[::1], f8[::1])"
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:], f8[:,:,:], i8[:], f8[::1], f8[::1])"
 )
-def _mixed(mean: Array, cov: Array, weight: Array, starts: Array, stops: Array) -> tuple[Array, Array, Array]:
-    """What each model starts the step from, given that objects may just have changed model."""
+def _started(
+    position_m: Array, position_cov_m2: Array, class_ids: Ints, first_speed_mps: Array, moving_prior: Array
+) -> tuple[Array, Array, Array]:
+    n = len(position_m)
+    mean, cov, weight = np.zeros((n, 2, 4)), np.zeros((n, 2, 4, 4)), np.empty((n, 2))
+    for k in range(n):
+        moving = moving_prior[class_ids[k]]
+        weight[k, 0], weight[k, 1] = 1 - moving, moving
+        for m in range(2):
+            speed2 = (first_speed_mps[class_ids[k]] if m else _RESIDUAL_SPEED_MPS) ** 2
+            for i in range(2):
+                mean[k, m, i] = position_m[k, i]
+                cov[k, m, i, :2] = position_cov_m2[k, i]
+                cov[k, m, 2 + i, 2 + i] = speed2
+    return mean, cov, weight
+
+
+@compiled(
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))"
+    "(f8[:,:,:], f8[:,:,:,:], f8[:,:], i8[:], f8[::1], f8[::1], f8)"
+)
+def _mixed(
+    mean: Array,
+    cov: Array,
+    weight: Array,
+    class_ids: Ints,
+    stands_for_s: Array,
+    moves_for_s: Array,
+    dt_s: float,
+) -> tuple[Array, Array, Array]:
+    """What each model starts the step from, given that objects may just have changed model: dwell times are exponential."""
     out_mean, out_cov, out_weight = np.empty_like(mean), np.empty_like(cov), np.empty_like(weight)
     for k in range(len(mean)):
+        starts = -np.expm1(-dt_s / stands_for_s[class_ids[k]])
+        stops = -np.expm1(-dt_s / moves_for_s[class_ids[k]])
         for m in range(2):
-            from_standing = weight[k, 0] * (starts[k] if m else 1 - starts[k])
-            from_moving = weight[k, 1] * (1 - stops[k] if m else stops[k])
+            from_standing = weight[k, 0] * (starts if m else 1 - starts)
+            from_moving = weight[k, 1] * (1 - stops if m else stops)
             total = from_standing + from_moving
             a, b = from_standing / total, from_moving / total
             out_weight[k, m] = total
@@ -154,16 +176,17 @@ def _mixed(mean: Array, cov: Array, weight: Array, starts: Array, stops: Array) 
     return out_mean, out_cov, out_weight
 
 
-@compiled(
-    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,::1], f8)"
-)
-def _predicted(
-    mean: Array, cov: Array, weight: Array, noise: Array, dt_s: float
-) -> tuple[Array, Array, Array]:
-    """Standing: position kept, no speed. Moving: constant velocity. Overwrites mean and cov."""
+@compiled("void(f8[:,:,::1], f8[:,:,:,::1], i8[:], f8[::1], f8[::1], f8)")
+def _predict(
+    mean: Array, cov: Array, class_ids: Ints, drift_m: Array, speed_change_mps: Array, dt_s: float
+) -> None:
+    """Standing: position kept, no speed. Moving: constant velocity, with continuous white noise acceleration (ibid., 6.2.2).
+
+    In place.
+    """
     residual2 = _RESIDUAL_SPEED_MPS**2
     for k in range(len(mean)):
-        still, change2 = noise[k, 0], noise[k, 1]
+        still, change2 = drift_m[class_ids[k]] ** 2 * dt_s, speed_change_mps[class_ids[k]] ** 2
         for i in range(2):
             mean[k, 0, 2 + i] = 0.0
             mean[k, 1, i] += dt_s * mean[k, 1, 2 + i]
@@ -183,25 +206,30 @@ def _predicted(
             p[i, 2 + i] += change2 * dt_s**2 / 2
             p[2 + i, i] += change2 * dt_s**2 / 2
             p[2 + i, 2 + i] += change2 * dt_s
-    return mean, cov, weight
 
 
-@compiled("void(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1])")
+@compiled("void(f8[:,:], f8[:,::1], f8[:,:], f8[:,::1], f8[:,::1], f8[:,::1])")
 def _joseph(p: Array, gain: Array, r: Array, keep: Array, half: Array, out: Array) -> None:
     """Covariance after an update in Joseph's form: it stays symmetric and positive whatever the rounding."""
-    keep[:] = np.eye(4)
-    keep[:, :2] -= gain
     for i in range(4):
         for j in range(4):
-            half[i, j] = (keep[i] * p[:, j]).sum()
+            keep[i, j] = (1.0 if i == j else 0.0) - (gain[i, j] if j < 2 else 0.0)
+    for i in range(4):
+        for j in range(4):
+            half[i, j] = 0.0
+            for m in range(4):
+                half[i, j] += keep[i, m] * p[m, j]
     for i in range(4):
         for j in range(i + 1):
             noise = gain[i, 0] * (r[0, 0] * gain[j, 0] + r[0, 1] * gain[j, 1])
             noise += gain[i, 1] * (r[1, 0] * gain[j, 0] + r[1, 1] * gain[j, 1])
-            out[i, j] = out[j, i] = (half[i] * keep[j]).sum() + noise
+            kept = 0.0
+            for m in range(4):
+                kept += half[i, m] * keep[j, m]
+            out[i, j] = out[j, i] = kept + noise
 
 
-@compiled("void(f8[::1], f8[::1], f8, f8[::1])")
+@compiled("void(f8[:], f8[::1], f8, f8[::1])")
 def _reweighed(weight: Array, log_likelihood: Array, most: float, out: Array) -> None:
     """Bayes' rule on the odds of moving. Neither model may die out for good: what stood for an hour can still start."""
     for_moving = min(max(log_likelihood[1] - log_likelihood[0], -_MOST_LOG_ODDS), np.log(most))
@@ -212,10 +240,16 @@ def _reweighed(weight: Array, log_likelihood: Array, most: float, out: Array) ->
 
 @compiled(
     "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))"
-    "(f8[:,:,::1], f8[:,:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], f8[::1])"
+    "(f8[:,:,:], f8[:,:,:,:], f8[:,:], f8[:,:], f8[:,:,:], i8[:], f8[::1])"
 )
 def _updated(
-    mean: Array, cov: Array, weight: Array, measured: Array, measured_cov: Array, most: Array
+    mean: Array,
+    cov: Array,
+    weight: Array,
+    measured: Array,
+    measured_cov: Array,
+    class_ids: Ints,
+    most_odds: Array,
 ) -> tuple[Array, Array, Array]:
     n = len(mean)
     out_mean, out_cov, out_weight = np.empty_like(mean), np.empty_like(cov), np.empty_like(weight)
@@ -233,21 +267,22 @@ def _updated(
                 gain[i, 1] = (p[i, 1] * a - p[i, 0] * b) / det
                 out_mean[k, m, i] = mean[k, m, i] + gain[i, 0] * x + gain[i, 1] * y
             _joseph(p, gain, r, keep, half, out_cov[k, m])
-        _reweighed(weight[k], log_likelihood, most[k], out_weight[k])
+        _reweighed(weight[k], log_likelihood, most_odds[class_ids[k]], out_weight[k])
     return out_mean, out_cov, out_weight
 
 
 @compiled(
-    "Tuple((f8[:,:,::1], f8[:,:,:,::1]))(f8[:,:,::1], f8[:,:,:,::1], f8[::1], f8[::1], f8[::1])",
+    "Tuple((f8[:,:,::1], f8[:,:,:,::1]))(f8[:,:,:], f8[:,:,:,:], f8[:], f8[:], i8[:], f8[::1])",
     finite=False,
 )
 def _rolled(
-    mean: Array, cov: Array, yaws_rad: Array, yaw_var: Array, sideways_mps: Array
+    mean: Array, cov: Array, yaws_rad: Array, yaw_var: Array, class_ids: Ints, sideways_mps: Array
 ) -> tuple[Array, Array]:
     mean, cov = mean.copy(), cov.copy()
     gain = np.empty(4)
     for k in range(len(mean)):
-        if not np.isfinite(sideways_mps[k]):
+        sideways = sideways_mps[class_ids[k]]
+        if not np.isfinite(sideways):
             continue
         p = cov[k, 1]
         s, c = -np.sin(yaws_rad[k]), np.cos(yaws_rad[k])
@@ -256,7 +291,7 @@ def _rolled(
         for i in range(4):
             gain[i] = s * p[i, 2] + c * p[i, 3]
         # A heading that is off lets the speed ahead show sideways.
-        total = s * gain[2] + c * gain[3] + sideways_mps[k] ** 2 + ahead2 * yaw_var[k]
+        total = s * gain[2] + c * gain[3] + sideways**2 + ahead2 * yaw_var[k]
         for i in range(4):
             mean[k, 1, i] -= gain[i] * lateral / total
         for i in range(4):

@@ -116,11 +116,8 @@ def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Ma
     A line is cut by the box of a sighting if it enters each of its two slabs before it leaves either (Kay and Kajiya,
     Ray tracing complex scenes, 1986). ``heights_m`` (K,) are the least heights of the tops of what hides.
     """
-    c, s = np.cos(sightings.yaws_rad), np.sin(sightings.yaws_rad)
-    start_m = sightings.viewpoint_m - sightings.centers_m[:, :2]
-    tops_m = sightings.centers_m[:, 2] + 0.5 * sightings.sizes_m[:, 2]
-    boxes = np.column_stack([c, s, start_m, 0.5 * sightings.sizes_m[:, :2], tops_m])
-    return np.asarray(_cut(points_m - sightings.viewpoint_m, heights_m, boxes))
+    seen = (sightings.centers_m, sightings.sizes_m, sightings.yaws_rad)
+    return np.asarray(_cut(points_m, heights_m, sightings.viewpoint_m, *seen))
 
 
 @compiled("Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[:,::1], f8[:,:,::1])")
@@ -136,19 +133,24 @@ def _reaches(mean: Array, cov: Array) -> tuple[Array, Array, Array]:
     return centers_m, reach_m, speed_mps
 
 
-@compiled("b1[:,::1](f8[:,:,::1], f8[::1], f8[:,::1])")
-def _cut(lines_m: Array, heights_m: Array, boxes: Array) -> Mask:
-    """Which lines (K, P, 2) from the viewer a box cuts: cosine and sine of its heading, viewer, half size, top."""
-    cut = np.zeros(lines_m.shape[:2], dtype=np.bool_)
-    for k in range(len(lines_m)):
-        for m in range(len(boxes)):
-            c, s, x, y, half_x, half_y, top_m = boxes[m]
+@compiled("b1[:,::1](f8[:,:,:], f8[:], f8[:], f8[:,:], f8[:,:], f8[:])")
+def _cut(
+    points_m: Array, heights_m: Array, viewer_m: Array, centers_m: Array, sizes_m: Array, yaws_rad: Array
+) -> Mask:
+    """Which lines from the viewer to points (K, P, 2) a box cuts."""
+    cut = np.zeros(points_m.shape[:2], dtype=np.bool_)
+    for m in range(len(centers_m)):
+        c, s = np.cos(yaws_rad[m]), np.sin(yaws_rad[m])
+        x, y = viewer_m[0] - centers_m[m, 0], viewer_m[1] - centers_m[m, 1]
+        start_x, start_y = c * x + s * y, c * y - s * x
+        half_x, half_y = 0.5 * sizes_m[m, 0], 0.5 * sizes_m[m, 1]
+        top_m = centers_m[m, 2] + 0.5 * sizes_m[m, 2]
+        for k in range(len(points_m)):
             if top_m < heights_m[k]:
                 continue
-            start_x, start_y = c * x + s * y, c * y - s * x
-            for p in range(lines_m.shape[1]):
-                along_x = c * lines_m[k, p, 0] + s * lines_m[k, p, 1]
-                along_y = c * lines_m[k, p, 1] - s * lines_m[k, p, 0]
+            for p in range(points_m.shape[1]):
+                line_x, line_y = points_m[k, p, 0] - viewer_m[0], points_m[k, p, 1] - viewer_m[1]
+                along_x, along_y = c * line_x + s * line_y, c * line_y - s * line_x
                 along_x = along_x if abs(along_x) >= 1e-9 else 1e-9
                 along_y = along_y if abs(along_y) >= 1e-9 else 1e-9
                 reach_x, reach_y = half_x / abs(along_x), half_y / abs(along_y)

@@ -69,11 +69,12 @@ def _clip(polygon: Array, n: int, out: Array, nx: float, ny: float, limit: float
         here = nx * polygon[i, 0] + ny * polygon[i, 1] - limit
         there = nx * polygon[j, 0] + ny * polygon[j, 1] - limit
         if here <= 0:
-            out[m] = polygon[i]
+            out[m, 0], out[m, 1] = polygon[i, 0], polygon[i, 1]
             m += 1
         if (here < 0 and there > 0) or (here > 0 and there < 0):
             t = here / (here - there)
-            out[m] = polygon[i] + t * (polygon[j] - polygon[i])
+            out[m, 0] = polygon[i, 0] + t * (polygon[j, 0] - polygon[i, 0])
+            out[m, 1] = polygon[i, 1] + t * (polygon[j, 1] - polygon[i, 1])
             m += 1
     return m
 
@@ -116,9 +117,12 @@ def generalised_overlap(a: Array, b: Array, one: Array, two: Array) -> float:
     shared = _shared_area(a, b, one, two)
     union = a[2] * a[3] + b[2] * b[3] - shared
     _corners_in(a, b, one)
-    length = max(one[:4, 0].max(), a[2] / 2) - min(one[:4, 0].min(), -a[2] / 2)
-    width = max(one[:4, 1].max(), a[3] / 2) - min(one[:4, 1].min(), -a[3] / 2)
-    enclosing = length * width
+    enclosing = 1.0
+    for axis in range(2):
+        low, high = -a[2 + axis] / 2, a[2 + axis] / 2
+        for i in range(4):
+            low, high = min(low, one[i, axis]), max(high, one[i, axis])
+        enclosing *= high - low
     return float(shared / union - (enclosing - union) / enclosing)
 
 

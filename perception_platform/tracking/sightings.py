@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.objects import Detections, Ints, ObjectClass
+from perception_platform.runtime.compiled import compiled
+
+Mask = npt.NDArray[np.bool_]
 
 _LEAST_SIZE_M = 0.05
 
@@ -51,27 +54,27 @@ class Sightings:
 _columns = attrgetter(*[f.name for f in fields(Sightings)][1:])  # all but the viewpoint
 
 
-def usable(detections: Detections) -> npt.NDArray[np.bool_]:
+def usable(detections: Detections) -> Mask:
     """(M,) which detections are finite and of a known class: the others would poison the filter."""
-    finite = (
-        np.isfinite(detections.centers_m).all(axis=1)
-        & np.isfinite(detections.sizes_m).all(axis=1)
-        & np.isfinite(detections.yaws_rad)
-        & np.isfinite(detections.scores)
-        & np.isfinite(detections.position_cov_m2).all(axis=(1, 2))
+    d = detections
+    n = len(d)
+    covariances = d.position_cov_m2.reshape(n, 4)
+    numbers = np.concatenate(
+        [d.centers_m, d.sizes_m, covariances, d.yaws_rad[:, None], d.scores[:, None]], axis=1
     )
-    return np.asarray(finite & (detections.class_ids >= 0) & (detections.class_ids < len(ObjectClass)))
+    finite = np.isfinite(numbers).all(axis=1)
+    return np.asarray(finite & (d.class_ids >= 0) & (d.class_ids < len(ObjectClass)))
 
 
 def sight(
-    detections: Detections, wanted: npt.NDArray[np.bool_], odom_from_base: Transform, position_sigma_m: float
+    detections: Detections, wanted: Mask, odom_from_base: Transform, position_sigma_m: float
 ) -> Sightings:
     """The wanted ones of the detections, taken from the base frame to the fixed frame.
 
     Their order is made to depend on nothing but themselves, so that whoever lists them changes no result.
     """
     order = _order(detections)
-    order = order[wanted[order]]
+    order = order if wanted.all() else order[wanted[order]]
     turn = odom_from_base.rotation[:2, :2]
     return Sightings(
         viewpoint_m=odom_from_base.translation_m[:2],
@@ -80,7 +83,7 @@ def sight(
         yaws_rad=detections.yaws_rad[order] + odom_from_base.yaw_rad,
         position_cov_m2=turn @ _proper(detections.position_cov_m2[order], position_sigma_m) @ turn.T,
         class_ids=np.asarray(detections.class_ids[order], dtype=np.int64),
-        scores=np.clip(detections.scores[order], 0.0, 1.0),
+        scores=np.minimum(np.maximum(detections.scores[order], 0.0), 1.0),
         sensors=np.asarray(detections.sensors[order], dtype=np.int64),
         num_points=np.asarray(detections.num_points[order], dtype=np.int64),
     )
@@ -90,7 +93,7 @@ def _order(d: Detections) -> Ints:
     """(M,) rows by height of the centre, and by all else where heights are the same."""
     heights_m = d.centers_m[:, 2]
     order = np.argsort(heights_m, kind="stable")
-    if (np.diff(heights_m[order]) > 0).all():
+    if (heights_m[order[1:]] > heights_m[order[:-1]]).all():
         return order
     evidence = (d.sensors, d.num_points, d.scores)
     return np.lexsort((*evidence, d.yaws_rad, d.class_ids, *d.sizes_m.T, *d.centers_m.T))
@@ -98,10 +101,22 @@ def _order(d: Detections) -> Ints:
 
 def _proper(cov: Array, least_sigma: float) -> Array:
     """Covariances made symmetric, with no direction surer than ``least_sigma``."""
-    cov = (cov + np.swapaxes(cov, -1, -2)) / 2
-    half_m2, apart_m2 = (cov[:, 0, 0] + cov[:, 1, 1]) / 2, (cov[:, 0, 0] - cov[:, 1, 1]) / 2
-    if (half_m2 - np.hypot(apart_m2, cov[:, 0, 1]) >= least_sigma**2).all():  # the smaller eigenvalue
-        return np.asarray(cov)
-    values, vectors = np.linalg.eigh(cov)
+    symmetric, sure = _symmetric(np.ascontiguousarray(cov), least_sigma)
+    if not sure:
+        return np.asarray(symmetric)
+    values, vectors = np.linalg.eigh(symmetric)
     values = np.maximum(values, least_sigma**2)
     return np.asarray(vectors * values[..., None, :] @ np.swapaxes(vectors, -1, -2))
+
+
+@compiled("Tuple((f8[:,:,::1], b1))(f8[:,:,::1], f8)")
+def _symmetric(cov: Array, least_sigma: float) -> tuple[Array, bool]:
+    """The symmetric part of covariances, and whether one of them is surer in some direction than that."""
+    out, surer = np.empty_like(cov), False
+    for k in range(len(cov)):
+        xx, yy = (cov[k, 0, 0] + cov[k, 0, 0]) / 2, (cov[k, 1, 1] + cov[k, 1, 1]) / 2
+        xy = (cov[k, 0, 1] + cov[k, 1, 0]) / 2
+        out[k, 0, 0], out[k, 0, 1], out[k, 1, 0], out[k, 1, 1] = xx, xy, xy, yy
+        smaller = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)  # eigenvalue
+        surer |= not smaller >= least_sigma**2
+    return out, surer

@@ -233,7 +233,7 @@ class Tracker:
     ) -> Tracks:
         """The tracks that are sure enough, as the other layers take them."""
         sure = self._table.existence >= self._config.report_existence
-        table = self._table.where(sure | self._table.memory.hidden)
+        table = self._table.where(sure | self._table.hidden)
         mean, cov = table.motion.merged()
         cov[:, :2, :2] += self._config.shared_error_m**2 * np.eye(2)
         accelerations_mps2, acceleration_cov = table.ramp.merged(table.motion.weight[:, MOVING])
@@ -242,24 +242,24 @@ class Tracker:
         return Tracks(
             t_ns,
             self._frame_id,
-            ids=table.ids,
-            centers_m=np.column_stack([mean[:, :2], table.z_m]),
-            velocities_mps=mean[:, 2:],
-            sizes_m=table.sizes_m,
+            ids=table.ids.copy(),
+            centers_m=np.concatenate([mean[:, :2], table.z_m[:, None]], axis=1),
+            velocities_mps=mean[:, 2:].copy(),
+            sizes_m=table.sizes_m.copy(),
             yaws_rad=wrap_angle(table.yaws_rad),
-            class_ids=table.class_ids,
+            class_ids=table.class_ids.copy(),
             class_scores=table.class_votes.max(axis=1, initial=0.0),
-            existence=table.existence,
+            existence=table.existence.copy(),
             state_cov=cov,
-            last_seen_ns=table.last_seen_ns,
-            first_seen_ns=table.first_seen_ns,
+            last_seen_ns=table.last_seen_ns.copy(),
+            first_seen_ns=table.first_seen_ns.copy(),
             sensors=np.asarray((lately * SENSOR_KINDS).sum(axis=1), dtype=np.int64),
             lineage=lineage,
             models=models,
             events=events,
             accelerations_mps2=accelerations_mps2,
             acceleration_cov=acceleration_cov,
-            yaw_var_rad2=table.yaw_var,
+            yaw_var_rad2=table.yaw_var.copy(),
             region_radius_m=radius_m,
         )
 
@@ -269,7 +269,7 @@ class Tracker:
         In a disc, each coordinate of a position that may be anywhere has a variance of a quarter of the squared
         radius; so has that of a velocity that may be any up to walking speed.
         """
-        rows = table.memory.hidden.nonzero()[0]
+        rows = table.hidden.nonzero()[0]
         radius_m = np.zeros(len(table))
         if not len(rows):
             return radius_m

@@ -20,9 +20,6 @@ _UNKNOWN = int(ObjectClass.UNKNOWN)
 
 def whole_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> Array:
     """(N, M) what it costs to give a detection to a track; zero where that is no better than not to."""
-    mean, cov = table.motion.merged()
-    tracks = np.column_stack([mean[:, :2], table.sizes_m[:, :2], table.yaws_rad])
-    seen = np.column_stack([sightings.centers_m[:, :2], sightings.sizes_m[:, :2], sightings.yaws_rad])
     settings = (
         config.gate,
         2 * np.log(config.new_object_density_pm2),
@@ -30,11 +27,23 @@ def whole_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) 
         config.overlap_weight,
         config.overlap_gate,
     )
-    position_cov = np.ascontiguousarray(sightings.position_cov_m2)
-    return _costs(tracks, cov, table.class_votes, seen, position_cov, sightings.class_ids, *settings)
+    mean, cov = table.motion.merged()
+    tracks = _boxes(mean, table.sizes_m, table.yaws_rad)
+    seen = _boxes(sightings.centers_m, sightings.sizes_m, sightings.yaws_rad)
+    likely = (table.class_votes, seen, sightings.position_cov_m2, sightings.class_ids)
+    return np.asarray(_costs(tracks, cov, *likely, *settings))
 
 
-@compiled("f8[::1](f8[:,::1], f8[:,:,::1], f8)")
+@compiled("f8[:,::1](f8[:,:], f8[:,:], f8[:])")
+def _boxes(centers_m: Array, sizes_m: Array, yaws_rad: Array) -> Array:
+    """(N, 5) x, y, length, width and heading."""
+    out = np.empty((len(centers_m), 5))
+    for k in range(len(centers_m)):
+        out[k, :2], out[k, 2:4], out[k, 4] = centers_m[k, :2], sizes_m[k, :2], yaws_rad[k]
+    return out
+
+
+@compiled("f8[::1](f8[:,::1], f8[:,:,:], f8)")
 def _reach(boxes: Array, cov: Array, gate: float) -> Array:
     """(N,) beyond the sum of which two can neither be within the gate nor overlap: cheap to ask of all pairs."""
     out = np.empty(len(boxes))
@@ -43,7 +52,7 @@ def _reach(boxes: Array, cov: Array, gate: float) -> Array:
     return out
 
 
-@compiled("f8[:,::1](f8[:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8[::1], f8, f8, f8, f8, f8)")
+@compiled("f8[:,::1](f8[:,::1], f8[:,:,:], f8[:,:], f8[:,::1], f8[:,:,:], i8[:], f8, f8, f8, f8, f8)")
 def _costs(
     tracks: Array,
     cov: Array,
