@@ -77,7 +77,9 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
     if config.whole_boxes:  # nothing of it is hidden: what was measured is the centre
         none = np.zeros(len(sightings), dtype=np.bool_)
         cov_m2 = sightings.position_cov_m2
-        return View(centers_m, sizes_m, yaws_rad, axes, np.zeros_like(sizes_m), cov_m2, none, none, whole=True)
+        return View(
+            centers_m, sizes_m, yaws_rad, axes, np.zeros_like(sizes_m), cov_m2, none, none, whole=True
+        )
     structure = sightings.class_ids == ObjectClass.STRUCTURE
     nameless = structure | (sightings.class_ids == ObjectClass.UNKNOWN)
     surface = structure | (nameless & (sizes_m.min(axis=1) < config.flat_m))
@@ -132,8 +134,7 @@ def _turned(c: float, s: float, p: float, q: float, r: float, out: Array) -> Non
 
 
 @compiled(
-    "Tuple((f8[:,::1], f8[:,:,::1]))"
-    "(f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,:], b1[::1], f8[::1], f8[::1])"
+    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,:], b1[::1], f8[::1], f8[::1])"
 )
 def _seen_parts(
     axes: Array,
@@ -188,9 +189,7 @@ def known_centers(view: View, known_m: Array) -> tuple[Array, Array]:
     return centers_m, cov_m2
 
 
-@compiled(
-    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:], f8[:,:,:], f8[:,:,::1], f8[:,::1], f8[:,::1], b1[::1])"
-)
+@compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:], f8[:,:,:], f8[:,:,::1], f8[:,::1], f8[:,::1], b1[::1])")
 def _placed(
     centers_m: Array, cov_m2: Array, axes: Array, shares: Array, hidden_m: Array, nameless: Mask
 ) -> tuple[Array, Array]:

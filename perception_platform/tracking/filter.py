@@ -87,9 +87,7 @@ class TrackFilter:
         before = table.hidden.copy()
         seen = self._update(table, sightings, pairs, sure, t_ns, dt_s)
         happened = events.hidings(table, before, t_ns)
-        forgotten = table.hidden & (
-            seconds_since(t_ns, table.last_seen_ns) > self._config.occlusion_memory_s
-        )
+        forgotten = table.hidden & (seconds_since(t_ns, table.last_seen_ns) > self._config.occlusion_memory_s)
         ended = forgotten | (table.existence < self._config.delete_existence)
         happened += events.ends(table, ended, aged_out, forgotten, t_ns)
         born, begun = self._begun(table, sightings, pairs, t_ns, number)
@@ -168,7 +166,7 @@ class TrackFilter:
         table.sensors_seen_ns[_flagged(sightings.sensors)] = t_ns
 
     def _measure(self, table: TrackTable, sightings: Sightings, dt_s: float) -> tuple[Array, Array]:
-        """Motion and height after the detections, in place; headings and extents (see extent.py), not faced ahead yet."""
+        """Motion and height after the detections, in place; headings, extents (see extent.py) not faced ahead yet."""
         config = self._config
         view = view_boxes(sightings, table.yaws_rad, config)
         seen_m = np.concatenate([view.sizes_m, sightings.sizes_m[:, 2:]], axis=1)

@@ -89,7 +89,9 @@ def _partners(
             if seen[a] or not seen[b] or class_ids[a] != class_ids[b]:
                 continue
             off[:] = mean[a] - mean[b]
-            reach_m = 0.5 * np.hypot(sizes_m[a, 0], sizes_m[a, 1]) + 0.5 * np.hypot(sizes_m[b, 0], sizes_m[b, 1])
+            reach_m = 0.5 * np.hypot(sizes_m[a, 0], sizes_m[a, 1]) + 0.5 * np.hypot(
+                sizes_m[b, 0], sizes_m[b, 1]
+            )
             if off[0] * off[0] + off[1] * off[1] > reach_m * reach_m:
                 continue
             overlap = generalised_overlap(boxes[a], boxes[b], one, two)

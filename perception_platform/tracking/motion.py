@@ -73,7 +73,10 @@ class MotionModel:
 
     def predict(self, state: MotionState, class_ids: Ints, dt_s: float) -> MotionState:
         """The states ``dt_s`` later."""
-        times_s, noises = (self.stands_for_s, self.moves_for_s), (self.standing_drift_m, self.speed_change_mps)
+        times_s, noises = (
+            (self.stands_for_s, self.moves_for_s),
+            (self.standing_drift_m, self.speed_change_mps),
+        )
         mixed = _mixed(state.mean, state.cov, state.weight, class_ids, *times_s, dt_s)
         _predict(*mixed[:2], class_ids, *noises, dt_s)
         return MotionState(*mixed)
@@ -124,9 +127,7 @@ def _merged(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
     return out_mean, out_cov
 
 
-@compiled(
-    "Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:], f8[:,:,:], i8[:], f8[::1], f8[::1])"
-)
+@compiled("Tuple((f8[:,:,::1], f8[:,:,:,::1], f8[:,::1]))(f8[:,:], f8[:,:,:], i8[:], f8[::1], f8[::1])")
 def _started(
     position_m: Array, position_cov_m2: Array, class_ids: Ints, first_speed_mps: Array, moving_prior: Array
 ) -> tuple[Array, Array, Array]:
@@ -157,7 +158,7 @@ def _mixed(
     moves_for_s: Array,
     dt_s: float,
 ) -> tuple[Array, Array, Array]:
-    """What each model starts the step from, given that objects may just have changed model: dwell times are exponential."""
+    """What each model starts from, given that objects may just have changed model: dwell times are exponential."""
     out_mean, out_cov, out_weight = np.empty_like(mean), np.empty_like(cov), np.empty_like(weight)
     for k in range(len(mean)):
         starts = -np.expm1(-dt_s / stands_for_s[class_ids[k]])
@@ -180,7 +181,7 @@ def _mixed(
 def _predict(
     mean: Array, cov: Array, class_ids: Ints, drift_m: Array, speed_change_mps: Array, dt_s: float
 ) -> None:
-    """Standing: position kept, no speed. Moving: constant velocity, with continuous white noise acceleration (ibid., 6.2.2).
+    """Standing: position kept, no speed. Moving: constant velocity, continuous white noise acceleration (ibid., 6.2.2).
 
     In place.
     """

@@ -124,7 +124,11 @@ class TrackTable:
     @motion.setter
     def motion(self, state: MotionState) -> None:
         tracks = self.tracks
-        tracks["motion_mean"], tracks["motion_cov"], tracks["motion_weight"] = state.mean, state.cov, state.weight
+        tracks["motion_mean"], tracks["motion_cov"], tracks["motion_weight"] = (
+            state.mean,
+            state.cov,
+            state.weight,
+        )
 
     @property
     def ramp(self) -> RampState:
