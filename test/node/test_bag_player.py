@@ -65,25 +65,25 @@ def heard(peer: Any) -> Iterator[Heard]:
     result = Heard([], [], [])
     ears = (
         ("perception", "points", "lidar_top", result.points),
+        ("perception", "odometry", "", []),
         ("tracker", "odometry", "", result.odometry),
         ("risk", "odometry", "", []),
         ("safety_gate", "odometry", "", []),
         ("viewer", "clock", "", result.clock),
     )
-    nodes = []
+    nodes = {name: Node(name, context=peer.node.context) for name, *_ in ears}
     for name, key, sensor, sink in ears:
         topic = TOPICS[key]
-        node = Node(name, context=peer.node.context)
-        node.create_subscription(
+        nodes[name].create_subscription(
             message_class(topic.type),
             topic.of(sensor),
             lambda message, sink=sink: sink.append((time.monotonic(), message)),
             qos.requested(topic, rate_hz(topic, peer.robot, sensor)),
         )
+    for node in nodes.values():
         peer.executor.add_node(node)
-        nodes.append(node)
     yield result
-    for node in nodes:
+    for node in nodes.values():
         peer.executor.remove_node(node)
         node.destroy_node()
 
