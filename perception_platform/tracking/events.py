@@ -52,7 +52,9 @@ def ends(table: TrackTable, stay: Ints, aged_out: Mask, forgotten: Mask, t_ns: i
 
     ``aged_out`` (N,) did before the look, by silence, ``forgotten`` (N,) after they were hidden long.
     """
-    rows = np.delete(np.arange(len(table)), stay)
+    gone = np.ones(len(table), dtype=np.bool_)
+    gone[stay] = False
+    rows = gone.nonzero()[0]
     return [
         TrackEvent(t_ns, track_id, TrackChange.ENDED, _reason(sure, old, forgot), existence)
         for track_id, sure, old, forgot, existence in zip(

@@ -23,9 +23,9 @@ from perception_platform.tracking.extent import (
     slides,
     view_boxes,
 )
+from perception_platform.tracking.look_rows import SENSOR_KINDS, behind, confirm, endings, unseen
 from perception_platform.tracking.merging import merged
 from perception_platform.tracking.motion import MotionModel
-from perception_platform.tracking.look_rows import SENSOR_KINDS, behind, confirm, endings, unseen
 from perception_platform.tracking.occlusion import Memory, gone_behind
 from perception_platform.tracking.sightings import Sightings
 from perception_platform.tracking.table import Mask, TrackTable

@@ -1,6 +1,6 @@
 """What a look asks of all tracks, each a compiled loop over their records.
 
-A call of numpy costs as much as such a loop over ten tracks, so that a loop that asks everything at once saves the most.
+A call of numpy costs as much as such a loop over ten tracks, so that loops that ask everything at once save the most.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _vectors, _matrices = float64[:, ::1], float64[:, :, ::1]
 
 @compiled(numba.types.Tuple((_numbers, _mask, boolean))(RECORDS, _mask, int64, float64))
 def unseen(tracks: Mask, seen: Mask, t_ns: int, sure_from: float) -> tuple[Array, Mask, bool]:
-    """Since when tracks have not been seen, s; which are people sure enough to be remembered; whether any are or hide."""
+    """Since when tracks were not seen, s; which are people sure enough to be remembered; whether any are or hide."""
     unseen_s, people, about = np.zeros(len(tracks)), np.zeros(len(tracks), dtype=np.bool_), False
     for k in range(len(tracks)):
         track = tracks[k]
@@ -106,9 +106,9 @@ def described(
     radius; so has that of a velocity that may be any up to walking speed.
 
     Returns:
-        Centres (N, 3), velocities (N, 2), headings (N,) within half a turn, probabilities (N,) of the class, covariances
-        (N, 4, 4) with the shared error, flags (N,) of the sensors that saw them lately, accelerations (N, 2) and
-        their covariances (N, 2, 2), radii (N,) of the regions of what is hidden, 0 for the others.
+        Centres (N, 3), velocities (N, 2), headings (N,) within half a turn, probabilities (N,) of the class,
+        covariances (N, 4, 4) with the shared error, flags (N,) of the sensors that saw them lately, accelerations
+        (N, 2) and their covariances (N, 2, 2), radii (N,) of the regions of what is hidden, 0 for the others.
     """
     n = len(tracks)
     mean, cov = motion.merged_states(tracks["motion_mean"], tracks["motion_cov"], tracks["motion_weight"])
