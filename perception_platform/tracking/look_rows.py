@@ -14,7 +14,7 @@ from perception_platform.core.objects import Ints, ObjectClass, SensorKind
 from perception_platform.core.time import NS_PER_S
 from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking import acceleration, motion, occlusion
-from perception_platform.tracking.table import RECORDS, Mask
+from perception_platform.tracking.table import RECORDS, Mask, Records
 
 SENSOR_KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
 _LIDAR, _CAMERA, _SCAN = SENSOR_KINDS.tolist()
@@ -26,7 +26,7 @@ _vectors, _matrices = float64[:, ::1], float64[:, :, ::1]
 
 
 @compiled(numba.types.Tuple((_numbers, _mask, boolean))(RECORDS, _mask, int64, float64))
-def unseen(tracks: Mask, seen: Mask, t_ns: int, sure_from: float) -> tuple[Array, Mask, bool]:
+def unseen(tracks: Records, seen: Mask, t_ns: int, sure_from: float) -> tuple[Array, Mask, bool]:
     """Since when tracks were not seen, s; which are people sure enough to be remembered; whether any are or hide."""
     unseen_s, people, about = np.zeros(len(tracks)), np.zeros(len(tracks), dtype=np.bool_), False
     for k in range(len(tracks)):
@@ -40,7 +40,7 @@ def unseen(tracks: Mask, seen: Mask, t_ns: int, sure_from: float) -> tuple[Array
 
 @compiled(numba.types.Tuple((_mask, _rows, boolean))(RECORDS, _mask, int64, float64, float64))
 def endings(
-    tracks: Mask, hidden_before: Mask, t_ns: int, memory_s: float, delete_existence: float
+    tracks: Records, hidden_before: Mask, t_ns: int, memory_s: float, delete_existence: float
 ) -> tuple[Mask, Ints, bool]:
     """Of whom the memory is over, the rows of those that stay, and whether anybody hid or was found."""
     forgotten, stay, n, changed = (
@@ -60,7 +60,7 @@ def endings(
 
 
 @compiled(_rows(RECORDS, float64))
-def confirm(tracks: Mask, report_existence: float) -> Ints:
+def confirm(tracks: Records, report_existence: float) -> Ints:
     """Rows of those that are sure enough to be reported for the first time; from now on they have been."""
     rows, n = np.empty(len(tracks), dtype=np.int64), 0
     for k in range(len(tracks)):
@@ -72,7 +72,7 @@ def confirm(tracks: Mask, report_existence: float) -> Ints:
 
 
 @compiled(_rows(RECORDS, float64))
-def reportable(tracks: Mask, report_existence: float) -> Ints:
+def reportable(tracks: Records, report_existence: float) -> Ints:
     """Rows of those that are sure enough, or remembered."""
     rows, n = np.empty(len(tracks), dtype=np.int64), 0
     for k in range(len(tracks)):
@@ -83,7 +83,7 @@ def reportable(tracks: Mask, report_existence: float) -> Ints:
 
 
 @compiled(_numbers(RECORDS, _rows, int64, float64, float64))
-def trust(tracks: Mask, ids: Ints, t_ns: int, evidence_s: float, trust_s: float) -> Array:
+def trust(tracks: Records, ids: Ints, t_ns: int, evidence_s: float, trust_s: float) -> Array:
     """(K,) mean confidence of tracks with these ids, over their lives and so much time before."""
     out, rows = np.empty(len(ids)), np.searchsorted(tracks["ids"], ids)
     for i in range(len(ids)):
@@ -98,7 +98,7 @@ def trust(tracks: Mask, ids: Ints, t_ns: int, evidence_s: float, trust_s: float)
     )(RECORDS, int64, int64, float64, float64)
 )
 def described(
-    tracks: Mask, t_ns: int, lately_ns: int, shared_error_m: float, walking_speed_mps: float
+    tracks: Records, t_ns: int, lately_ns: int, shared_error_m: float, walking_speed_mps: float
 ) -> tuple[Array, Array, Array, Array, Array, Ints, Array, Array, Array]:
     """What is told of tracks that is not told as it stands in the table.
 
@@ -137,7 +137,7 @@ def described(
 
 @compiled(_mask(RECORDS, _numbers, float64, _numbers, _vectors, _vectors, _numbers))
 def behind(
-    tracks: Mask,
+    tracks: Records,
     unseen_s: Array,
     hold_s: float,
     viewpoint_m: Array,

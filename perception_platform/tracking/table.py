@@ -15,6 +15,7 @@ from perception_platform.tracking.motion import MotionState
 from perception_platform.tracking.occlusion import Memory
 
 Mask = npt.NDArray[np.bool_]
+Records = npt.NDArray[np.void]
 Column = TypeVar("Column", bound=npt.NDArray[Any])
 
 _TRACK = np.dtype(

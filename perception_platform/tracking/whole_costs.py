@@ -15,7 +15,7 @@ from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.motion import merged_states
 from perception_platform.tracking.overlap import generalised_overlap
 from perception_platform.tracking.sightings import Sightings
-from perception_platform.tracking.table import RECORDS, Mask, TrackTable
+from perception_platform.tracking.table import RECORDS, Records, TrackTable
 
 _UNKNOWN = int(ObjectClass.UNKNOWN)
 
@@ -111,7 +111,7 @@ def _costs(
     )
 )
 def _costs_of_tracks(
-    tracks: Mask,
+    tracks: Records,
     centers_m: Array,
     sizes_m: Array,
     yaws_rad: Array,
