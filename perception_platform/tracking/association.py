@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass, SensorKind
+from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import View, known_centers, view_boxes
 from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
@@ -37,10 +38,19 @@ class Association:
 
     def rivals(self, columns: Ints) -> Ints:
         """(L,) for detections that were left over, the row of the track that fits best, or -1 if none does."""
-        if not len(self.costs):
-            return np.full(len(columns), -1, dtype=np.int64)
-        costs = self.costs[:, columns]
-        return np.where(costs.min(axis=0) < 0, costs.argmin(axis=0), -1)
+        return np.asarray(_cheapest(self.costs, columns))
+
+
+@compiled("i8[::1](f8[:,::1], i8[::1])")
+def _cheapest(costs: Array, columns: Ints) -> Ints:
+    """The row of the lowest cost of each of the columns, the first of several; -1 where none is below nought."""
+    out = np.full(len(columns), -1, dtype=np.int64)
+    for k in range(len(columns)):
+        least = 0.0
+        for row in range(len(costs)):
+            if costs[row, columns[k]] < least:
+                out[k], least = row, costs[row, columns[k]]
+    return out
 
 
 def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: TrackerConfig) -> Association:

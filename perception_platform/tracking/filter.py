@@ -23,7 +23,7 @@ from perception_platform.tracking.extent import (
     slides,
     view_boxes,
 )
-from perception_platform.tracking.look_rows import SENSOR_KINDS, behind, confirm, endings, unseen
+from perception_platform.tracking.look_rows import SENSOR_KINDS, age, behind, confirm, endings, unseen
 from perception_platform.tracking.merging import merged
 from perception_platform.tracking.motion import MotionModel
 from perception_platform.tracking.occlusion import Memory, gone_behind
@@ -91,7 +91,7 @@ class TrackFilter:
         happened = events.hidings(table, before, t_ns) if changed else []
         if len(stay) < len(table):
             happened += events.ends(table, stay, aged_out, forgotten, t_ns)
-        born, begun = self._begun(table, sightings, pairs, t_ns, number)
+        born, begun = self._begun(table, sightings, pairs, sure, t_ns, number)
         kept, merges = merged(table.only(stay), seen[stay], t_ns, self._config)
         table = kept.joined(born).ascending() if born else kept
         newly = confirm(table.tracks, self._config.report_existence)
@@ -104,8 +104,8 @@ class TrackFilter:
         class_ids = table.class_ids
         table.motion = self._model.predict(table.motion, class_ids, dt_s)
         table.ramp = self._ramps.predict(table.ramp, class_ids, dt_s)
-        table.yaw_var = np.minimum(table.yaw_var + self._config.yaw_change_rad**2 * dt_s, _FIRST_YAW_VAR)
-        table.existence *= np.exp(-dt_s / self._config.survival_s)
+        turned, surviving = self._config.yaw_change_rad**2 * dt_s, np.exp(-dt_s / self._config.survival_s)
+        age(table.tracks, turned, _FIRST_YAW_VAR, surviving)
         return table
 
     def _update(
@@ -190,7 +190,13 @@ class TrackFilter:
         return yaws_rad, sizes_m
 
     def _begun(
-        self, table: TrackTable, sightings: Sightings, pairs: Association, t_ns: int, number: Number
+        self,
+        table: TrackTable,
+        sightings: Sightings,
+        pairs: Association,
+        sure: Array,
+        t_ns: int,
+        number: Number,
     ) -> tuple[TrackTable | None, list[TrackEvent]]:
         """Tracks of the detections that belong to none, if there are any."""
         new = ~(fragments(table, sightings) | seen_twice(sightings, pairs))
@@ -200,14 +206,13 @@ class TrackFilter:
             return None, []
         rivals = pairs.rivals(rows)
         rival_ids = np.append(table.ids, 0)[rivals]  # row -1, of no rival, is the nought at the end
-        born = self._born(sightings.select(rows), number(rows), t_ns)
+        born = self._born(sightings.select(rows), number(rows), sure[rows], t_ns)
         return born, events.births(born, rival_ids, t_ns)
 
-    def _born(self, sightings: Sightings, ids: Ints, t_ns: int) -> TrackTable:
+    def _born(self, sightings: Sightings, ids: Ints, sure: Array, t_ns: int) -> TrackTable:
         """New tracks, one for each of the detections."""
         votes = class_likelihoods(sightings.class_ids, sightings.scores)
         classes = np.argmax(votes, axis=1)
-        sure = confidence(sightings.scores, sightings.num_points, self._config)
         places_m, cov_m2 = sightings.centers_m[:, :2], sightings.position_cov_m2
         motion = self._model.start(places_m, cov_m2, classes)
         born = TrackTable.zeros(len(sightings))

@@ -25,6 +25,14 @@ _rows, _mask, _numbers = int64[::1], boolean[::1], float64[::1]
 _vectors, _matrices = float64[:, ::1], float64[:, :, ::1]
 
 
+@compiled(numba.void(RECORDS, float64, float64, float64))
+def age(tracks: Records, yaw_var: float, most_yaw_var: float, surviving: float) -> None:
+    """Headings become less sure by a variance, up to a bound, rad², and existence falls to a share, in place."""
+    for k in range(len(tracks)):
+        tracks[k].yaw_var = min(tracks[k].yaw_var + yaw_var, most_yaw_var)
+        tracks[k].existence *= surviving
+
+
 @compiled(numba.types.Tuple((_numbers, _mask, boolean))(RECORDS, _mask, int64, float64))
 def unseen(tracks: Records, seen: Mask, t_ns: int, sure_from: float) -> tuple[Array, Mask, bool]:
     """Since when tracks were not seen, s; which are people sure enough to be remembered; whether any are or hide."""
