@@ -85,7 +85,10 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="Settings to try, of each search.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
     leave_one_out: Annotated[
-        bool, typer.Option(help="Search again without each sequence, and judge what is found on that one.")
+        bool,
+        typer.Option(
+            help="Search again without each sequence, and judge what is found on that one; as much work for each."
+        ),
     ] = True,
 ) -> None:
     """Search the settings of config/tracking/kitti_<category>.yaml by labels, and print what they are worth as JSON.

@@ -18,7 +18,12 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.evaluation import clear_mot
 from perception_platform.evaluation.clear_mot import MotScores, mot_scores, pair_sequence
-from perception_platform.evaluation.kitti_config import config_path, kitti_config, read_settings
+from perception_platform.evaluation.kitti_config import (
+    config_path,
+    kitti_config,
+    load_kitti_config,
+    read_settings,
+)
 from perception_platform.evaluation.kitti_files import (
     KittiBoxes,
     read_detections,
@@ -183,6 +188,9 @@ def search(
 
     Returns:
         The best settings found.
+
+    Raises:
+        ValueError: if the start is impossible.
     """
     rng = np.random.default_rng(seed)
     best, knobs = start, [knob for knob in KNOBS if _value(start, knob) is not None]
@@ -190,7 +198,7 @@ def search(
     turns: list[str] = []
     top = judge("start", start)
     if top is None:
-        raise InputError("--start", "the tracker does not take these settings")
+        raise ValueError("a search cannot start from settings that are impossible")
     say(f"start: {top:.4f}")
     for trial in range(1, trials + 1):
         turns = turns or rng.permutation(knobs).tolist()
@@ -231,6 +239,7 @@ def tune(
         InputError: naming what cannot be used.
     """
     path = start or config_path(drives.category)
+    load_kitti_config(drives.category, drives.with_ego, path)
     settings = read_settings(path)
     if leave_out and len(drives.names) < 2:
         raise InputError("--leave-one-out", f"needs two sequences, there is {len(drives.names)}")

@@ -160,5 +160,7 @@ def test_what_cannot_be_searched_is_named(folder: Path) -> None:
     (folder / "wrong.yaml").write_text("version: 1\n")
     wrong = tune(folder, "tuned.yaml", "--start", f"{folder}/wrong.yaml", "--no-leave-one-out")
     assert wrong.exit_code != 0
-    assert "--start" in str(wrong.exception) + wrong.output
+    assert "wrong.yaml" in str(wrong.exception) + wrong.output
+    with pytest.raises(ValueError, match="start"):
+        search(START, lambda _name, _settings: None, 1, 0, silent)
     assert tune(folder, "tuned.yaml", "--category", "Tram").exit_code != 0
