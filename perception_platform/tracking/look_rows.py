@@ -17,7 +17,6 @@ from perception_platform.tracking import acceleration, motion, occlusion
 from perception_platform.tracking.table import RECORDS, Mask, Records
 
 SENSOR_KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
-_LIDAR, _CAMERA, _SCAN = SENSOR_KINDS.tolist()
 _PERSON = int(ObjectClass.PERSON)
 _TURN, _HALF_TURN = 2 * np.pi, np.pi
 
@@ -35,7 +34,7 @@ def age(tracks: Records, yaw_var: float, most_yaw_var: float, surviving: float) 
 
 @compiled(numba.types.Tuple((_numbers, _mask, boolean))(RECORDS, _mask, int64, float64))
 def unseen(tracks: Records, seen: Mask, t_ns: int, sure_from: float) -> tuple[Array, Mask, bool]:
-    """Since when tracks were not seen, s; which are people sure enough to be remembered; whether any are or hide."""
+    """Since when tracks were not seen, s; which are people sure enough to be remembered; whether any are, or hide."""
     unseen_s, people, about = np.zeros(len(tracks)), np.zeros(len(tracks), dtype=np.bool_), False
     for k in range(len(tracks)):
         track = tracks[k]
@@ -51,12 +50,8 @@ def endings(
     tracks: Records, hidden_before: Mask, t_ns: int, memory_s: float, delete_existence: float
 ) -> tuple[Mask, Ints, bool]:
     """Of whom the memory is over, the rows of those that stay, and whether anybody hid or was found."""
-    forgotten, stay, n, changed = (
-        np.zeros(len(tracks), dtype=np.bool_),
-        np.empty(len(tracks), np.int64),
-        0,
-        False,
-    )
+    forgotten, changed = np.zeros(len(tracks), dtype=np.bool_), False
+    stay, n = np.empty(len(tracks), dtype=np.int64), 0
     for k in range(len(tracks)):
         track = tracks[k]
         forgotten[k] = track.hidden and (t_ns - track.last_seen_ns) / NS_PER_S > memory_s
@@ -90,7 +85,7 @@ def reportable(tracks: Records, report_existence: float) -> Ints:
     return rows[:n]
 
 
-@compiled(_numbers(RECORDS, _rows, int64, float64, float64))
+@compiled(_numbers(RECORDS, int64[:], int64, float64, float64))
 def trust(tracks: Records, ids: Ints, t_ns: int, evidence_s: float, trust_s: float) -> Array:
     """(K,) mean confidence of tracks with these ids, over their lives and so much time before."""
     out, rows = np.empty(len(ids)), np.searchsorted(tracks["ids"], ids)
@@ -143,7 +138,7 @@ def described(
     return centers_m, mean[:, 2:].copy(), yaws_rad, class_scores, cov, sensors, *ramps, radius_m
 
 
-@compiled(_mask(RECORDS, _numbers, float64, _numbers, _vectors, _vectors, _numbers))
+@compiled(_mask(RECORDS, _numbers, float64, float64[:], float64[:, :], float64[:, :], float64[:]))
 def behind(
     tracks: Records,
     unseen_s: Array,
