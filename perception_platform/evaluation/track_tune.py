@@ -210,7 +210,9 @@ def search(
         steps[knob] = float(
             np.clip(steps[knob] * (_ON_SUCCESS if better else _ON_FAILURE), _LEAST_STEP, _MOST_STEP)
         )
-        outcome = "not possible" if score is None else f"{score:.4f}{', better' if better else ''}"
+        outcome = "at its bound" if new == old else "not possible"
+        if score is not None:
+            outcome = f"{score:.4f}{', better' if better else ''}"
         say(f"{trial}/{trials}: {knob} {old:g} -> {new:g}: {outcome}; best {max(top, score or top):.4f}")
         if score is not None and better:
             best, top = _with(best, knob, new), score
