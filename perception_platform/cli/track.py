@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from perception_platform.core.errors import InputError
+
 _commands = typer.Typer(
     help="Track a benchmark's boxes; list why tracks began and ended.", no_args_is_help=True
 )
@@ -56,13 +58,54 @@ def fit_scores(
 
     Prints JSON. If range helps only on the sequences it was fitted to, log_loss_left_out says so.
     """
-    from perception_platform.core.errors import InputError
     from perception_platform.evaluation.kitti_files import CATEGORIES
     from perception_platform.evaluation.score_fit import fit_scores as fit
 
     if category not in CATEGORIES:
         raise InputError("--category", f"{category!r} is none of {', '.join(CATEGORIES)}")
     print(json.dumps(fit(detections, labels, frames, category), indent=2))
+
+
+@_commands.command()
+def tune(
+    detections: Annotated[Path, typer.Option(help="Folder with <Category>/<seq>.txt.")],
+    calib: Annotated[Path, typer.Option(help="Folder with <seq>.txt, KITTI's calibration.")],
+    labels: Annotated[Path, typer.Option(help="Folder with <seq>.txt, KITTI tracking labels.")],
+    frames: Annotated[Path, typer.Option(help="Seqmap: sequences and their numbers of frames.")],
+    out: Annotated[
+        Path, typer.Option(help="YAML for the settings found; <out>.trials.jsonl is kept beside it.")
+    ],
+    category: Annotated[str, typer.Option(help="Car, Pedestrian or Cyclist.")] = "Car",
+    ego: Annotated[
+        Path | None, typer.Option(help="Folder with <seq>.txt, poses; without, the camera is taken to stand.")
+    ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Settings to begin with, if not the package's own.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Settings to try, of each search.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
+    leave_one_out: Annotated[
+        bool,
+        typer.Option(
+            help="Search again without each sequence, and judge what is found on that one; as much work for each."
+        ),
+    ] = True,
+) -> None:
+    """Search the settings of config/tracking/kitti_<category>.yaml by labels, and print what they are worth as JSON.
+
+    A search that was cut short goes on where it was if it is called again; so does one that is called with more trials.
+    """
+    from perception_platform.evaluation.kitti_files import CATEGORIES
+    from perception_platform.evaluation.track_tune import Drives
+    from perception_platform.evaluation.track_tune import tune as tune_settings
+
+    if category not in CATEGORIES:
+        raise InputError("--category", f"{category!r} is none of {', '.join(CATEGORIES)}")
+    drives = Drives(category, detections, calib, labels, frames, ego)
+    report = tune_settings(
+        drives, start, out, trials, seed, leave_one_out, lambda line: typer.echo(line, err=True)
+    )
+    print(json.dumps(report, indent=2))
 
 
 @_commands.command()
@@ -77,7 +120,6 @@ def events(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list, times in ns.")] = False,
 ) -> None:
     """List why each track of a run was born, confirmed, merged, hidden, found and ended."""
-    from perception_platform.core.errors import InputError
     from perception_platform.core.track_events import TrackChange
     from perception_platform.replay.track_events import read_events
 

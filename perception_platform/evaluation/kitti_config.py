@@ -88,6 +88,39 @@ class KittiConfig(Settings):
         return TrackerConfig(classes=classes, whole_boxes=True, **self.tracker)
 
 
+def config_path(category: str) -> Path:
+    """Of the settings that come with the package."""
+    return share_dir() / "config" / "tracking" / f"kitti_{category.lower()}.yaml"
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a file as they stand in it, not checked yet.
+
+    Raises:
+        InputError: naming the file.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(path, " ".join(str(error).split())) from error
+    if not isinstance(settings, dict):
+        raise InputError(path, "expected a mapping with the parts detector, motion, tracker and output")
+    return settings
+
+
+def kitti_config(settings: dict[str, Any], category: str, with_ego: bool = True) -> KittiConfig:
+    """Settings of a category, checked.
+
+    Raises:
+        ValidationError: if they are not what the tracker takes.
+    """
+    config = KittiConfig.model_validate(settings)
+    changed = ClassConfig.model_validate({**config.motion.model_dump(), **config.without_ego})
+    config = config if with_ego else config.model_copy(update={"motion": changed})
+    config.tracker_config(category)
+    return config
+
+
 def load_kitti_config(category: str, with_ego: bool = True, path: Path | None = None) -> KittiConfig:
     """Read and check the settings of a category.
 
@@ -99,15 +132,9 @@ def load_kitti_config(category: str, with_ego: bool = True, path: Path | None = 
     Raises:
         InputError: naming the file and the field.
     """
-    path = path or share_dir() / "config" / "tracking" / f"kitti_{category.lower()}.yaml"
+    path = path or config_path(category)
     try:
-        config = KittiConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        changed = ClassConfig.model_validate({**config.motion.model_dump(), **config.without_ego})
-        config = config if with_ego else config.model_copy(update={"motion": changed})
-        config.tracker_config(category)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(path, " ".join(str(error).split())) from error
+        return kitti_config(read_settings(path), category, with_ego)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(path, first["msg"], ".".join(str(part) for part in first["loc"])) from error
-    return config

@@ -10,13 +10,13 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(signature: str, finite: bool = True) -> Callable[[F], F]:
+def compiled(signature: Any, finite: bool = True) -> Callable[[F], F]:
     """Compile a loop for one signature when its module is imported, so that no sweep ever waits for a compiler.
 
     Sums keep their order (no fast-math reassociation), so that replay gives the same bytes on every machine.
 
     Args:
-        signature: numba's signature; it takes contiguous arrays that may be written to.
+        signature: numba's signature, as text or, for arrays of records, as an object; arrays may be written to.
         finite: whether the loop never sees a NaN, which makes minima fast.
     """
 

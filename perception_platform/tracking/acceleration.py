@@ -39,7 +39,7 @@ class RampState:
 
     def merged(self, moving: Array) -> tuple[Array, Array]:
         """Accelerations (N, 2) and their covariance (N, 2, 2), of what moves with a probability (N,), else stands."""
-        mean, cov = _merged(self.mean, self.cov, moving)
+        mean, cov = merged_ramps(self.mean, self.cov, moving)
         return mean, cov
 
 
@@ -99,7 +99,7 @@ def _started(
 
 
 @compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,:], f8[:,:,:], f8[:])")
-def _merged(mean: Array, cov: Array, moving: Array) -> tuple[Array, Array]:
+def merged_ramps(mean: Array, cov: Array, moving: Array) -> tuple[Array, Array]:
     out_mean, out_cov = np.empty((len(mean), 2)), np.empty((len(mean), 2, 2))
     for k in range(len(mean)):
         p = moving[k]

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass, SensorKind
+from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import View, known_centers, view_boxes
 from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
@@ -18,6 +19,7 @@ from perception_platform.tracking.table import TrackTable
 from perception_platform.tracking.whole_costs import whole_costs
 
 _FRAGMENT_MARGIN_M = 0.3
+_STRUCTURE, _CAMERA = int(ObjectClass.STRUCTURE), int(SensorKind.CAMERA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,19 @@ class Association:
 
     def rivals(self, columns: Ints) -> Ints:
         """(L,) for detections that were left over, the row of the track that fits best, or -1 if none does."""
-        if not len(self.costs):
-            return np.full(len(columns), -1, dtype=np.int64)
-        costs = self.costs[:, columns]
-        return np.where(costs.min(axis=0) < 0, costs.argmin(axis=0), -1)
+        return np.asarray(_cheapest(self.costs, columns))
+
+
+@compiled("i8[::1](f8[:,::1], i8[::1])")
+def _cheapest(costs: Array, columns: Ints) -> Ints:
+    """The row of the lowest cost of each of the columns, the first of several; -1 where none is below nought."""
+    out = np.full(len(columns), -1, dtype=np.int64)
+    for k in range(len(columns)):
+        least = 0.0
+        for row in range(len(costs)):
+            if costs[row, columns[k]] < least:
+                out[k], least = row, costs[row, columns[k]]
+    return out
 
 
 def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: TrackerConfig) -> Association:
@@ -61,13 +72,15 @@ def associate(table: TrackTable, sightings: Sightings, sureness: Array, config: 
         none = np.zeros(0, dtype=np.int64)
         return Association(none, none, np.zeros((len(table), len(sightings))))
     costs = (whole_costs if config.whole_boxes else pair_costs)(table, sightings, config)
-    by_camera = sightings.sensors == int(SensorKind.CAMERA)
+    by_camera = sightings.sensors == _CAMERA
     confident = (sureness >= config.confident_from) & ~by_camera
     rows, columns = _assigned(np.where(confident, costs, 0.0))
     if confident.all():
         return Association(rows, columns, costs)
     left = np.where(confident, 0.0, costs)
     left[rows] = 0.0
+    if not (left < 0).any():
+        return Association(rows, columns, costs)
     late_rows, late_columns = _assigned(left)
     rows, columns = np.concatenate([rows, late_rows]), np.concatenate([columns, late_columns])
     order = np.argsort(rows)
@@ -78,7 +91,9 @@ def _assigned(costs: Array) -> tuple[Ints, Ints]:
     """Pairs of the cheapest assignment; only negative costs are worth a pair."""
     rows, columns = linear_sum_assignment(costs)
     made = costs[rows, columns] < 0
-    return np.asarray(rows[made], dtype=np.int64), np.asarray(columns[made], dtype=np.int64)
+    if not made.all():
+        rows, columns = rows[made], columns[made]
+    return rows.astype(np.int64, copy=False), columns.astype(np.int64, copy=False)
 
 
 def pair_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -> Array:
@@ -125,10 +140,10 @@ def fragments(table: TrackTable, sightings: Sightings) -> npt.NDArray[np.bool_]:
     Walls and shelves come in a different number of pieces in every sweep. Only structure within structure counts:
     anything else in the box of a wall may be a thing of its own.
     """
-    structure = sightings.class_ids == ObjectClass.STRUCTURE
-    rows = np.flatnonzero(table.class_ids == ObjectClass.STRUCTURE) if structure.any() else ()
-    if not len(rows):
+    if _STRUCTURE not in sightings.class_ids.tolist() or _STRUCTURE not in table.class_ids.tolist():
         return np.zeros(len(sightings), dtype=np.bool_)
+    structure = sightings.class_ids == _STRUCTURE
+    rows = np.flatnonzero(table.class_ids == _STRUCTURE)
     pieces = structure.nonzero()[0]
     walls_m, pieces_m = table.motion.merged()[0][rows, :2], sightings.centers_m[pieces, :2]
     reach_m = table.sizes_m[rows, :2] / 2 + _FRAGMENT_MARGIN_M
@@ -147,10 +162,12 @@ def seen_twice(sightings: Sightings, pairs: Association) -> npt.NDArray[np.bool_
 
     Where lidar and camera disagree about an object so far that their boxes were not joined, it is still one.
     """
+    if _CAMERA not in sightings.sensors.tolist():
+        return np.zeros(len(sightings), dtype=np.bool_)
     taken = np.zeros(len(pairs.costs), dtype=np.bool_)
-    taken[pairs.rows] = sightings.sensors[pairs.columns] != int(SensorKind.CAMERA)
+    taken[pairs.rows] = sightings.sensors[pairs.columns] != _CAMERA
     fits = (pairs.costs[taken] < 0).any(axis=0)
-    return np.asarray(fits & (sightings.sensors == int(SensorKind.CAMERA)))
+    return np.asarray(fits & (sightings.sensors == _CAMERA))
 
 
 def _mahalanobis(view: View, known_m: Array, mean: Array, cov: Array) -> tuple[Array, Array]:

@@ -33,26 +33,28 @@ def births(born: TrackTable, rival_ids: Ints, t_ns: int) -> list[TrackEvent]:
     ]
 
 
-def confirmations(table: TrackTable, newly: Mask, t_ns: int) -> list[TrackEvent]:
-    """Of the tracks that are reported for the first time."""
-    rows = newly.nonzero()[0]
-    if not len(rows):
+def confirmations(table: TrackTable, newly: Ints, t_ns: int) -> list[TrackEvent]:
+    """Of the tracks of these rows, which are reported for the first time."""
+    if not len(newly):
         return []
-    at_once = table.first_seen_ns[rows] == t_ns
+    at_once = table.first_seen_ns[newly] == t_ns
     reasons = [TrackReason.SURE_AT_ONCE if once else TrackReason.SEEN_AGAIN for once in at_once.tolist()]
     return [
         TrackEvent(t_ns, track_id, TrackChange.CONFIRMED, reason, existence)
         for track_id, reason, existence in zip(
-            table.ids[rows].tolist(), reasons, table.existence[rows].tolist(), strict=True
+            table.ids[newly].tolist(), reasons, table.existence[newly].tolist(), strict=True
         )
     ]
 
 
-def ends(table: TrackTable, ended: Mask, aged_out: Mask, forgotten: Mask, t_ns: int) -> list[TrackEvent]:
-    """Of tracks that end: ``aged_out`` (N,) before the look, by silence; ``forgotten`` after they were hidden long."""
-    rows = ended.nonzero()[0]
-    if not len(rows):
-        return []
+def ends(table: TrackTable, stay: Ints, aged_out: Mask, forgotten: Mask, t_ns: int) -> list[TrackEvent]:
+    """Of tracks that end, which are all but the rows that stay.
+
+    ``aged_out`` (N,) did before the look, by silence, ``forgotten`` (N,) after they were hidden long.
+    """
+    gone = np.ones(len(table), dtype=np.bool_)
+    gone[stay] = False
+    rows = gone.nonzero()[0]
     return [
         TrackEvent(t_ns, track_id, TrackChange.ENDED, _reason(sure, old, forgot), existence)
         for track_id, sure, old, forgot, existence in zip(

@@ -23,13 +23,13 @@ from perception_platform.tracking.extent import (
     slides,
     view_boxes,
 )
+from perception_platform.tracking.look_rows import SENSOR_KINDS, age, behind, confirm, endings, unseen
 from perception_platform.tracking.merging import merged
 from perception_platform.tracking.motion import MotionModel
-from perception_platform.tracking.occlusion import Memory, behind, gone_behind, remembered, seconds_since
+from perception_platform.tracking.occlusion import Memory, gone_behind
 from perception_platform.tracking.sightings import Sightings
 from perception_platform.tracking.table import Mask, TrackTable
 
-SENSOR_KINDS = np.array([SensorKind.LIDAR, SensorKind.CAMERA, SensorKind.SCAN], dtype=np.int64)
 _NEVER_NS = -(2**62)
 _FIRST_YAW_VAR = (np.pi / 8) ** 2
 
@@ -86,16 +86,16 @@ class TrackFilter:
         ids[pairs.columns] = table.ids[pairs.rows]
         before = table.hidden.copy()
         seen = self._update(table, sightings, pairs, sure, t_ns, dt_s)
-        happened = events.hidings(table, before, t_ns)
-        forgotten = table.hidden & (seconds_since(t_ns, table.last_seen_ns) > self._config.occlusion_memory_s)
-        ended = forgotten | (table.existence < self._config.delete_existence)
-        happened += events.ends(table, ended, aged_out, forgotten, t_ns)
-        born, begun = self._begun(table, sightings, pairs, t_ns, number)
-        kept, merges = merged(table.where(~ended), seen[~ended], t_ns, self._config)
+        bounds = (self._config.occlusion_memory_s, self._config.delete_existence)
+        forgotten, stay, changed = endings(table.tracks, before, t_ns, *bounds)
+        happened = events.hidings(table, before, t_ns) if changed else []
+        if len(stay) < len(table):
+            happened += events.ends(table, stay, aged_out, forgotten, t_ns)
+        born, begun = self._begun(table, sightings, pairs, sure, t_ns, number)
+        kept, merges = merged(table.only(stay), seen[stay], t_ns, self._config)
         table = kept.joined(born).ascending() if born else kept
-        newly = (table.existence >= self._config.report_existence) & ~table.confirmed
+        newly = confirm(table.tracks, self._config.report_existence)
         happened += merges + begun + events.confirmations(table, newly, t_ns)
-        table.confirmed |= newly
         return Outcome(table, tuple(happened), ids)
 
     def _predicted(self, table: TrackTable, dt_s: float) -> TrackTable:
@@ -104,8 +104,8 @@ class TrackFilter:
         class_ids = table.class_ids
         table.motion = self._model.predict(table.motion, class_ids, dt_s)
         table.ramp = self._ramps.predict(table.ramp, class_ids, dt_s)
-        table.yaw_var = np.minimum(table.yaw_var + self._config.yaw_change_rad**2 * dt_s, _FIRST_YAW_VAR)
-        table.existence *= np.exp(-dt_s / self._config.survival_s)
+        turned, surviving = self._config.yaw_change_rad**2 * dt_s, np.exp(-dt_s / self._config.survival_s)
+        age(table.tracks, turned, _FIRST_YAW_VAR, surviving)
         return table
 
     def _update(
@@ -130,21 +130,17 @@ class TrackFilter:
     def _hide(self, table: TrackTable, seen: Mask, sightings: Sightings, t_ns: int) -> Mask:
         """Note which people are out of sight, in place; (N,) whom the look could not see."""
         config = self._config
-        nobody = np.zeros(len(table), dtype=np.bool_)
+        unseeable = np.zeros(len(table), dtype=np.bool_)
         if seen.all():
-            return nobody
-        people = remembered(table.class_ids, table.existence, table.confirmed, config)
-        about = (people | table.hidden).any()
-        if not about and config.hidden_hold_s <= 0:
-            return nobody
-        unseen_s = np.where(seen, 0.0, seconds_since(t_ns, table.last_seen_ns))
-        unseeable = nobody
+            return unseeable
+        unseen_s, people, about = unseen(table.tracks, seen, t_ns, config.report_existence)
         if about:
             table.memory, unseeable = gone_behind(
                 table.memory, table.motion, table.z_m, unseen_s, people, sightings, config
             )
         if config.hidden_hold_s > 0:
-            unseeable = unseeable | behind(table.motion, table.z_m, unseen_s, sightings, config.hidden_hold_s)
+            boxes = (sightings.viewpoint_m, sightings.centers_m, sightings.sizes_m, sightings.yaws_rad)
+            unseeable |= behind(table.tracks, unseen_s, config.hidden_hold_s, *boxes)
         return unseeable
 
     def _see(self, table: TrackTable, sightings: Sightings, t_ns: int, dt_s: float) -> None:
@@ -194,7 +190,13 @@ class TrackFilter:
         return yaws_rad, sizes_m
 
     def _begun(
-        self, table: TrackTable, sightings: Sightings, pairs: Association, t_ns: int, number: Number
+        self,
+        table: TrackTable,
+        sightings: Sightings,
+        pairs: Association,
+        sure: Array,
+        t_ns: int,
+        number: Number,
     ) -> tuple[TrackTable | None, list[TrackEvent]]:
         """Tracks of the detections that belong to none, if there are any."""
         new = ~(fragments(table, sightings) | seen_twice(sightings, pairs))
@@ -204,14 +206,13 @@ class TrackFilter:
             return None, []
         rivals = pairs.rivals(rows)
         rival_ids = np.append(table.ids, 0)[rivals]  # row -1, of no rival, is the nought at the end
-        born = self._born(sightings.select(rows), number(rows), t_ns)
+        born = self._born(sightings.select(rows), number(rows), sure[rows], t_ns)
         return born, events.births(born, rival_ids, t_ns)
 
-    def _born(self, sightings: Sightings, ids: Ints, t_ns: int) -> TrackTable:
+    def _born(self, sightings: Sightings, ids: Ints, sure: Array, t_ns: int) -> TrackTable:
         """New tracks, one for each of the detections."""
         votes = class_likelihoods(sightings.class_ids, sightings.scores)
         classes = np.argmax(votes, axis=1)
-        sure = confidence(sightings.scores, sightings.num_points, self._config)
         places_m, cov_m2 = sightings.centers_m[:, :2], sightings.position_cov_m2
         motion = self._model.start(places_m, cov_m2, classes)
         born = TrackTable.zeros(len(sightings))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numba import boolean, float64, int64
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints
 from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
 from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
+from perception_platform.tracking.motion import merged_states
 from perception_platform.tracking.overlap import generalised_overlap
-from perception_platform.tracking.table import Mask, TrackTable
+from perception_platform.tracking.table import RECORDS, Mask, Records, TrackTable
 
 
 def merged(
@@ -44,13 +48,12 @@ def merged(
 
 def _duplicates(table: TrackTable, seen: Mask, config: TrackerConfig) -> tuple[Ints, Ints]:
     """Rows of unseen tracks, each once, and of the seen track that overlaps each most."""
-    if seen.all() or not seen.any() or config.merge_overlap >= 1:
+    hits = np.count_nonzero(seen)
+    if hits in (0, len(seen)) or config.merge_overlap >= 1:
         none = np.zeros(0, dtype=np.int64)
         return none, none
-    mean, cov = table.motion.merged()
-    log_density = 2 * np.log(config.new_object_density_pm2)
-    bounds = (config.merge_overlap, config.gate, log_density)
-    partners = _partners(mean, cov, table.sizes_m, table.yaws_rad, table.class_ids, seen, *bounds)
+    log_density = 2 * math.log(config.new_object_density_pm2)
+    partners = _partners(table.tracks, seen, config.merge_overlap, config.gate, log_density)
     rows = np.flatnonzero(partners >= 0)
     return rows, partners[rows]
 
@@ -65,19 +68,11 @@ def _apart(offset: Array, cov: Array) -> tuple[float, float]:
     return distance2, np.log((2 * np.pi) ** 2 * determinant)
 
 
-@compiled("i8[::1](f8[:,::1], f8[:,:,::1], f8[:,:], f8[:], i8[:], b1[::1], f8, f8, f8)")
-def _partners(
-    mean: Array,
-    cov: Array,
-    sizes_m: Array,
-    yaws_rad: Array,
-    class_ids: Ints,
-    seen: Mask,
-    least_overlap: float,
-    gate: float,
-    log_density: float,
-) -> Ints:
+@compiled(int64[::1](RECORDS, boolean[::1], float64, float64, float64))
+def _partners(tracks: Records, seen: Mask, least_overlap: float, gate: float, log_density: float) -> Ints:
     """(N,) of each unseen track the row of the seen one of its class that overlaps it most and is alike, or -1."""
+    mean, cov = merged_states(tracks["motion_mean"], tracks["motion_cov"], tracks["motion_weight"])
+    sizes_m, yaws_rad, class_ids = tracks["sizes_m"], tracks["yaws_rad"], tracks["class_ids"]
     n = len(mean)
     out, boxes = np.full(n, -1, dtype=np.int64), np.empty((n, 5))
     for k in range(n):

@@ -44,7 +44,7 @@ class MotionState:
 
     def merged(self) -> tuple[Array, Array]:
         """Mean (N, 4) and covariance (N, 4, 4) over both models."""
-        mean, cov = _merged(self.mean, self.cov, self.weight)
+        mean, cov = merged_states(self.mean, self.cov, self.weight)
         return mean, cov
 
 
@@ -112,7 +112,7 @@ class MotionModel:
 
 
 @compiled("Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,:], f8[:,:,:,:], f8[:,:])")
-def _merged(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
+def merged_states(mean: Array, cov: Array, weight: Array) -> tuple[Array, Array]:
     n = len(mean)
     out_mean = np.empty((n, 4))
     out_cov = np.empty((n, 4, 4))

@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
-from perception_platform.core.objects import Ints, ObjectClass
-from perception_platform.core.time import NS_PER_S
 from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.motion import MotionState
@@ -90,26 +88,6 @@ def gone_behind(
     return replace(memory, hidden=hidden | blocked), blocked
 
 
-def behind(
-    motion: MotionState, middles_m: Array, unseen_s: Array, sightings: Sightings, hold_s: float
-) -> Mask:
-    """(N,) whose middle, as foreseen, is out of sight, of those who have been unseen for no longer than ``hold_s``.
-
-    Args:
-        motion: of N tracks at the time of the look.
-        middles_m: (N,) heights of their middles.
-        unseen_s: (N,) time since they were seen; 0 for those that the look saw.
-        sightings: what the look saw.
-        hold_s: bound.
-    """
-    out = np.zeros(len(unseen_s), dtype=np.bool_)
-    rows = np.flatnonzero((unseen_s > 0) & (unseen_s <= hold_s))
-    if len(rows) and len(sightings):
-        points_m = motion.merged()[0][rows, None, :2]
-        out[rows] = lines_blocked(points_m, middles_m[rows], sightings)[:, 0]
-    return out
-
-
 def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Mask:
     """(K, P) whether something that was seen stands in the line of sight to points (K, P, 2).
 
@@ -117,7 +95,7 @@ def lines_blocked(points_m: Array, heights_m: Array, sightings: Sightings) -> Ma
     Ray tracing complex scenes, 1986). ``heights_m`` (K,) are the least heights of the tops of what hides.
     """
     seen = (sightings.centers_m, sightings.sizes_m, sightings.yaws_rad)
-    return np.asarray(_cut(points_m, heights_m, sightings.viewpoint_m, *seen))
+    return np.asarray(cut(points_m, heights_m, sightings.viewpoint_m, *seen))
 
 
 @compiled("Tuple((f8[:,::1], f8[::1], f8[::1]))(f8[:,::1], f8[:,:,::1])")
@@ -134,11 +112,11 @@ def _reaches(mean: Array, cov: Array) -> tuple[Array, Array, Array]:
 
 
 @compiled("b1[:,::1](f8[:,:,:], f8[:], f8[:], f8[:,:], f8[:,:], f8[:])")
-def _cut(
+def cut(
     points_m: Array, heights_m: Array, viewer_m: Array, centers_m: Array, sizes_m: Array, yaws_rad: Array
 ) -> Mask:
     """Which lines from the viewer to points (K, P, 2) a box cuts."""
-    cut = np.zeros(points_m.shape[:2], dtype=np.bool_)
+    blocked = np.zeros(points_m.shape[:2], dtype=np.bool_)
     for m in range(len(centers_m)):
         c, s = np.cos(yaws_rad[m]), np.sin(yaws_rad[m])
         x, y = viewer_m[0] - centers_m[m, 0], viewer_m[1] - centers_m[m, 1]
@@ -157,17 +135,5 @@ def _cut(
                 middle_x, middle_y = -start_x / along_x, -start_y / along_y
                 enters = max(middle_x - reach_x, middle_y - reach_y)
                 leaves = min(middle_x + reach_x, middle_y + reach_y)
-                cut[k, p] |= 0 < enters < min(leaves, 1.0)
-    return cut
-
-
-def seconds_since(t_ns: int, last_ns: Ints) -> Array:
-    """(N,) time since stamps (N,), s."""
-    return np.asarray((t_ns - last_ns) / NS_PER_S)
-
-
-def remembered(class_ids: Ints, existence: Array, confirmed: Mask, config: TrackerConfig) -> Mask:
-    """(N,) which are people that are sure enough to be remembered."""
-    return np.asarray(
-        (class_ids == ObjectClass.PERSON) & confirmed & (existence >= config.report_existence), dtype=np.bool_
-    )
+                blocked[k, p] |= 0 < enters < min(leaves, 1.0)
+    return blocked

@@ -58,6 +58,8 @@ def usable(detections: Detections) -> Mask:
     """(M,) which detections are finite and of a known class: the others would poison the filter."""
     d = detections
     n = len(d)
+    if not n:
+        return np.zeros(0, dtype=np.bool_)
     covariances = d.position_cov_m2.reshape(n, 4)
     numbers = np.concatenate(
         [d.centers_m, d.sizes_m, covariances, d.yaws_rad[:, None], d.scores[:, None]], axis=1
@@ -73,6 +75,8 @@ def sight(
 
     Their order is made to depend on nothing but themselves, so that whoever lists them changes no result.
     """
+    if not len(detections):
+        return _nothing(odom_from_base.translation_m[:2])
     order = _order(detections)
     order = order if wanted.all() else order[wanted[order]]
     turn = odom_from_base.rotation[:2, :2]
@@ -87,6 +91,13 @@ def sight(
         sensors=np.asarray(detections.sensors[order], dtype=np.int64),
         num_points=np.asarray(detections.num_points[order], dtype=np.int64),
     )
+
+
+def _nothing(viewpoint_m: Array) -> Sightings:
+    """A look from there that shows nothing."""
+    numbers, names = np.zeros(0), np.zeros(0, dtype=np.int64)
+    vectors, cov_m2 = np.zeros((0, 3)), np.zeros((0, 2, 2))
+    return Sightings(viewpoint_m, vectors, vectors, numbers, cov_m2, names, numbers, names, names)
 
 
 def _order(d: Detections) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +15,7 @@ from perception_platform.tracking.motion import MotionState
 from perception_platform.tracking.occlusion import Memory
 
 Mask = npt.NDArray[np.bool_]
+Records = npt.NDArray[np.void]
 Column = TypeVar("Column", bound=npt.NDArray[Any])
 
 _TRACK = np.dtype(
@@ -44,6 +46,7 @@ _TRACK = np.dtype(
     align=True,
 )
 _WORDS = _TRACK.itemsize // 8
+RECORDS = numba.from_dtype(_TRACK)[::1]  # the type of ``TrackTable.tracks`` in signatures of compiled loops
 
 
 class _Column(Generic[Column]):
@@ -159,9 +162,9 @@ class TrackTable:
         """Some of the tracks, by mask or by row, copied."""
         return TrackTable(self._block[rows])
 
-    def where(self, mask: Mask) -> TrackTable:
-        """The tracks for which the mask holds; mostly that is all of them, and nothing is copied."""
-        return self if mask.all() else self.select(mask)
+    def only(self, rows: Ints) -> TrackTable:
+        """The tracks of these rows, each once and ascending; mostly that is all of them, and nothing is copied."""
+        return self if len(rows) == len(self) else self.select(rows)
 
     def joined(self, other: TrackTable) -> TrackTable:
         """These tracks, then those."""

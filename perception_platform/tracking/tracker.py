@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perception_platform.core.geometry import Array, Transform, wrap_angle
+from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.lineage import Lineage, merge
 from perception_platform.core.objects import Detections, Ints, ModelRef, Tracks
 from perception_platform.core.sensor_data import EgoState
-from perception_platform.core.time import NS_PER_S, from_s, to_s
+from perception_platform.core.time import from_s, to_s
 from perception_platform.core.track_events import TrackChange, TrackEvent, TrackReason
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.events import ended_all, renamed
-from perception_platform.tracking.filter import SENSOR_KINDS, TrackFilter
-from perception_platform.tracking.motion import MOVING
-from perception_platform.tracking.occlusion import seconds_since
+from perception_platform.tracking.filter import TrackFilter
+from perception_platform.tracking.look_rows import described, reportable, trust
 from perception_platform.tracking.sightings import Sightings, sight, usable
 from perception_platform.tracking.table import TrackTable
 
@@ -115,10 +114,8 @@ class Tracker:
         """
         if self._t_ns is None or not len(ids):
             return np.zeros(len(ids))
-        rows = np.searchsorted(self._table.ids, ids)
-        age_s = (self._t_ns - self._table.first_seen_ns[rows]) / NS_PER_S
-        trusted_s = age_s + self._config.evidence_s + self._config.trust_s
-        return np.asarray(self._table.confidence_s[rows] / trusted_s)
+        before_s = (self._config.evidence_s, self._config.trust_s)
+        return np.asarray(trust(self._table.tracks, ids, self._t_ns, *before_s))
 
     def _pose(self, t_ns: int, ego: EgoState) -> Transform:
         """The pose at the time of the sweep; an estimate too old to be carried on is taken as it is."""
@@ -232,50 +229,32 @@ class Tracker:
         self, t_ns: int, lineage: Lineage, models: tuple[ModelRef, ...], events: tuple[TrackEvent, ...]
     ) -> Tracks:
         """The tracks that are sure enough, as the other layers take them."""
-        sure = self._table.existence >= self._config.report_existence
-        table = self._table.where(sure | self._table.hidden)
-        mean, cov = table.motion.merged()
-        cov[:, :2, :2] += self._config.shared_error_m**2 * np.eye(2)
-        accelerations_mps2, acceleration_cov = table.ramp.merged(table.motion.weight[:, MOVING])
-        radius_m = self._regions(table, t_ns, mean, cov)
-        lately = t_ns - table.sensors_seen_ns <= from_s(self._config.sensor_memory_s)
+        config = self._config
+        table = self._table.only(reportable(self._table.tracks, config.report_existence))
+        bounds = (from_s(config.sensor_memory_s), config.shared_error_m, config.walking_speed_mps)
+        centers_m, velocities_mps, yaws_rad, class_scores, state_cov, sensors, *ramps, radius_m = described(
+            table.tracks, t_ns, *bounds
+        )
         return Tracks(
             t_ns,
             self._frame_id,
             ids=table.ids.copy(),
-            centers_m=np.concatenate([mean[:, :2], table.z_m[:, None]], axis=1),
-            velocities_mps=mean[:, 2:].copy(),
+            centers_m=centers_m,
+            velocities_mps=velocities_mps,
             sizes_m=table.sizes_m.copy(),
-            yaws_rad=wrap_angle(table.yaws_rad),
+            yaws_rad=yaws_rad,
             class_ids=table.class_ids.copy(),
-            class_scores=table.class_votes.max(axis=1, initial=0.0),
+            class_scores=class_scores,
             existence=table.existence.copy(),
-            state_cov=cov,
+            state_cov=state_cov,
             last_seen_ns=table.last_seen_ns.copy(),
             first_seen_ns=table.first_seen_ns.copy(),
-            sensors=np.asarray((lately * SENSOR_KINDS).sum(axis=1), dtype=np.int64),
+            sensors=sensors,
             lineage=lineage,
             models=models,
             events=events,
-            accelerations_mps2=accelerations_mps2,
-            acceleration_cov=acceleration_cov,
+            accelerations_mps2=ramps[0],
+            acceleration_cov=ramps[1],
             yaw_var_rad2=table.yaw_var.copy(),
             region_radius_m=radius_m,
         )
-
-    def _regions(self, table: TrackTable, t_ns: int, mean: Array, cov: Array) -> Array:
-        """(N,) radii of the regions of what is hidden, 0 for the others; mean and cov become those of the regions.
-
-        In a disc, each coordinate of a position that may be anywhere has a variance of a quarter of the squared
-        radius; so has that of a velocity that may be any up to walking speed.
-        """
-        rows = table.hidden.nonzero()[0]
-        radius_m = np.zeros(len(table))
-        if not len(rows):
-            return radius_m
-        unseen_s = seconds_since(t_ns, table.last_seen_ns)
-        radius_m[rows] = table.memory.radius_m(unseen_s, self._config)[rows]
-        mean[rows, :2], mean[rows, 2:] = table.memory.centers_m[rows], 0.0
-        speed_mps = np.maximum(table.memory.speed_mps, self._config.walking_speed_mps)[rows]
-        cov[rows] = 0.25 * np.stack([radius_m[rows]] * 2 + [speed_mps] * 2, axis=-1)[:, None] ** 2 * np.eye(4)
-        return radius_m

@@ -6,14 +6,16 @@ What is measured does not hang on the track there, so that nothing has to be lai
 from __future__ import annotations
 
 import numpy as np
+from numba import float64, int64
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass
 from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
+from perception_platform.tracking.motion import merged_states
 from perception_platform.tracking.overlap import generalised_overlap
 from perception_platform.tracking.sightings import Sightings
-from perception_platform.tracking.table import TrackTable
+from perception_platform.tracking.table import RECORDS, Records, TrackTable
 
 _UNKNOWN = int(ObjectClass.UNKNOWN)
 
@@ -27,11 +29,9 @@ def whole_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) 
         config.overlap_weight,
         config.overlap_gate,
     )
-    mean, cov = table.motion.merged()
-    tracks = _boxes(mean, table.sizes_m, table.yaws_rad)
-    seen = _boxes(sightings.centers_m, sightings.sizes_m, sightings.yaws_rad)
-    likely = (table.class_votes, seen, sightings.position_cov_m2, sightings.class_ids)
-    return np.asarray(_costs(tracks, cov, *likely, *settings))
+    seen = (sightings.centers_m, sightings.sizes_m, sightings.yaws_rad)
+    likely = (sightings.position_cov_m2, sightings.class_ids)
+    return np.asarray(_costs_of_tracks(table.tracks, *seen, *likely, *settings))
 
 
 @compiled("f8[:,::1](f8[:,:], f8[:,:], f8[:])")
@@ -93,3 +93,39 @@ def _costs(
             if possible:
                 costs[i, j] = min(cost, 0.0)
     return costs
+
+
+@compiled(
+    float64[:, ::1](
+        RECORDS,
+        float64[:, :],
+        float64[:, :],
+        float64[:],
+        float64[:, :, :],
+        int64[:],
+        float64,
+        float64,
+        float64,
+        float64,
+        float64,
+    )
+)
+def _costs_of_tracks(
+    tracks: Records,
+    centers_m: Array,
+    sizes_m: Array,
+    yaws_rad: Array,
+    cov_m2: Array,
+    class_ids: Ints,
+    gate: float,
+    log_density: float,
+    class_floor: float,
+    overlap_weight: float,
+    overlap_gate: float,
+) -> Array:
+    """``_costs`` of tracks as the table has them."""
+    mean, cov = merged_states(tracks["motion_mean"], tracks["motion_cov"], tracks["motion_weight"])
+    boxes = _boxes(mean, tracks["sizes_m"], tracks["yaws_rad"])
+    seen = _boxes(centers_m, sizes_m, yaws_rad)
+    bounds = (gate, log_density, class_floor, overlap_weight, overlap_gate)
+    return _costs(boxes, cov, tracks["class_votes"], seen, cov_m2, class_ids, *bounds)
