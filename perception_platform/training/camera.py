@@ -104,6 +104,10 @@ class CameraTask:
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """AP at IoU 0.5 and over 0.5 to 0.95 of each class on the validation images; their mean decides."""
+        with torch.no_grad():
+            return self._validated(network)
+
+    def _validated(self, network: torch.nn.Module) -> dict[str, float]:
         found: list[list[Found]] = [[] for _ in self._settings.names]
         for begin in range(0, len(self.val), self._settings.batch):
             rows = slice(begin, begin + self._settings.batch)
