@@ -19,14 +19,13 @@ from perception_platform.core.verdicts import Action, NearObjects, Reason
 from perception_platform.robot.load import load_robot
 from perception_platform.safety.config import Drive, GateConfig
 from perception_platform.safety.escape import (
-    Motion,
     Surroundings,
     escape_motion,
     is_escape,
     is_located,
     look_around,
-    seen_from,
 )
+from perception_platform.safety.footprint import Motion, seen_from
 from test.unit.safety.healthy import CONFIG, finding
 from test.unit.scenes import ego_state, points
 
