@@ -217,6 +217,7 @@ class Drive(Part):
         mass_kg: of the robot without load; decelerations are those without load, on the level.
         max_payload_kg: assumed while nobody says what is loaded.
         max_slope_percent: steepest way down that is assumed while odometry says less.
+        wheelbase_m: between the axles; what joins steering angle and turn rate of Ackermann commands.
     """
 
     type: Literal["differential", "ackermann", "omnidirectional"]
@@ -306,6 +307,9 @@ class Latency(Part):
     bound_ms: Positive
 
 
+CommandType = Literal["twist_stamped", "twist", "ackermann"]
+
+
 class Gate(Part):
     """The safety gate's own limits; none of them can be set to nothing.
 
@@ -317,6 +321,8 @@ class Gate(Part):
         hold_s: how long the reason for a stop has to be gone before it is released.
         escape_mps: highest speed of an escape, the motion that leads a stopped robot away from everything.
         latch_on: reasons whose stop stays until it is reset by hand.
+        command: type of the velocity commands that come in.
+        output: type of those let through.
     """
 
     rate_hz: Annotated[float, Field(ge=5, le=200)] = 20.0
@@ -326,6 +332,8 @@ class Gate(Part):
     hold_s: Annotated[float, Field(ge=0, le=0.45)] = 0.2
     escape_mps: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     latch_on: list[str] = Field(default=[])
+    command: CommandType = "twist_stamped"
+    output: CommandType = "twist_stamped"
 
     @field_validator("latch_on")
     @classmethod
@@ -439,6 +447,14 @@ class Robot(Part):
         for sensor in self.sensors:
             if sensor.name in (self.base_frame, self.odom_frame):
                 raise ValueError(f"sensors: {sensor.name!r} is the base_frame or odom_frame, too")
+        return self
+
+    @model_validator(mode="after")
+    def _steering_is_known(self) -> Robot:
+        for name in ("command", "output"):
+            car_like = self.drive.type == "ackermann" and self.drive.wheelbase_m is not None
+            if getattr(self.gate, name) == "ackermann" and not car_like:
+                raise ValueError(f"gate.{name}: ackermann needs drive.type ackermann and drive.wheelbase_m")
         return self
 
     @model_validator(mode="after")
