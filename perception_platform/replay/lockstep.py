@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perception_platform.core.applications import ApplicationReport
-from perception_platform.core.errors import InputError
+from perception_platform.core.errors import FrameError, InputError
 from perception_platform.core.lineage import StageTiming
 from perception_platform.core.objects import Detections, Percept, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
@@ -223,8 +223,10 @@ class Lockstep:
             try:
                 handle(sensor, message, now_ns)
             except InputError as error:
-                self.frames.dropped[sensor, "malformed"] += 1
-                self._events.append(Event(Reason.MALFORMED_INPUT, str(error), sensor))
+                lost = isinstance(error, FrameError)
+                self.frames.dropped[sensor, "transform lost" if lost else "malformed"] += 1
+                reason = Reason.TRANSFORM_LOST if lost else Reason.MALFORMED_INPUT
+                self._events.append(Event(reason, str(error), sensor))
 
         return on_message
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from perception_platform.robot.description import Camera, Lidar, Robot, Source
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Camera, Lidar, Source
 
 Reliability = Literal["reliable", "best_effort"]
 Durability = Literal["volatile", "transient_local"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class GateConfig:
         reaction_s: from the decision to the beginning of braking.
         period_ns: time between two beats.
         input_timeout_s: age at which an input is stale.
+        timeouts_s: the same of obstacle points, by sensor.
         command_timeout_s: age at which a command is stale.
         future_tolerance_s: how far a stamp may lie ahead.
         latency_bound_s: the most that the data behind a decision may be old before speed is reduced.
@@ -67,6 +69,7 @@ class GateConfig:
     reaction_s: float
     period_ns: int
     input_timeout_s: float
+    timeouts_s: Mapping[str, float]
     command_timeout_s: float
     future_tolerance_s: float
     latency_bound_s: float
@@ -75,6 +78,15 @@ class GateConfig:
     gap_sensors: tuple[str, ...]
     reporting_sensors: tuple[str, ...]
     required_sensors: frozenset[str]
+
+    def timeout_s(self, name: str) -> float:
+        """Age at which an input of that name is stale, s."""
+        return self.timeouts_s.get(name, self.input_timeout_s)
+
+    @property
+    def longest_timeout_s(self) -> float:
+        """The largest age at which anything still counts as fresh, s."""
+        return max(self.input_timeout_s, *self.timeouts_s.values())
 
     @classmethod
     def from_robot(cls, robot: Robot) -> GateConfig:
@@ -101,6 +113,7 @@ class GateConfig:
             reaction_s=drive.reaction_s,
             period_ns=from_s(1.0 / gate.rate_hz),
             input_timeout_s=gate.input_timeout_s,
+            timeouts_s=robot.timeouts_s,
             command_timeout_s=gate.command_timeout_s,
             future_tolerance_s=gate.future_tolerance_s,
             latency_bound_s=robot.latency.bound_ms / 1e3,

@@ -43,6 +43,7 @@ STEP_M = 0.02  # way of the footprint's fastest point from one pose to the next
 SURE_M = ROUNDING_M / 2  # the rest of what is allowed for rounding is left to the lines along edges
 BLOCK = 512  # points measured together; the first block in which one comes too near ends it
 LEAST_MPS = 1e-6  # slower is no motion
+MOST_LOOKS = 100_000  # at points of tracks that pass close by; more would take longer than a beat has
 PREDICTED_S = 2.0  # for how long a track is taken to keep its velocity
 OUTLINE_M = 0.05  # between two points on the outline of a track
 
@@ -204,19 +205,27 @@ def _clears_points(motion: Motion, times_s: Array, around: Surroundings, config:
 
 
 def _clears_tracks(motion: Motion, times_s: Array, around: Surroundings, config: GateConfig) -> bool:
-    """Tracks are kept away from where they are, and where they will be."""
-    corners_m, lasting_s = config.footprint_m, np.minimum(times_s, PREDICTED_S)
-    first_m = np.minimum(distance_m(around.outlines_m, corners_m), config.beside_m)
-    still_mps = np.zeros_like(around.velocities_mps)
+    """Tracks are kept away from where they are, and where they will be.
+
+    One that moves is looked at each 2 cm of its way and the robot's together. More than can be looked at is refused.
+    """
+    corners_m, outlines_m, step_s = config.footprint_m, around.outlines_m, float(times_s[0])
+    speeds_mps = np.hypot(*around.velocities_mps.T)
+    first_m = np.minimum(distance_m(outlines_m, corners_m), config.beside_m)
     for velocities_mps, bounds_m in (
-        (still_mps, first_m),
-        (around.velocities_mps, np.full_like(first_m, config.beside_m)),
+        (np.zeros_like(around.velocities_mps), first_m),
+        (around.velocities_mps, config.beside_m + speeds_mps * step_s),  # so far it comes between two looks
     ):
-        times = (times_s, lasting_s)
-        left = within_edges(around.outlines_m, velocities_mps, bounds_m - SURE_M, motion, times, corners_m)
-        then_m = around.outlines_m[left] + velocities_mps[left] * lasting_s[:, None, None]
+        lasting_s = (times_s, np.minimum(times_s, PREDICTED_S))
+        left = within_edges(outlines_m, velocities_mps, bounds_m - SURE_M, motion, lasting_s, corners_m)
+        apart_mps = np.hypot(*velocities_mps[left].T).max(initial=0.0)
+        finer = 1 + math.ceil(apart_mps * step_s / STEP_M)
+        if finer * len(times_s) * np.count_nonzero(left) > MOST_LOOKS:
+            return False
+        looks_s = np.arange(1, finer * len(times_s) + 1) * (step_s / finer)
+        then_m = outlines_m[left] + velocities_mps[left] * np.minimum(looks_s, PREDICTED_S)[:, None, None]
         standing_m = np.minimum.accumulate(distance_m(then_m, corners_m), axis=0)
-        moving_m = distance_m(seen_from(then_m, motion, times_s), corners_m)
+        moving_m = distance_m(seen_from(then_m, motion, looks_s), corners_m)
         if not (moving_m >= np.minimum(standing_m, config.beside_m) - ROUNDING_M).all():
             return False
     return True

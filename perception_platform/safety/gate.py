@@ -169,7 +169,7 @@ class SafetyGate:
             return None
         clouds = self._clouds(now_ns, inputs, ego)
         around = look_around(clouds, near, findings, ego, config, now_ns=now_ns)
-        delay_s = config.input_timeout_s + to_s(config.period_ns) + config.reaction_s
+        delay_s = config.longest_timeout_s + to_s(config.period_ns) + config.reaction_s
         if not is_escape(motion, around, delay_s, config):
             return None
         return motion, escape_finding(motion, around, config)

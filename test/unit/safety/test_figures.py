@@ -112,6 +112,80 @@ def test_equality_is_on_the_good_side(changes: dict[str, object], reasons: tuple
     assert step_with(**changes).reasons == reasons
 
 
+OWN = replace(CONFIG, timeouts_s={"lidar_top": 0.6, "scan_front": 0.15})
+
+
+def under(config: GateConfig, **changes: object) -> Decision:
+    gate, now_ns = running_gate(config)
+    return gate.step(now_ns, replace(healthy(now_ns), **changes))
+
+
+def behind(**ages_s: float) -> Seen:
+    sources = tuple(SourceStamp(name, NOW_NS - from_s(age)) for name, age in ages_s.items())
+    return Seen(replace(assessment(NOW_NS - from_s(0.1)), lineage=Lineage(sources)), 0.0)
+
+
+def test_each_sensor_has_its_own_time_out_and_what_has_none_that_of_the_gate() -> None:
+    assert CONFIG.timeouts_s == {"lidar_top": 0.4, "scan_front": 0.4}
+    assert (OWN.timeout_s("scan_front"), OWN.timeout_s("lidar_top"), OWN.timeout_s("odometry")) == (
+        0.15,
+        0.6,
+        0.4,
+    )
+    assert (OWN.longest_timeout_s, CONFIG.longest_timeout_s) == (0.6, 0.4)
+    assert replace(OWN, input_timeout_s=0.9).longest_timeout_s == 0.9
+    own = [s.model_copy(update={"timeout_s": 0.15}) if s.name == "scan_front" else s for s in ROBOT.sensors]
+    config = GateConfig.from_robot(ROBOT.model_copy(update={"sensors": own}))
+    assert config.timeouts_s == {"lidar_top": 0.4, "scan_front": 0.15}
+
+
+@pytest.mark.parametrize(
+    ("sensor", "silence_s", "threshold"),
+    [
+        ("scan_front", 0.15, None),
+        ("scan_front", 0.150001, 0.15),
+        ("lidar_top", 0.6, None),
+        ("lidar_top", 0.61, 0.6),
+    ],
+)
+def test_points_are_stale_at_the_age_of_their_own_sensor(
+    sensor: str, silence_s: float, threshold: float | None
+) -> None:
+    obstacles = healthy(NOW_NS).obstacles
+    decision = under(OWN, obstacles={**obstacles, sensor: Seen(obstacles[sensor].value, silence_s)})
+    found = [(f.reason, f.sensor, f.threshold) for f in decision.findings]
+    expected = [] if threshold is None else [(Reason.OBSTACLES_STALE, sensor, threshold)]
+    assert found == expected
+
+
+def test_an_optional_sensor_has_its_own_time_out_too() -> None:
+    config = replace(CONFIG, timeouts_s={"scan_rear": 0.2})
+    for silence_s, used in ((0.2, True), (0.200001, False)):
+        rear = Seen(replace(post(0.47, t_ns=NOW_NS), sensor="scan_rear"), silence_s)
+        decision = under(config, obstacles={**healthy(NOW_NS).obstacles, "scan_rear": rear})
+        assert (Reason.POINTS_IN_FIELD in decision.reasons) is used
+        degraded = [f.threshold for f in decision.findings if f.reason is Reason.SENSOR_DEGRADED]
+        assert degraded == ([] if used else [0.2])
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "reasons", "value"),
+    [
+        ({"lidar_top": 0.25, "scan_front": 0.15}, (), 0.0),
+        ({"lidar_top": 0.25, "scan_front": 0.16}, (Reason.ASSESSMENT_STALE,), 0.16),
+        ({"lidar_top": 0.55, "scan_front": 0.1}, (Reason.LATENCY_OVER_BOUND,), 0.55),
+        ({"lidar_top": 0.65, "scan_front": 0.16}, (Reason.ASSESSMENT_STALE,), 0.65),
+        ({"lidar_top": 0.61, "scan_front": 0.5}, (Reason.ASSESSMENT_STALE,), 0.5),
+    ],
+)
+def test_data_behind_an_assessment_is_old_by_the_sensor_that_it_is_of(
+    ages_s: dict[str, float], reasons: tuple[Reason, ...], value: float
+) -> None:
+    decision = under(OWN, assessment=behind(**ages_s))
+    assert decision.reasons == reasons
+    assert [f.value for f in decision.findings] == ([] if not reasons else [pytest.approx(value)])
+
+
 def test_optional_points_are_used_up_to_the_time_out_and_not_beyond() -> None:
     for silence_s, used in ((0.4, True), (0.400001, False)):
         rear = replace(post(0.47, t_ns=NOW_NS), sensor="scan_rear")

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception_platform.core.geometry import Array
-from perception_platform.safety.config import GateConfig
+from perception_platform.safety.config import Drive, GateConfig
 from perception_platform.safety.escape import (
     BLOCK,
-    PREDICTED_S,
     STEP_M,
     Surroundings,
+    escape_motion,
     is_escape,
 )
 from perception_platform.safety.footprint import (
@@ -76,6 +76,7 @@ def test_a_recess_is_outside() -> None:
 def test_the_fastest_point_is_the_corner_that_swings_most() -> None:
     assert fastest_mps((0.3, 0.0, 0.0), BOX) == pytest.approx(0.3)
     assert fastest_mps((0.0, 0.0, 0.5), BOX) == pytest.approx(0.5 * math.sqrt(5.0))
+    assert fastest_mps((0.1, 0.0, 0.5), CORNER) == pytest.approx(math.hypot(0.1 - 0.5 * 1.0, 0.5 * 2.0))
     assert fastest_mps((0.1, 0.2, 0.5), BOX) == pytest.approx(math.hypot(0.1 + 0.5, 0.2 + 1.0))
 
 
@@ -93,6 +94,7 @@ def test_the_least_distance_is_not_always_that_of_what_is_beyond_least() -> None
 
 @given(places)
 def test_each_point_is_in_a_cell_and_its_middle_near(points_m: Array) -> None:
+    assert pytest.approx(0.0075) == CELL_RADIUS_M
     middles_m, cell = cells(points_m)
     assert len(np.unique(cell)) == len(middles_m)
     offset_m = points_m - middles_m[cell]
@@ -183,11 +185,13 @@ def plainly_is_escape(motion: Motion, around: Surroundings, config: GateConfig) 
     least_m = min(distance_m(around.points_m, corners_m).min(initial=np.inf), config.beside_m)
     if not (distance_m(seen_from(around.points_m, motion, times_s), corners_m) >= least_m - ROUNDING_M).all():
         return False
-    lasting_s = np.minimum(times_s, PREDICTED_S)[:, None, None]
-    for share in (0.0, 1.0):
-        then_m = around.outlines_m + share * around.velocities_mps * lasting_s
+    fastest = np.hypot(*around.velocities_mps.T).max(initial=0.0)
+    fine = 1 + math.ceil(fastest / speed_mps)  # 2 cm of both ways together
+    fine_s = np.arange(1, fine * len(times_s) + 1) * (times_s[0] / fine)
+    for share, looks_s in ((0.0, times_s), (1.0, fine_s)):
+        then_m = around.outlines_m + share * around.velocities_mps * np.minimum(looks_s, 2.0)[:, None, None]
         standing_m = np.minimum.accumulate(distance_m(then_m, corners_m), axis=0)
-        moving_m = distance_m(seen_from(then_m, motion, times_s), corners_m)
+        moving_m = distance_m(seen_from(then_m, motion, looks_s), corners_m)
         if not (moving_m >= np.minimum(standing_m, config.beside_m) - ROUNDING_M).all():
             return False
     return True
@@ -220,6 +224,24 @@ def test_shortcuts_change_no_answer(
     velocities_mps = np.random.default_rng(seed).normal(0.0, 0.3, outlines_m.shape)
     around = Surroundings(points_m, causes_m, outlines_m, velocities_mps)
     assert is_escape(motion, around, DELAY_S, CONFIG) == plainly_is_escape(motion, around, CONFIG)
+
+
+def test_one_who_passes_between_two_poses_of_the_robot_is_seen() -> None:
+    """At 2.8 m/s somebody moves 23 cm while the robot moves 2."""
+    config = replace(CONFIG, drive=Drive.OMNIDIRECTIONAL)
+    motion = escape_motion((1.0, 0.5, 0.0), config)
+    assert motion is not None
+    passing = Surroundings(NOTHING, NOTHING, np.array([[0.0, 0.75]]), np.array([[-2.0, -2.0]]))
+    assert not is_escape(motion, passing, DELAY_S, config)
+    assert is_escape(motion, replace(passing, outlines_m=np.array([[0.0, 2.0]])), DELAY_S, config)
+
+
+@pytest.mark.parametrize(("count", "leads_out"), [(980, True), (981, False)])
+def test_more_passers_by_than_can_be_looked_at_are_refused(count: int, leads_out: bool) -> None:
+    """34 poses, 3 looks each: they walk off by 0.5 m/s, beside the robot, a little nearer than it keeps to things."""
+    outlines_m = np.stack([np.linspace(-0.40, -0.38, count), np.full(count, 0.39)], axis=1)
+    walking = Surroundings(NOTHING, NOTHING, outlines_m, np.tile([0.5, 0.0], (count, 1)))
+    assert is_escape((-0.25, 0.0, 0.0), walking, DELAY_S, CONFIG) is leads_out
 
 
 @pytest.mark.parametrize("where", ["points_m", "causes_m"])
