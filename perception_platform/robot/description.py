@@ -24,6 +24,8 @@ from perception_platform.robot.sensors import LONGEST_TIMEOUT_S, AnySensor, Came
 from perception_platform.robot.telemetry import Telemetry
 from perception_platform.robot.zones import Zone
 
+GRAVITY_MPS2 = 9.81
+
 
 class Drive(Part):
     """How the robot moves and brakes.
@@ -72,11 +74,15 @@ class Drive(Part):
     def _brakes_hold(self) -> Drive:
         if self.max_payload_kg and self.mass_kg is None:
             raise ValueError("max_payload_kg needs mass_kg: what a load does to the brakes depends on both")
-        ratio = 1.0 if self.mass_kg is None else self.mass_kg / (self.mass_kg + self.max_payload_kg)
-        weakest = self.service_decel_mps2 * ratio * min((share for _, share in self.fade), default=1.0)
-        if weakest <= 0.0981 * self.max_slope_percent:
+        if self.at_worst_mps2(self.service_decel_mps2) <= 0:
             raise ValueError("max_slope_percent: service_decel_mps2 does not hold the loaded robot there")
         return self
+
+    def at_worst_mps2(self, decel_mps2: float) -> float:
+        """What is left of a deceleration with the largest load, down the steepest slope, where the brakes fade most."""
+        ratio = 1.0 if self.mass_kg is None else self.mass_kg / (self.mass_kg + self.max_payload_kg)
+        share = ratio * min((share for _, share in self.fade), default=1.0)
+        return decel_mps2 * share - GRAVITY_MPS2 * float(np.sin(np.arctan(self.max_slope_percent / 100)))
 
     @property
     def braking_delay_s(self) -> float:

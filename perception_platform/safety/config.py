@@ -40,6 +40,8 @@ class GateConfig:
         max_yaw_rate_radps: highest turn rate.
         service_decel_mps2: deceleration of a stop.
         emergency_decel_mps2: deceleration of an emergency stop.
+        least_service_mps2: what is left of the first with the largest load, down the steepest slope.
+        least_emergency_mps2: what is left of the other there.
         jerk_mps3: how fast the deceleration of a limit or a stop grows.
         reaction_s: from the decision to the beginning of braking.
         period_ns: time between two beats.
@@ -65,6 +67,8 @@ class GateConfig:
     max_yaw_rate_radps: float
     service_decel_mps2: float
     emergency_decel_mps2: float
+    least_service_mps2: float
+    least_emergency_mps2: float
     jerk_mps3: float
     reaction_s: float
     period_ns: int
@@ -109,6 +113,8 @@ class GateConfig:
             max_yaw_rate_radps=drive.max_yaw_rate_radps,
             service_decel_mps2=drive.service_decel_mps2,
             emergency_decel_mps2=drive.emergency_decel_mps2,
+            least_service_mps2=drive.at_worst_mps2(drive.service_decel_mps2),
+            least_emergency_mps2=drive.at_worst_mps2(drive.emergency_decel_mps2),
             jerk_mps3=drive.jerk_mps3,
             reaction_s=drive.reaction_s,
             period_ns=from_s(1.0 / gate.rate_hz),

@@ -95,7 +95,7 @@ def is_escape(motion: Motion, around: Surroundings, delay_s: float, config: Gate
     if not all(np.isfinite(values).all() for values in measured):
         return False
     speed_mps = fastest_mps(motion, config.footprint_m)
-    stopping_m = speed_mps * delay_s + speed_mps**2 / (2 * config.service_decel_mps2)
+    stopping_m = speed_mps * delay_s + speed_mps**2 / (2 * config.least_service_mps2)
     steps = math.ceil((stopping_m + config.ahead_m) / STEP_M)
     times_s: Array = STEP_M * np.arange(1.0, steps + 1) / speed_mps
     until_stop_s = times_s[: math.ceil(stopping_m / STEP_M)]

@@ -103,7 +103,7 @@ def stopping_s(motion: Motion, config: GateConfig) -> float:
     """How long a robot that moves so may go on before it stands, as if it drove on at full speed."""
     corners = config.footprint_m
     speed = np.hypot(motion[0] - motion[2] * corners[:, 1], motion[1] + motion[2] * corners[:, 0]).max()
-    return float(DELAY_S + speed / (2 * config.service_decel_mps2))
+    return float(DELAY_S + speed / (2 * config.least_service_mps2))
 
 
 coordinates = st.floats(-3.0, 3.0)

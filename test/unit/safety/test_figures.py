@@ -67,6 +67,34 @@ def test_the_configuration_is_the_robot_file() -> None:
     assert ROBOT.drive.braking_delay_s == pytest.approx(0.14)
 
 
+def test_the_least_deceleration_is_that_with_the_largest_load_down_the_steepest_slope() -> None:
+    """Of the forklift two thirds, less 9.81 sin(arctan 0.02) = 0.19616 m/s²."""
+    forklift = GateConfig.from_robot(load_robot("forklift"))
+    assert (forklift.service_decel_mps2, forklift.emergency_decel_mps2) == (1.0, 2.5)
+    assert forklift.least_service_mps2 == pytest.approx(0.470506, abs=1e-6)
+    assert forklift.least_emergency_mps2 == pytest.approx(1.470506, abs=1e-6)
+    assert (CONFIG.least_service_mps2, CONFIG.least_emergency_mps2) == (0.8, 2.0)
+    fading = ROBOT.drive.model_copy(update={"fade": [(0.5, 0.9), (1.0, 0.75)]})
+    faded = GateConfig.from_robot(ROBOT.model_copy(update={"drive": fading}))
+    assert (faded.least_service_mps2, faded.least_emergency_mps2) == pytest.approx((0.6, 1.5))
+
+
+def test_the_field_is_as_deep_as_the_least_emergency_deceleration_takes() -> None:
+    """From 2 m/s: 0.05 + 2 * 0.2 + 4 / (2 * 1.470506) = 1.8101 m beyond the forks."""
+    forklift = GateConfig.from_robot(load_robot("forklift"))
+    for x_m, hit in ((2.10 + 1.8099, True), (2.10 + 1.8104, False)):
+        assert (check_field([post(x_m)], ego_state(2.0), None, forklift) is not None) is hit
+
+
+def test_an_escape_is_proven_for_the_least_service_deceleration() -> None:
+    """At 0.25 m/s, 0.5 s late: 0.165 m with 0.8 m/s², 0.438 m with 0.1. A cause swings nearer in the second third."""
+    beside = np.array([[-0.30, 0.42]])
+    curve = (-0.20, 0.0, 0.06)
+    scene = Surroundings(np.zeros((0, 2)), beside, np.zeros((0, 2)), np.zeros((0, 2)))
+    found = [is_escape(curve, scene, 0.5, replace(CONFIG, least_service_mps2=a)) for a in (0.8, 0.05)]
+    assert found == [True, False]
+
+
 def test_a_slow_robot_escapes_no_faster_than_it_drives() -> None:
     slow = ROBOT.model_copy(update={"drive": ROBOT.drive.model_copy(update={"max_speed_mps": 0.1})})
     assert GateConfig.from_robot(slow).escape_mps == 0.1

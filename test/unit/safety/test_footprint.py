@@ -176,7 +176,7 @@ def test_a_recess_counts_as_filled() -> None:
 def plainly_is_escape(motion: Motion, around: Surroundings, config: GateConfig) -> bool:
     """The three rules of an escape, point by point and pose by pose."""
     speed_mps, corners_m = fastest_mps(motion, config.footprint_m), config.footprint_m
-    stopping_m = speed_mps * DELAY_S + speed_mps**2 / (2 * config.service_decel_mps2)
+    stopping_m = speed_mps * DELAY_S + speed_mps**2 / (2 * config.least_service_mps2)
     times_s = STEP_M * np.arange(1.0, math.ceil((stopping_m + config.ahead_m) / STEP_M) + 1) / speed_mps
     since_s = np.concatenate([[0.0], times_s[: math.ceil(stopping_m / STEP_M)]])
     causes_m = distance_m(seen_from(around.causes_m, motion, since_s), corners_m)
