@@ -36,4 +36,5 @@ class Nearby:
             low, high = self._low_m[axis] - reach_m[axis], self._high_m[axis] + reach_m[axis]
             far = (xyz_m[:, axis] < low) | (xyz_m[:, axis] > high)
             xyz_m = xyz_m.take(np.flatnonzero(~far), axis=0)
-        return replace(cloud, xyz_m=np.asfortranarray(xyz_m))  # each beat goes through one coordinate after the other
+        # Each beat goes through one coordinate after the other.
+        return replace(cloud, xyz_m=np.asfortranarray(xyz_m))

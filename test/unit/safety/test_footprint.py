@@ -15,6 +15,7 @@ from perception_platform.safety.config import Drive, GateConfig
 from perception_platform.safety.escape import (
     BLOCK,
     STEP_M,
+    SURE_M,
     Surroundings,
     escape_motion,
     is_escape,
@@ -252,3 +253,26 @@ def test_no_point_of_many_is_overlooked(where: str, last_m: tuple[float, float],
     points_m = np.concatenate([np.stack([along_m, np.full_like(along_m, 0.32)], axis=1), [last_m]])
     scene = replace(Surroundings(NOTHING, NOTHING, NOTHING, NOTHING), **{where: points_m})
     assert is_escape((-0.25, 0.0, 0.0), scene, DELAY_S, CONFIG) is leads_out
+
+
+def test_a_cause_is_watched_at_each_pose_until_the_robot_stands_and_no_longer() -> None:
+    """Turning on the spot leads a corner away from it, by 1.5 cm a pose at first, and the next corner towards it."""
+    turn = escape_motion((0.0, 0.0, 1.0), CONFIG)
+    assert turn is not None
+    cause, speed_mps = np.array([[0.52, -0.96]]), fastest_mps(turn, CONFIG.footprint_m)
+    scene = Surroundings(NOTHING, cause, NOTHING, NOTHING)
+    times_s = STEP_M * np.arange(0.0, 60.0) / speed_mps
+    gains_m = np.diff(distance_m(seen_from(cause, turn, times_s), CONFIG.footprint_m)[:, 0])
+    nearer = (
+        int(np.flatnonzero(gains_m < -ROUNDING_M)[0]) + 1
+    )  # the first pose that is nearer than the one before
+    assert nearer > 3
+    assert gains_m[0] > 2 * CELL_RADIUS_M
+    for poses, leads_out in ((nearer - 1, True), (nearer, False), (nearer + 1, False)):
+        stopping_m = (poses - 0.5) * STEP_M
+        delay_s = stopping_m / speed_mps - speed_mps / (2 * CONFIG.least_service_mps2)
+        assert is_escape(turn, scene, delay_s, CONFIG) is leads_out, poses
+
+
+def test_what_is_allowed_for_rounding_is_not_given_twice() -> None:
+    assert SURE_M == ROUNDING_M / 2 == 5e-7
