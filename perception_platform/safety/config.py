@@ -90,7 +90,7 @@ class GateConfig:
     @property
     def longest_timeout_s(self) -> float:
         """The largest age at which anything still counts as fresh, s."""
-        return max(self.input_timeout_s, *self.timeouts_s.values())
+        return max([self.input_timeout_s, *self.timeouts_s.values()])
 
     @classmethod
     def from_robot(cls, robot: Robot) -> GateConfig:

@@ -162,6 +162,7 @@ def test_each_sensor_has_its_own_time_out_and_what_has_none_that_of_the_gate() -
     )
     assert (OWN.longest_timeout_s, CONFIG.longest_timeout_s) == (0.6, 0.4)
     assert replace(OWN, input_timeout_s=0.9).longest_timeout_s == 0.9
+    assert replace(OWN, timeouts_s={}).longest_timeout_s == 0.4
     own = [s.model_copy(update={"timeout_s": 0.15}) if s.name == "scan_front" else s for s in ROBOT.sensors]
     config = GateConfig.from_robot(ROBOT.model_copy(update={"sensors": own}))
     assert config.timeouts_s == {"lidar_top": 0.4, "scan_front": 0.15}
