@@ -7,7 +7,7 @@ from types import SimpleNamespace as Message
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.typesys import get_types_from_msg
 
@@ -40,6 +40,7 @@ def driven(speed: float, angle: float) -> Message:
 
 
 @given(T_NS, TRIPLE)
+@settings(deadline=None)
 def test_both_twists_are_what_ros_would_write(t_ns: int, velocity: Any) -> None:
     store, command = known_types(), SafeCommand(t_ns, velocity, 0.3)
     stamped = twist_to_msg(t_ns, "base_link", velocity, blank)
@@ -52,6 +53,7 @@ def test_both_twists_are_what_ros_would_write(t_ns: int, velocity: Any) -> None:
 
 
 @given(T_NS, st.floats(-20, 20, width=32), st.floats(-1.5, 1.5, width=32), st.text("abc_", max_size=5))
+@settings(deadline=None)
 def test_a_drive_is_read_back_from_its_bytes(t_ns: int, speed: float, angle: float, frame: str) -> None:
     data = command_to_cdr(SafeCommand(t_ns, (speed, 0.0, 9.0), angle), frame, "ackermann")
     message = ackermann_types().deserialize_cdr(data, "ackermann_msgs/msg/AckermannDriveStamped")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception_platform.core.objects import Tracks
@@ -51,6 +51,7 @@ def limit_mps(config: RiskConfig, share: float, latency_s: float, downhill: floa
 
 
 @given(names, TWO, TWO, TWO)
+@settings(deadline=None)
 def test_a_limit_falls_with_load_latency_and_slope(
     name: str, shares: list[float], latencies: list[float], slopes: list[float]
 ) -> None:

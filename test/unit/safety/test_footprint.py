@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception_platform.core.geometry import Array
@@ -218,6 +218,7 @@ def clusters(seed: int, count: int, spread_m: float, far_m: float) -> Array:
     heaps=st.tuples(*[st.integers(0, 3)] * 3),
     far_m=st.sampled_from([0.15, 0.5, 1.5]),
 )
+@settings(deadline=None)
 def test_shortcuts_change_no_answer(
     seed: int, motion: Motion, heaps: tuple[int, int, int], far_m: float
 ) -> None:
