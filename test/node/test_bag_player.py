@@ -65,6 +65,7 @@ def heard(peer: Any) -> Iterator[Heard]:
     result = Heard([], [], [])
     ears = (
         ("perception", "points", "lidar_top", result.points),
+        ("perception", "odometry", "", []),
         ("tracker", "odometry", "", result.odometry),
         ("risk", "odometry", "", []),
         ("safety_gate", "odometry", "", []),
