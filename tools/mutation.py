@@ -41,7 +41,10 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("perception_platform/safety", "perception_platform/risk/measures.py")
 TESTS = ("test/unit/safety", "test/unit/risk/test_measures.py")
-PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile", "brief", "--hypothesis-seed", "0"]
+PYTEST = [
+    "-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile", "brief", "--hypothesis-seed", "0",
+    "-W", "ignore::pytest.PytestAssertRewriteWarning",  # hypothesis was loaded before
+]  # fmt: skip
 LOG = ROOT / ".venv" / "mutation.log"  # what the tests of the newest process said
 RESULTS = ROOT / ".venv" / "mutation.jsonl"
 EQUIVALENT = ROOT / "tools" / "mutation_equivalent.txt"
@@ -265,11 +268,7 @@ def check_rig(path: Path) -> None:
 
 def preload() -> None:
     """Load what all mutants share: everything but the code that is changed and what imports it."""
-    for name in (
-        "pytest",
-        "scipy.spatial",
-        "perception_platform.robot.load",
-    ):  # not hypothesis: pytest rewrites it
+    for name in ("pytest", "hypothesis", "numba", "scipy.spatial", "perception_platform.robot.load"):
         importlib.import_module(name)
 
 
@@ -364,7 +363,7 @@ def report(codes: list[tuple[Mutant, int]]) -> dict[str, Any]:
 def main() -> None:
     """Mutate, count, report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--only", help="only files whose path contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="only files whose path contains one of these")
     parser.add_argument("--every", type=int, default=1, help="only each n-th mutant: a sample")
     parser.add_argument("--least", type=float, default=0.0, help="fail below this score, percent")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
@@ -377,12 +376,12 @@ def main() -> None:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     warnings.simplefilter("ignore")
+    sys.dont_write_bytecode = False  # tests are compiled once and not once a mutant
     files = [
         f for s in SOURCES for f in ([ROOT / s] if s.endswith(".py") else sorted((ROOT / s).glob("*.py")))
     ]
-    wanted = [
-        (n, m) for f in files for n, m in enumerate(mutants(f)) if not options.only or options.only in str(m.path)
-    ][:: options.every]  # fmt: skip
+    asked = [f for f in files if any(part in str(f) for part in options.only)]
+    wanted = [(n, m) for f in asked for n, m in enumerate(mutants(f))][:: options.every]
     print(f"{len(wanted)} mutants; which tests go through which line …", flush=True)
     covered = coverage_map(TESTS, ROOT / ".venv" / "mutation.coverage")
     preload()
