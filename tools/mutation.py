@@ -24,6 +24,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import json
+import linecache
 import os
 import signal
 import sys
@@ -212,6 +213,8 @@ class Child:
 def coverage_map(tests: Sequence[str], data_file: Path) -> dict[str, dict[int, list[str]]]:
     """Tests that go through each line of each file; those that fail by themselves end it.
 
+    Found out anew only when a file of the package or of the unit tests has changed.
+
     Raises:
         SystemExit: if the tests fail without any change.
     """
@@ -225,9 +228,13 @@ def coverage_map(tests: Sequence[str], data_file: Path) -> dict[str, dict[int, l
 
         return int(pytest.main([*PYTEST, *options, *tests]))
 
-    if code := Child.fork(run, 900.0).wait():
-        print(LOG.read_text(encoding="utf-8", errors="replace")[-4000:])
-        raise SystemExit(f"the tests fail without any change (exit code {code})")
+    key_file, key = data_file.with_suffix(".key"), _coverage_key()
+    if not (data_file.exists() and key_file.exists() and key_file.read_text(encoding="utf-8") == key):
+        key_file.unlink(missing_ok=True)
+        if code := Child.fork(run, 900.0).wait():
+            print(LOG.read_text(encoding="utf-8", errors="replace")[-4000:])
+            raise SystemExit(f"the tests fail without any change (exit code {code})")
+        key_file.write_text(key, encoding="utf-8")
     from coverage import CoverageData
 
     data = CoverageData(str(data_file))
@@ -240,6 +247,13 @@ def coverage_map(tests: Sequence[str], data_file: Path) -> dict[str, dict[int, l
             n: sorted({c.split("|")[0] for c in by if c}) for n, by in lines.items() if "" not in by
         }
     return found
+
+
+def _coverage_key() -> str:
+    digest = hashlib.sha256()
+    for path in sorted([*(ROOT / "perception_platform").rglob("*.py"), *(ROOT / "test").rglob("*.py")]):
+        digest.update(str(path.relative_to(ROOT)).encode() + _digest(path))
+    return digest.hexdigest()
 
 
 def begin(mutant: Mutant, tests: Sequence[str]) -> Child:
@@ -325,21 +339,22 @@ def run_all(todo: dict[str, tuple[Mutant, Sequence[str]]], workers: int) -> dict
 
 
 def equivalents() -> set[str]:
-    """Changes that make no difference at all, with line numbers left out: ``file: was  →  now``."""
+    """Changes that make no difference at all, as ``in_its_line`` tells them; ``#`` begins the reason before each."""
     lines = EQUIVALENT.read_text(encoding="utf-8").splitlines() if EQUIVALENT.exists() else []
     return {line for line in lines if line and not line.startswith("#")}
 
 
-def without_line(mutant: Mutant) -> str:
-    """The mutant's text as the list of equivalent ones has it."""
-    return f"{mutant.path.relative_to(ROOT)}: {mutant.was}  →  {mutant.now}"
+def in_its_line(mutant: Mutant) -> str:
+    """The mutant told by the text of its line in place of its number: other lines may come and go."""
+    text = linecache.getline(str(mutant.path), mutant.line).strip()
+    return f"{mutant.path.relative_to(ROOT)}: {text}: {mutant.was}  →  {mutant.now}"
 
 
 def report(codes: list[tuple[Mutant, int]]) -> dict[str, Any]:
     """Print scores by file and in all, and give them back."""
     equivalent = equivalents()
     left = [m for m, code in codes if code == 0]
-    same = [m for m in left if without_line(m) in equivalent]
+    same = [m for m in left if in_its_line(m) in equivalent]
     for path in dict.fromkeys(m.path for m, _ in codes):
         of_file = [code for m, code in codes if m.path == path]
         noticed = sum(code != 0 for code in of_file)
