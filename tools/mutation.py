@@ -411,7 +411,7 @@ def main() -> None:
     }
     codes |= run_all(todo, options.workers)
     told = report([(m, codes[k]) for k, (_, m) in zip(keys, wanted, strict=True)])
-    took_s = time.monotonic() - begun_s
+    took_s = told["seconds"] = time.monotonic() - begun_s
     print(f"{took_s:.0f} s with {options.workers} workers; {len(wanted) - len(todo)} results were known")
     if options.json:
         options.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
