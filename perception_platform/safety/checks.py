@@ -246,7 +246,7 @@ def _check_command(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
 
 def _check_load(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
     if not inputs.speed_factor >= 1:
-        factor = inputs.speed_factor if inputs.speed_factor > 0 else 0.0
+        factor = max(0.0, inputs.speed_factor)  # in this order: what is no number counts as nought
         finding = fault_finding(
             Reason.LOAD_SHED,
             config,
