@@ -55,7 +55,7 @@ else
 	@echo "unit tests under numpy 1.26 left out: it has no wheel for this Python"
 endif
 
-mutation: setup ## change the gate and the measures in small ways: how many changes their tests notice; ten minutes
+mutation: setup ## change the gate and the measures in small ways: how many changes their tests notice; goes on where it was stopped
 	@$(BIN)/python tools/mutation.py --least 95 $(ARGS)
 
 bench: setup ## measure; ARGS="latency --json out.json" picks what

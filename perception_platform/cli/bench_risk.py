@@ -39,7 +39,7 @@ def risk(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the made-up halls that are timed.")] = 0,
 ) -> None:
-    """Time a look of the risk stage, and judge its stops: late ones, false ones, and those on human driving.
+    """Time looks of the risk stage and the gate's proof of an escape; judge stops: late, false, on human driving.
 
     Exit code 1 if the grid shows a late stop or a false one in a hundred, or a gate of the recordings is missed.
     docs/risk.md says how each figure is measured.
@@ -57,7 +57,7 @@ def risk(
         from perception_platform.evaluation.risk_grid import judge_grid
 
         report["grid"] = _with_bar("grid", judge_grid)
-    report["cost"] = _with_bar("timing", lambda on: _cost(robot, samples, seed))
+    report |= _with_bar("timing", lambda _on: _cost(robot, samples, seed))
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -77,10 +77,14 @@ def _with_bar(what: str, work: Callable[[OnProgress], Any]) -> Any:
         return work(lambda share: bar.update(task, completed=share))
 
 
-def _cost(robot: str, samples: int, seed: int) -> list[dict[str, Any]]:
-    from perception_platform.evaluation.risk_bench import bench_cost
+def _cost(robot: str, samples: int, seed: int) -> dict[str, Any]:
+    from perception_platform.evaluation.risk_bench import bench_approach, bench_cost, bench_escape
 
-    return bench_cost(robot, samples, seed)
+    return {
+        "cost": bench_cost(robot, samples, seed),
+        "approach": bench_approach(robot, samples, seed),
+        "escape": bench_escape(robot, samples, seed),
+    }
 
 
 def _kitti(folder: Path, plot: Path | None, on_progress: OnProgress) -> dict[str, Any]:
@@ -114,6 +118,19 @@ def _show(report: dict[str, Any], console: Console) -> None:
         figures = (f"{row['p50_ms']:.2f} ms", f"{row['p99_ms']:.2f} ms", str(row["samples"]))
         table.add_row(str(row["objects"]), str(row["points"]), *figures, f"{row['against_nav2']:.2f}")
     console.print(table)
+    a = report["approach"]
+    console.print(
+        f"action approach, {a['points']} points: p50 {a['p50_ms']:.2f} ms, p99 {a['p99_ms']:.2f} ms, "
+        f"{a['samples']} samples, {a['against_nav2']:.2f} of Nav2's 20.7 ms",
+        highlight=False,
+    )
+    for row in report["escape"]:
+        console.print(
+            f"gate's beat that proves an escape, {row['points']} points: p50 {row['p50_ms']:.2f} ms, p99 "
+            f"{row['p99_ms']:.2f} ms, worst {row['worst_ms']:.2f} ms of {row['samples']}, "
+            f"{row['worst_of_period']:.2f} of the period",
+            highlight=False,
+        )
     if "grid" in report:
         g = report["grid"]
         console.print(

@@ -30,7 +30,8 @@ from perception_platform.evaluation.statistics import Rate, mean_interval
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.risk.config import RiskConfig
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 from perception_platform.sensing.sweep_files import load_sweep
 
 CATEGORIES = ("car", "pedestrian", "cyclist")

@@ -16,7 +16,8 @@ from perception_platform.core.sensor_data import Points
 from perception_platform.evaluation.lidar_frames import LabelledFrame, frame_names, read_frames
 from perception_platform.explain.look import CLASSES, INK, PALE, RC, figure, legend
 from perception_platform.perception.load import load_graph
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 
 _AHEAD_M, _BESIDE_M = (-2.0, 45.0), (-16.0, 16.0)
 _LABEL = "#d55e00"

@@ -13,7 +13,8 @@ from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.evaluation.lidar_measures import Boxes
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.perception.preprocess import Body, sweep_in_base
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 
 _PLANE_M = 0.15
 _TRIALS = 100

@@ -22,7 +22,8 @@ from perception_platform.evaluation.lidar_frames import frame_names
 from perception_platform.evaluation.lidar_report import Finder, Limits, evaluate_lidar, geometric_finder
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 from perception_platform.sensing.sweep_files import load_sweep
 from perception_platform.simulation.catalogue import person
 from perception_platform.simulation.lidar import sweep

@@ -32,7 +32,8 @@ from perception_platform.evaluation.phantoms import POINTS_THAT_STOP
 from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 
 PEOPLE = ("Pedestrian", "Person_sitting", "Cyclist")
 _RANGE_BINS_M = (0.0, 10.0, 20.0, 30.0, 40.0)

@@ -13,7 +13,8 @@ from perception_platform.core.sensor_data import PointCloud
 from perception_platform.evaluation.statistics import binomial_bounds
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 from perception_platform.sensing.sweep_files import SUFFIXES, load_sweep
 
 # So many points in a zone stop a robot (the default of a robot file's zones).

@@ -15,12 +15,15 @@ from perception_platform.core.objects import ModelRef
 from perception_platform.core.time import NS_PER_S
 from perception_platform.core.verdicts import Decision, Finding
 from perception_platform.messages.fields import Velocity
+from perception_platform.messages.motion import SafeCommand
+from perception_platform.robot.description import CommandType
 
 _HEADER = b"\x00\x01\x00\x00"  # plain CDR, little-endian
 _PADDING = tuple(bytes(n) for n in range(8))
 _NUMBERS = {code: struct.Struct(f"<{code}") for code in "BHIQqd"}
 _TIMES = struct.Struct("<7q")
 _TWIST = struct.Struct("<6d")
+_ACKERMANN = struct.Struct("<5f")  # steering angle, its velocity, speed, acceleration, jerk
 
 
 class _Writer:
@@ -63,11 +66,16 @@ class _Writer:
         self.data += _TWIST.pack(vx, vy, 0.0, 0.0, 0.0, yaw_rate)
 
 
-def twist_to_cdr(t_ns: int, frame_id: str, velocity: Velocity) -> bytes:
-    """A TwistStamped of (vx, vy, yaw rate), m/s and rad/s."""
+def command_to_cdr(command: SafeCommand, frame_id: str, kind: CommandType) -> bytes:
+    """A TwistStamped, a Twist or, without bounds of how quickly, an AckermannDriveStamped."""
     out = _Writer()
-    out.header(t_ns, frame_id)
-    out.twist(velocity)
+    if kind != "twist":
+        out.header(command.t_ns, frame_id)
+    if kind == "ackermann":
+        out.align(4)
+        out.data += _ACKERMANN.pack(command.steering_rad, 0.0, command.velocity[0], 0.0, 0.0)
+    else:
+        out.twist(command.velocity)
     return bytes(out.data)
 
 

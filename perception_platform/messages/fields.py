@@ -156,9 +156,9 @@ def planar(twist: Any, source: str, field: str) -> Velocity:
         InputError: if one of its components is not finite.
     """
     return (
-        finite(twist.linear.x, source, f"{field}.linear.x"),
-        finite(twist.linear.y, source, f"{field}.linear.y"),
-        finite(twist.angular.z, source, f"{field}.angular.z"),
+        finite(twist.linear.x, source, f"{field}.linear.x".lstrip(".")),
+        finite(twist.linear.y, source, f"{field}.linear.y".lstrip(".")),
+        finite(twist.angular.z, source, f"{field}.angular.z".lstrip(".")),
     )
 
 

@@ -12,7 +12,7 @@ from perception_platform.messages.motion import (
     odometry_to_msg,
     transform_to_msg,
     twist_to_msg,
-    velocity_from_twist,
+    velocity_from_command,
 )
 
 __all__ = [
@@ -27,5 +27,5 @@ __all__ = [
     "scan_to_cloud",
     "transform_to_msg",
     "twist_to_msg",
-    "velocity_from_twist",
+    "velocity_from_command",
 ]

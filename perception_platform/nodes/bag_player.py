@@ -21,7 +21,7 @@ from perception_platform.robot.pace import FASTEST_RATE, SLOWEST_RATE
 from perception_platform.ros.make import installed, make
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.process import run
-from perception_platform.ros.topics import OUTSIDE, TABLE, TOPICS, Topic
+from perception_platform.ros.topics import OUTSIDE, TABLE, TOPICS, Topic, type_on
 
 CLOCK_PERIOD_NS = NS_PER_S // 100
 MATCH_POLL_S = 0.05
@@ -73,7 +73,7 @@ class BagPlayer(PlatformNode):
         self._awaited: list[tuple[str, str]] = []
         for info in bag_info(self._bag).topics:
             topic, sensor = rows.get(info.topic, (None, ""))
-            if topic is None or topic.type != info.type or not installed(info.type):
+            if topic is None or type_on(topic, self.robot) != info.type or not installed(info.type):
                 self.get_logger().info(f"{info.topic} ({info.type}) is not played")
                 continue
             self._players[info.topic] = self.publisher(topic.key, sensor)

@@ -10,7 +10,7 @@ import numpy as np
 
 from perception_platform.core.sensor_data import Image
 from perception_platform.nodes.sensor_driver import SensorDriver
-from perception_platform.robot.description import Camera
+from perception_platform.robot.sensors import Camera
 from perception_platform.ros.process import run
 from perception_platform.sensing.clock import Clock
 from perception_platform.sensing.health import HealthMonitor

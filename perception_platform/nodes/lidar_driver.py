@@ -7,7 +7,7 @@ from typing import Any
 
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.nodes.sensor_driver import SensorDriver
-from perception_platform.robot.description import Lidar
+from perception_platform.robot.sensors import Lidar
 from perception_platform.ros.process import run
 from perception_platform.sensing.clock import Clock
 from perception_platform.sensing.health import HealthMonitor

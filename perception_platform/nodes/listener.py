@@ -15,7 +15,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.ros.codecs import decoded
 from perception_platform.ros.make import message_class
 from perception_platform.ros.node import PlatformNode
-from perception_platform.ros.topics import TOPICS, Topic
+from perception_platform.ros.topics import TOPICS, Topic, type_on
 
 Hear = Callable[[object, str, int], None]
 FAR_BEHIND = 100  # messages
@@ -81,7 +81,7 @@ class Listener(PlatformNode):
     def _hand_on(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
         while (heard := self._waiting.get()) is not None:
-            message = deserialize_message(heard.data, message_class(heard.topic.type))
+            message = deserialize_message(heard.data, message_class(type_on(heard.topic, self.robot)))
             try:
                 self._hear(
                     decoded(heard.topic, message, heard.sensor, self.robot), heard.sensor, heard.received_ns

@@ -20,7 +20,8 @@ from perception_platform.core.lineage import StageTiming
 from perception_platform.core.model_status import ModelStatus
 from perception_platform.core.runtime_status import RuntimeStatus
 from perception_platform.core.sensor_data import EgoState, PointCloud, SensorHealth
-from perception_platform.core.verdicts import Assessment, Reason
+from perception_platform.core.verdicts import Assessment, Decision, Reason
+from perception_platform.messages.motion import SafeCommand, steering_rad
 from perception_platform.robot.load import robot_path
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.ports import publish_all
@@ -79,6 +80,7 @@ class SafetyGateNode(PlatformNode):
         self._obstacles: dict[str, Received[PointCloud]] = {}
         self._health: dict[str, Received[SensorHealth]] = {}
         self._events: list[Event] = []
+        self._steering_rad = 0.0
         self._lost: dict[str, Event] = {}
         self._factors: dict[str, Received[float]] = {}
         self._models: dict[str, ModelStatus] = {}
@@ -143,9 +145,15 @@ class SafetyGateNode(PlatformNode):
             done_ns = max(self.now_ns(), now_ns)
             stage = StageTiming(self.get_name(), came_ns, came_ns, now_ns, done_ns, done_ns)
             decision = replace(decision, lineage=decision.lineage.then(stage))
-            publish_all((self._command_safe, decision), (self._decision, decision))
+            publish_all((self._command_safe, self._let_through(decision)), (self._decision, decision))
         if decision.transition:
             self.get_logger().info(decision.transition)
+
+    def _let_through(self, decision: Decision) -> SafeCommand:
+        wheelbase_m, output = self.robot.drive.wheelbase_m, decision.output_mps
+        if wheelbase_m is not None:
+            self._steering_rad = steering_rad(output, decision.command_mps, self._steering_rad, wheelbase_m)
+        return SafeCommand(decision.t_ns, output, self._steering_rad)
 
     def _look_at_robot_file(self) -> None:
         """A robot that moves by one configuration while its file says another is stopped; its brakes may be meant."""

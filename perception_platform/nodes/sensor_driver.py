@@ -10,7 +10,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_s
 from perception_platform.messages.motion import transform_to_msg
-from perception_platform.robot.description import Camera, Lidar
+from perception_platform.robot.sensors import Camera, Lidar
 from perception_platform.ros.make import make
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.topics import TOPICS, rate_hz, sensor_topic

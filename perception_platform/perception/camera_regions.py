@@ -7,7 +7,7 @@ import numpy as np
 from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Detections, ObjectClass
 from perception_platform.perception.fusion import project_boxes
-from perception_platform.robot.description import Camera
+from perception_platform.robot.sensors import Camera
 
 # What may be a person, a vehicle or a part of one, m: longest side and height.
 _LONGEST_M, _LOWEST_M, _HIGHEST_M = 8.0, 0.5, 4.0

@@ -16,8 +16,9 @@ from perception_platform.core.sensor_data import PointCloud
 from perception_platform.perception.camera_chain import CameraChain
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
 from perception_platform.robot.parts import Part
+from perception_platform.robot.sensors import Lidar
 
 
 @dataclass(frozen=True, slots=True)

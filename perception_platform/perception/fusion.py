@@ -17,7 +17,8 @@ from perception_platform.core.geometry import Array, Transform, box_corners
 from perception_platform.core.objects import Detections, Ints, ModelRef, ObjectClass, SensorKind
 from perception_platform.core.sensor_data import CameraModel
 from perception_platform.perception.image_boxes import box_iou
-from perception_platform.robot.description import Camera, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Camera
 
 Floats = npt.NDArray[np.floating]
 

@@ -21,8 +21,8 @@ from perception_platform.perception.component import SOURCES, Component, Measure
 from perception_platform.perception.graph_file import ApplicationEntry, ComponentEntry, PerceptEntry
 from perception_platform.perception.lanes import Lanes
 from perception_platform.perception.wiring import Wired
-from perception_platform.robot.description import Lidar
 from perception_platform.robot.resources import ShedStep
+from perception_platform.robot.sensors import Lidar
 
 IMAGE_MAX_AGE_NS = from_ms(150)  # between an image or a scan and the sweep that it is looked at with
 _RUN_TIMES_KEPT = 100

@@ -16,7 +16,8 @@ from perception_platform.perception.naming import name_by_shape
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.perception.pieces import Pieces, cut_to_boxes
 from perception_platform.perception.preprocess import Body, sweep_in_base
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 from perception_platform.runtime.compiled import compiled
 
 Layers = tuple[Points, Points, Points, Points]

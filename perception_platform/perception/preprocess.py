@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import PointCloud, Points
-from perception_platform.robot.description import Lidar, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
 from perception_platform.runtime.compiled import compiled
 
 Ints = npt.NDArray[np.int64]

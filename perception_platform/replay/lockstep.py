@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from perception_platform.core.applications import ApplicationReport
-from perception_platform.core.errors import InputError
+from perception_platform.core.errors import FrameError, InputError
 from perception_platform.core.lineage import StageTiming
 from perception_platform.core.objects import Detections, Percept, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_ms, from_s, to_s
 from perception_platform.core.verdicts import Assessment, Decision, ObjectRisks, Reason
 from perception_platform.explain.counterfactual import Case
-from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
+from perception_platform.messages.motion import ego_from_odometry, velocity_from_command
 from perception_platform.messages.sensors import cloud_from_msg
 from perception_platform.messages.verdicts import health_from_msg
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS, PerceptionGraph
@@ -223,8 +223,10 @@ class Lockstep:
             try:
                 handle(sensor, message, now_ns)
             except InputError as error:
-                self.frames.dropped[sensor, "malformed"] += 1
-                self._events.append(Event(Reason.MALFORMED_INPUT, str(error), sensor))
+                lost = isinstance(error, FrameError)
+                self.frames.dropped[sensor, "transform lost" if lost else "malformed"] += 1
+                reason = Reason.TRANSFORM_LOST if lost else Reason.MALFORMED_INPUT
+                self._events.append(Event(reason, str(error), sensor))
 
         return on_message
 
@@ -241,7 +243,8 @@ class Lockstep:
 
     def _on_command(self, message: Any, now_ns: int) -> None:
         try:
-            self.command(velocity_from_twist(message, TOPICS["command"].name), now_ns)
+            wheelbase_m = self._robot.drive.wheelbase_m
+            self.command(velocity_from_command(message, TOPICS["command"].name, wheelbase_m), now_ns)
         except InputError as error:
             self._events.append(Event(Reason.MALFORMED_INPUT, str(error), "command"))
 

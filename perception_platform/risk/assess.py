@@ -75,7 +75,7 @@ def assess(
         the robot.
     """
     newest_ns = max([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)])
-    obstacles = [c for c in obstacles if to_s(newest_ns - c.t_ns) <= config.obstacles_max_age_s]
+    obstacles = [c for c in obstacles if to_s(newest_ns - c.t_ns) <= config.timeout_s(c.sensor)]
     age_s = to_s(now_ns - min([tracks.t_ns, *(cloud.t_ns for cloud in obstacles)]))
     latency_s = max(age_s, conditions.latency_s, config.expected_latency_s)
     moment = _moment(tracks, obstacles, ego.at(tracks.t_ns), config, latency_s, conditions)

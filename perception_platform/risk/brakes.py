@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.risk.measures import safe_speed_mps
+from perception_platform.robot.description import GRAVITY_MPS2
 
-GRAVITY_MPS2 = 9.81
 LEAST_DECEL_MPS2 = (
     0.05  # where load and slope eat the brakes up, next to nothing is allowed; no formula divides by nought
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,8 @@ class RiskConfig:
         expected_latency_s: declared sensor-to-assessment latency; a larger measured one counts instead.
         sweep_age_s: half the longest sweep: sweeps are stamped at their end, and what lies ahead was measured up to
             that long before.
-        obstacles_max_age_s: obstacle points that are this much older than the newest input are left out.
+        input_timeout_s: obstacle points that are this much older than the newest input are left out.
+        timeouts_s: the same by sensor, where a sensor has its own.
         ahead_m: distance left after a stop.
         beside_m: added to each side of the path.
         position_sigma_m: 1-sigma of where sensors put things relative to the robot, beside that of a track.
@@ -129,7 +131,8 @@ class RiskConfig:
     look_period_s: float
     expected_latency_s: float
     sweep_age_s: float
-    obstacles_max_age_s: float
+    input_timeout_s: float
+    timeouts_s: Mapping[str, float]
     ahead_m: float
     beside_m: float
     position_sigma_m: float
@@ -146,6 +149,10 @@ class RiskConfig:
     swerve_mps2: float = 1.0
     yield_mps2: float = 2.0
     near_m: float = 5.0
+
+    def timeout_s(self, sensor: str) -> float:
+        """How much older than the newest input obstacle points of a sensor may be, s."""
+        return self.timeouts_s.get(sensor, self.input_timeout_s)
 
     @classmethod
     def from_robot(cls, robot: Robot) -> RiskConfig:
@@ -166,7 +173,8 @@ class RiskConfig:
             look_period_s=1.0 / slowest_hz,
             expected_latency_s=(latency.perception_ms + latency.tracker_ms + latency.risk_ms) / 1e3,
             sweep_age_s=0.5 / slowest_hz,
-            obstacles_max_age_s=robot.gate.input_timeout_s,
+            input_timeout_s=robot.gate.input_timeout_s,
+            timeouts_s=robot.timeouts_s,
             ahead_m=robot.clearance.ahead_m,
             beside_m=robot.clearance.beside_m,
             position_sigma_m=robot.clearance.position_sigma_m,

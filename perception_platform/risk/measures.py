@@ -195,6 +195,5 @@ def safe_speed_mps(
     """Highest speed whose ``needed_way_m`` is no more than ``way_m``; zero when no way is left."""
     way, approach = np.broadcast_arrays(np.asarray(way_m, float), np.asarray(approach_mps, float))
     b = decel_mps2 * reaction_s + approach
-    finite = np.where(np.isfinite(way), np.maximum(way, 0.0), 0.0)
-    speed = np.sqrt(b**2 + 2 * decel_mps2 * finite) - b
-    return np.asarray(np.where(np.isfinite(way), speed, np.where(way > 0, np.inf, 0.0)))
+    # Of no number and nought, fmax gives nought: a way that is not known is none.
+    return np.asarray(np.sqrt(b**2 + 2 * decel_mps2 * np.fmax(way, 0.0)) - b)

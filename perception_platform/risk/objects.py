@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -63,61 +65,122 @@ def assess_objects(
     robot, at its present speed, is there too. Its way is shortened, and its speed away lowered, by so many sigmas of
     what is known of it.
     """
-    gap_m, ttc_s = np.full(len(tracks), np.inf), np.full(len(tracks), np.inf)
-    center_m, radius_m = _circles(corners_m)
-    now = np.flatnonzero(_may_touch_band(center_m, radius_m, path))
-    gap_m[now] = _gap_now(outline(corners_m[now]), path)
-    _add_crossings(gap_m, ttc_s, corners_m, velocities, path, config.horizon_s)
-    in_path = np.isfinite(gap_m)
-    center_sd = path.coordinates(center_m)
-    moving = path.along(center_sd, velocities)
-    along_mps = np.where(np.isfinite(ttc_s), 0.0, moving[:, 0])
-    cov = _cov_along(tracks, ego, path, center_sd[:, 0], config)
-    sigma_m, sigma_mps = np.sqrt(cov[:, 0, 0]), np.sqrt(cov[:, 1, 1])
-    doubt_m = np.where(
-        tracks.hidden, 0.0, config.sigmas * sigma_m
-    )  # a region is judged by the zones of occlusion
-    closing_mps = np.where(in_path, path.speed_mps - along_mps, 0.0)
-    surely_mps = np.where(along_mps > 0, np.maximum(along_mps - config.sigmas * sigma_mps, 0.0), along_mps)
+    along = _along_the_path(tracks, corners_m, velocities, ego, path, config)
+    gap_m, closing_mps = along.gap_m, along.closing_mps
+    sigma_m, sigma_mps = np.sqrt(along.cov[:, 0, 0]), np.sqrt(along.cov[:, 1, 1])
+    # A region is judged by the zones of occlusion.
+    doubt_m = np.where(tracks.hidden, 0.0, config.sigmas * sigma_m)
+    away_mps = np.maximum(along.along_mps - config.sigmas * sigma_mps, 0.0)
+    surely_mps = np.where(along.along_mps > 0, away_mps, along.along_mps)
     way_m = way_left_m(gap_m - doubt_m, surely_mps, reaction_s, config.object_decel_mps2)
-    approach_mps = np.maximum(-along_mps, 0.0)
-    decel_mps2 = brakes.at(path.speed_mps)
-    closing_mps2 = -_acceleration_along(tracks, ego, path, center_sd[:, 0])
-    accelerating_s = time_to_collision_accelerating_s(gap_m, closing_mps, closing_mps2)
-    person = tracks.class_ids == ObjectClass.PERSON
-    speed = np.hypot(velocities[:, 0], velocities[:, 1])
-    stops_s = reaction_s + path.speed_mps / decel_mps2
+    approach_mps = np.maximum(-along.along_mps, 0.0)
+    accelerating_s = time_to_collision_accelerating_s(gap_m, closing_mps, along.closing_mps2)
+    reach, separation_m = _of_people(tracks, velocities, path, reaction_s, brakes, config, doubt_m)
+    rss_gap_m, rss_beside_m = _rss(along.moving, path, reaction_s, brakes, config)
     risks = ObjectRisks(
         track_ids=tracks.ids,
         class_ids=tracks.class_ids,
-        in_path=in_path,
+        in_path=along.in_path,
         gap_m=gap_m,
         distance_m=_distance(corners_m, config.footprint_m),
         closing_mps=closing_mps,
-        ttc_s=np.minimum(ttc_s, time_to_collision_s(gap_m, closing_mps)),
+        ttc_s=np.minimum(along.met_s, time_to_collision_s(gap_m, closing_mps)),
         required_decel_mps2=required_decel_mps2(path.speed_mps, approach_mps, way_m, reaction_s),
         speed_limit_mps=brakes.safe_speed_mps(way_m - config.ahead_m, approach_mps, reaction_s),
         headway_s=time_headway_s(gap_m, path.speed_mps),
         ttc_accelerating_s=accelerating_s,
-        ttc_sigma_s=time_to_collision_sigma_s(accelerating_s, closing_mps, closing_mps2, cov),
-        post_encroachment_s=_post_encroachment_s(corners_m, moving, path),
-        rss_gap_m=rss_longitudinal_m(
-            path.speed_mps, moving[:, 0], reaction_s, 0.0, decel_mps2, config.object_decel_mps2
-        ),
-        rss_beside_m=rss_lateral_m(
-            0.0, np.abs(moving[:, 1]), reaction_s, SIDEWAYS_MPS2, SIDEWAYS_BRAKE_MPS2, config.beside_m
-        ),
-        reach_m=np.where(person, reach_m(stops_s, speed, PERSON_MAX_MPS, PERSON_MAX_MPS2), np.inf),
-        separation_m=separation_distance_m(
-            path.speed_mps,
-            np.where(person, np.maximum(speed, WALKING_MPS), speed),
-            reaction_s,
-            decel_mps2,
-            config.ahead_m,
-            doubt_m,
-        ),
+        ttc_sigma_s=time_to_collision_sigma_s(accelerating_s, closing_mps, along.closing_mps2, along.cov),
+        post_encroachment_s=_post_encroachment_s(corners_m, along.moving, path),
+        rss_gap_m=rss_gap_m,
+        rss_beside_m=rss_beside_m,
+        reach_m=reach,
+        separation_m=separation_m,
     )
     return risks, doubt_m, surely_mps
+
+
+@dataclass(frozen=True, slots=True)
+class _Along:
+    """N tracks as seen along the path.
+
+    Attributes:
+        in_path: (N,) whether they are in the swept band, or will be when the robot is there.
+        gap_m: (N,) free way to them; infinite for what is not in the path.
+        met_s: (N,) when a crossing object will be met; infinite for the others.
+        moving: (N, 2) speeds along and across the path, m/s.
+        along_mps: (N,) speeds along the path, nought for what only crosses it.
+        closing_mps: (N,) by which the gap shrinks; nought for what is not in the path.
+        closing_mps2: (N,) how fast that grows, the robot keeping its speed.
+        cov: (N, 3, 3) of gap, closing speed and closing acceleration.
+    """
+
+    in_path: npt.NDArray[np.bool_]
+    gap_m: Array
+    met_s: Array
+    moving: Array
+    along_mps: Array
+    closing_mps: Array
+    closing_mps2: Array
+    cov: Array
+
+
+def _along_the_path(
+    tracks: Tracks, corners_m: Array, velocities: Array, ego: EgoState, path: Path, config: RiskConfig
+) -> _Along:
+    gap_m, met_s = np.full(len(tracks), np.inf), np.full(len(tracks), np.inf)
+    center_m, radius_m = _circles(corners_m)
+    now = np.flatnonzero(_may_touch_band(center_m, radius_m, path))
+    gap_m[now] = _gap_now(outline(corners_m[now]), path)
+    _add_crossings(gap_m, met_s, corners_m, velocities, path, config.horizon_s)
+    in_path = np.isfinite(gap_m)
+    center_sd = path.coordinates(center_m)
+    moving = path.along(center_sd, velocities)
+    along_mps = np.where(np.isfinite(met_s), 0.0, moving[:, 0])
+    return _Along(
+        in_path,
+        gap_m,
+        met_s,
+        moving,
+        along_mps,
+        closing_mps=np.where(in_path, path.speed_mps - along_mps, 0.0),
+        closing_mps2=-_acceleration_along(tracks, ego, path, center_sd[:, 0]),
+        cov=_cov_along(tracks, ego, path, center_sd[:, 0], config),
+    )
+
+
+def _rss(
+    moving: Array, path: Path, reaction_s: float, brakes: Brakes, config: RiskConfig
+) -> tuple[Array, Array]:
+    """Least safe gaps (N,) along the path and beside it."""
+    ahead_m = rss_longitudinal_m(
+        path.speed_mps, moving[:, 0], reaction_s, 0.0, brakes.at(path.speed_mps), config.object_decel_mps2
+    )
+    beside_m = rss_lateral_m(
+        0.0, np.abs(moving[:, 1]), reaction_s, SIDEWAYS_MPS2, SIDEWAYS_BRAKE_MPS2, config.beside_m
+    )
+    return ahead_m, beside_m
+
+
+def _of_people(
+    tracks: Tracks,
+    velocities: Array,
+    path: Path,
+    reaction_s: float,
+    brakes: Brakes,
+    config: RiskConfig,
+    doubt_m: Array,
+) -> tuple[Array, Array]:
+    """How far (N,) a person gets until the robot stands, infinite for the rest; and the protective separation (N,)."""
+    decel_mps2 = brakes.at(path.speed_mps)
+    person = tracks.class_ids == ObjectClass.PERSON
+    speed = np.hypot(velocities[:, 0], velocities[:, 1])
+    stops_s = reaction_s + path.speed_mps / decel_mps2
+    reach = np.where(person, reach_m(stops_s, speed, PERSON_MAX_MPS, PERSON_MAX_MPS2), np.inf)
+    walking = np.where(person, np.maximum(speed, WALKING_MPS), speed)
+    separation_m = separation_distance_m(
+        path.speed_mps, walking, reaction_s, decel_mps2, config.ahead_m, doubt_m
+    )
+    return reach, separation_m
 
 
 def _directions(ego: EgoState, path: Path, s_m: Array) -> Array:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from typing import Annotated, Literal, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from perception_platform.core.geometry import Array, Transform
-from perception_platform.core.sensor_data import CameraModel
+from perception_platform.core.geometry import Array
 from perception_platform.core.verdicts import Reason
 from perception_platform.robot.parts import (
     Finite,
@@ -17,190 +15,16 @@ from perception_platform.robot.parts import (
     Name,
     NonNegative,
     Part,
-    Point3,
     Polygon,
     Positive,
 )
 from perception_platform.robot.placement import Placement, check_placements
 from perception_platform.robot.resources import LoadShedding
+from perception_platform.robot.sensors import LONGEST_TIMEOUT_S, AnySensor, Camera, Lidar, Scan, Source
 from perception_platform.robot.telemetry import Telemetry
 from perception_platform.robot.zones import Zone
 
-RESERVED_NAMES = (
-    "odometry",
-    "assessment",
-    "command",
-)  # the gate keeps these inputs by name, beside the sensors
-
-
-class Mounting(Part):
-    """Where a sensor sits: the transform ``base_from_sensor`` (camera: from its optical frame)."""
-
-    xyz_m: Point3
-    rpy_deg: Point3 = (0.0, 0.0, 0.0)
-
-    def transform(self) -> Transform:
-        """As a transform."""
-        return Transform.from_xyz_rpy(self.xyz_m, [float(np.deg2rad(a)) for a in self.rpy_deg])
-
-
-class Velodyne(Part):
-    """A Velodyne, live over UDP at the local address ``bind``, or from a capture when ``pcap`` is set.
-
-    An HDL-64E needs its own ``calibration`` file (velodyne-decoder's format); other models have one a model.
-    """
-
-    type: Literal["velodyne"]
-    model: Literal[
-        "VLP-16", "VLP-32C", "HDL-32E", "HDL-64E S2", "HDL-64E S3", "VLS-128", "PuckHiRes", "PuckLite"
-    ]
-    calibration: str | None = None
-    bind: IPv4Address = IPv4Address("0.0.0.0")
-    port: int = Field(2368, gt=0, lt=65536)
-    pcap: str | None = None
-
-
-class Ouster(Part):
-    """An Ouster, live over UDP at the local address ``bind``, or from a capture when ``pcap`` is set."""
-
-    type: Literal["ouster"]
-    metadata: str
-    bind: IPv4Address = IPv4Address("0.0.0.0")
-    port: int = Field(7502, gt=0, lt=65536)
-    pcap: str | None = None
-
-
-class Folder(Part):
-    """A folder of files played at the sensor's rate: images, or sweeps (KITTI ``.bin``, ``.pcd``, ``.csv``)."""
-
-    type: Literal["folder"]
-    path: str
-    loop: bool = False
-
-
-class V4l2(Part):
-    """A camera of this machine."""
-
-    type: Literal["v4l2"]
-    device: str = "/dev/video0"
-    fourcc: Annotated[str, Field(min_length=4, max_length=4)] = "MJPG"
-
-
-class Stream(Part):
-    """A camera on the network: an RTSP or HTTP address."""
-
-    type: Literal["stream"]
-    url: Annotated[str, Field(pattern=r"^(rtsp|http|https)://")]
-
-
-class Video(Part):
-    """A video file, played at the sensor's rate."""
-
-    type: Literal["video"]
-    path: str
-    loop: bool = False
-
-
-class External(Part):
-    """Another package's driver publishes this sensor; here it is only used and watched."""
-
-    type: Literal["external"]
-
-
-class Intrinsics(Part):
-    """A pinhole camera with plumb-bob distortion."""
-
-    width_px: int = Field(gt=0)
-    height_px: int = Field(gt=0)
-    fx_px: Positive
-    fy_px: Positive
-    cx_px: Finite
-    cy_px: Finite
-    distortion: Annotated[list[Finite], Field(min_length=5, max_length=5)] = Field(default=[0.0] * 5)
-
-    def model(self) -> CameraModel:
-        """As a camera model, with the distortion that raw images have."""
-        matrix = np.array([[self.fx_px, 0.0, self.cx_px], [0.0, self.fy_px, self.cy_px], [0.0, 0.0, 1.0]])
-        return CameraModel(self.width_px, self.height_px, matrix, np.asarray(self.distortion))
-
-
-def _not_reserved(name: str) -> str:
-    if name in RESERVED_NAMES:
-        raise ValueError(f"{', '.join(RESERVED_NAMES)} are names of other inputs of the gate")
-    return name
-
-
-class Sensor(Part):
-    """What all sensors have.
-
-    ``required`` sensors stop the robot when they fail; others only lower what it may do.
-    """
-
-    name: Annotated[Name, AfterValidator(_not_reserved)]
-    rate_hz: Positive
-    mounting: Mounting
-    required: bool = True
-
-
-class Lidar(Sensor):
-    """A spinning or solid-state 3D lidar."""
-
-    kind: Literal["lidar"]
-    driver: Annotated[Velodyne | Ouster | Folder | External, Field(discriminator="type")]
-    beams: int = Field(gt=0)
-    range_m: tuple[NonNegative, Positive] = (0.5, 100.0)
-    field_of_view_deg: tuple[Finite, Finite] = (-180.0, 180.0)
-
-
-class Camera(Sensor):
-    """A colour camera."""
-
-    kind: Literal["camera"]
-    driver: Annotated[V4l2 | Stream | Video | Folder | External, Field(discriminator="type")]
-    intrinsics: Intrinsics
-
-    @model_validator(mode="after")
-    def _somebody_reports_its_health(self) -> Camera:
-        if self.required and self.driver.type == "external":
-            raise ValueError(
-                "required cannot be true with an external driver: nobody reports this camera's health"
-            )
-        return self
-
-
-class Scan(Sensor):
-    """A 2D laser scanner; its own driver publishes LaserScan."""
-
-    kind: Literal["scan"]
-    driver: External
-    range_m: tuple[NonNegative, Positive] = (0.05, 25.0)
-
-
-class RangeFinder(Sensor):
-    """An ultrasonic or infrared sensor that looks along the x axis of its mounting; its own driver publishes Range."""
-
-    kind: Literal["range"]
-    driver: External
-
-
-class ObstacleCloud(Sensor):
-    """Another package's obstacle points as PointCloud2, in the frame of the mounting: ground is already taken out."""
-
-    kind: Literal["cloud"]
-    driver: External
-
-
-class ObstaclePolygon(Sensor):
-    """Another package's outline of what must not be driven into, as PolygonStamped, in the frame of the mounting."""
-
-    kind: Literal["polygon"]
-    driver: External
-
-
-Source = Scan | RangeFinder | ObstacleCloud | ObstaclePolygon
-AnySensor = Annotated[
-    Lidar | Camera | Scan | RangeFinder | ObstacleCloud | ObstaclePolygon, Field(discriminator="kind")
-]
+GRAVITY_MPS2 = 9.81
 
 
 class Drive(Part):
@@ -217,6 +41,7 @@ class Drive(Part):
         mass_kg: of the robot without load; decelerations are those without load, on the level.
         max_payload_kg: assumed while nobody says what is loaded.
         max_slope_percent: steepest way down that is assumed while odometry says less.
+        wheelbase_m: between the axles; what joins steering angle and turn rate of Ackermann commands.
     """
 
     type: Literal["differential", "ackermann", "omnidirectional"]
@@ -249,11 +74,15 @@ class Drive(Part):
     def _brakes_hold(self) -> Drive:
         if self.max_payload_kg and self.mass_kg is None:
             raise ValueError("max_payload_kg needs mass_kg: what a load does to the brakes depends on both")
-        ratio = 1.0 if self.mass_kg is None else self.mass_kg / (self.mass_kg + self.max_payload_kg)
-        weakest = self.service_decel_mps2 * ratio * min((share for _, share in self.fade), default=1.0)
-        if weakest <= 0.0981 * self.max_slope_percent:
+        if self.at_worst_mps2(self.service_decel_mps2) <= 0:
             raise ValueError("max_slope_percent: service_decel_mps2 does not hold the loaded robot there")
         return self
+
+    def at_worst_mps2(self, decel_mps2: float) -> float:
+        """What is left of a deceleration with the largest load, down the steepest slope, where the brakes fade most."""
+        ratio = 1.0 if self.mass_kg is None else self.mass_kg / (self.mass_kg + self.max_payload_kg)
+        share = ratio * min((share for _, share in self.fade), default=1.0)
+        return decel_mps2 * share - GRAVITY_MPS2 * float(np.sin(np.arctan(self.max_slope_percent / 100)))
 
     @property
     def braking_delay_s(self) -> float:
@@ -306,26 +135,33 @@ class Latency(Part):
     bound_ms: Positive
 
 
+CommandType = Literal["twist_stamped", "twist", "ackermann"]
+
+
 class Gate(Part):
     """The safety gate's own limits; none of them can be set to nothing.
 
     Attributes:
         rate_hz: how often it decides.
-        input_timeout_s: age at which an input counts as stale.
+        input_timeout_s: age at which an input counts as stale; a sensor's own ``timeout_s`` goes before it.
         command_timeout_s: age at which a velocity command counts as stale.
         future_tolerance_s: how far a stamp may lie ahead of the gate's clock.
         hold_s: how long the reason for a stop has to be gone before it is released.
         escape_mps: highest speed of an escape, the motion that leads a stopped robot away from everything.
         latch_on: reasons whose stop stays until it is reset by hand.
+        command: type of the velocity commands that come in.
+        output: type of those let through.
     """
 
     rate_hz: Annotated[float, Field(ge=5, le=200)] = 20.0
-    input_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.4
+    input_timeout_s: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S)] = 0.4
     command_timeout_s: Annotated[float, Field(gt=0, le=2)] = 0.5
     future_tolerance_s: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     hold_s: Annotated[float, Field(ge=0, le=0.45)] = 0.2
     escape_mps: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     latch_on: list[str] = Field(default=[])
+    command: CommandType = "twist_stamped"
+    output: CommandType = "twist_stamped"
 
     @field_validator("latch_on")
     @classmethod
@@ -442,6 +278,14 @@ class Robot(Part):
         return self
 
     @model_validator(mode="after")
+    def _steering_is_known(self) -> Robot:
+        for name in ("command", "output"):
+            car_like = self.drive.type == "ackermann" and self.drive.wheelbase_m is not None
+            if getattr(self.gate, name) == "ackermann" and not car_like:
+                raise ValueError(f"gate.{name}: ackermann needs drive.type ackermann and drive.wheelbase_m")
+        return self
+
+    @model_validator(mode="after")
     def _hosts_reach_each_other(self) -> Robot:
         hosts = sorted({placement.host for placement in self.nodes})
         if len(hosts) > 1 and self.discovery == "localhost":
@@ -497,6 +341,23 @@ class Robot(Part):
     def sources(self) -> list[Source]:
         """What other packages publish for the risk stage and the gate: scans, ranges, points and polygons."""
         return [s for s in self.sensors if not isinstance(s, Lidar | Camera)]
+
+    @property
+    def timeouts_s(self) -> dict[str, float]:
+        """Age at which the obstacle points of each lidar and source are stale, s, by name."""
+        shared_s = self.gate.input_timeout_s
+        return {s.name: s.timeout_s or shared_s for s in (*self.lidars, *self.sources)}
+
+    def source(self, name: str) -> Source:
+        """The source of that name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise KeyError(name)
 
     def sensor(self, name: str) -> Lidar | Camera | Source:
         """The sensor of that name.

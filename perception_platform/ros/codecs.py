@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from perception_platform.messages.cdr import decision_to_cdr, twist_to_cdr
+from perception_platform.messages.cdr import command_to_cdr, decision_to_cdr
 from perception_platform.messages.clouds import cloud_from_msg, cloud_to_msg
-from perception_platform.messages.motion import ego_from_odometry, velocity_from_twist
+from perception_platform.messages.motion import ego_from_odometry, velocity_from_command
 from perception_platform.messages.objects import (
     detections_from_msg,
     detections_to_msg,
@@ -76,8 +76,8 @@ CODECS: dict[str, Codec] = {
     "points": Codec(lambda m, s, _: cloud_from_msg(m, s), lambda v, _: cloud_to_msg(v, make)),
     **{kind: Codec(source_in_base) for kind, source_in_base in SOURCES.items()},
     "odometry": Codec(lambda m, _s, _r: ego_from_odometry(m)),
-    "command": Codec(lambda m, _s, _r: velocity_from_twist(m, TOPICS["command"].name)),
-    "command_safe": Codec(encode=lambda v, r: twist_to_cdr(v.t_ns, r.base_frame, v.output_mps)),
+    "command": Codec(lambda m, _s, r: velocity_from_command(m, TOPICS["command"].name, r.drive.wheelbase_m)),
+    "command_safe": Codec(encode=lambda v, r: command_to_cdr(v, r.base_frame, r.gate.output)),
     "sensor_health": Codec(lambda m, _s, _r: health_from_msg(m), lambda v, _: health_to_msg(v, make)),
     "model_status": Codec(
         lambda m, _s, _r: model_status_from_msg(m), lambda v, _: model_status_to_msg(v, make)

@@ -43,11 +43,17 @@ def _on_own_parts(xyz_m: Points, robot: Robot) -> npt.NDArray[np.bool_]:
 
 
 def _mounted(convert: Callable[[Any, str], PointCloud]) -> Callable[[Any, str, Robot], PointCloud]:
-    """A conversion to points of the sensor's frame, then by its mounting to the base, without the robot's own parts."""
+    """A conversion to points of the sensor's frame, then by its mounting to the base, without the robot's own parts.
+
+    It raises FrameError if the message is in another frame, InputError if it is malformed.
+    """
 
     def in_base(message: Any, sensor: str, robot: Robot) -> PointCloud:
-        cloud = convert(message, sensor)
-        xyz_m = robot.sensor(sensor).mounting.transform().apply(cloud.xyz_m).astype(np.float32)
+        cloud, source = convert(message, sensor), robot.source(sensor)
+        if cloud.frame_id != source.frame:
+            topic = TOPICS[source.kind].of(sensor)
+            raise FrameError(topic, f"{cloud.frame_id!r} instead of {source.frame!r}", "header.frame_id")
+        xyz_m = source.mounting.transform().apply(cloud.xyz_m).astype(np.float32)
         seen = ~_on_own_parts(xyz_m, robot)
         others = {name: getattr(cloud, name) for name in ("intensity", "ring", "offset_s")}
         kept: dict[str, Any] = {

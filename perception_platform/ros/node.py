@@ -32,7 +32,7 @@ from perception_platform.ros.diagnostics import Reporter, Tally
 from perception_platform.ros.make import installed, make, message_class
 from perception_platform.ros.ports import Arrival, Output
 from perception_platform.ros.sim_clock import SimClock
-from perception_platform.ros.topics import TOPICS, Topic, rate_hz
+from perception_platform.ros.topics import TOPICS, Topic, rate_hz, type_on
 from perception_platform.ros.watch import Trouble, TroubleKind, event_callbacks
 from perception_platform.runtime.exchange import Exchange
 from perception_platform.runtime.mailbox import Edge, Fate, Ledger, Mailbox
@@ -139,13 +139,22 @@ class PlatformNode(LifecycleNode):
         """A publisher of ready messages of a row of the table; it is silent while the node is not active.
 
         Raises:
-            ModuleNotFoundError: if the message's package is not installed.
+            InputError: if the message's package is not installed.
         """
         topic = TOPICS[key]
         profile = qos.offered(topic, rate_hz(topic, self.robot, sensor))
-        made = self.create_lifecycle_publisher(message_class(topic.type), topic.of(sensor), profile)
+        kind = self._message_class(topic)
+        made = self.create_lifecycle_publisher(kind, topic.of(sensor), profile)
         self._made.append(lambda: self.destroy_lifecycle_publisher(made))
         return made
+
+    def _message_class(self, topic: Topic) -> Any:
+        kind = type_on(topic, self.robot)
+        if not installed(kind):
+            package = kind.partition("/")[0]
+            how = f"sudo apt install ros-jazzy-{package.replace('_', '-')}"
+            raise InputError(topic.name, f"{kind} is not installed here; on a robot: {how}", "type")
+        return message_class(kind)
 
     def publisher_if_installed(self, key: str, sensor: str = "") -> Any | None:
         """The same, or None with a line in the log where the message's package is not installed."""
@@ -299,7 +308,7 @@ class PlatformNode(LifecycleNode):
         clock = self._ros_clock
         if clock.ros_time_is_active:
             return self._sim_clock.now_ns(time.monotonic_ns())
-        return int(clock.now().nanoseconds)
+        return time.time_ns()  # the same clock, at a tenth of the cost
 
     def timing(self, arrival: Arrival) -> StageTiming:
         """This stage's timing of a message, finished now."""
@@ -415,7 +424,7 @@ class PlatformNode(LifecycleNode):
         self, topic: Topic, sensor: str, use: Callable[[Any], None], *, raw: bool = False
     ) -> None:
         made = self.create_subscription(
-            message_class(topic.type),
+            self._message_class(topic),
             topic.of(sensor),
             lambda message: use(message) if self._active else None,
             qos.requested(topic, rate_hz(topic, self.robot, sensor)),

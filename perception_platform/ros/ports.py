@@ -58,7 +58,11 @@ class Arrival:
         self.topic = topic
         self.sensor = sensor
         self.name = topic.of(sensor)
-        self.t_ns: int = value.t_ns if decode is None else time_ns(value.header.stamp, self.name)
+        self.t_ns: int = received_ns  # of what has no stamp: a Twist
+        if decode is None:
+            self.t_ns = value.t_ns
+        elif hasattr(value, "header"):
+            self.t_ns = time_ns(value.header.stamp, self.name)
         self.received_ns = self.queued_ns = self.started_ns = received_ns
         self.gc_ns = self.no_core_ns = 0
         self._value = value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from perception_platform.robot.description import Camera, Lidar, Robot, Source
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Camera, Lidar, Source
 
 Reliability = Literal["reliable", "best_effort"]
 Durability = Literal["volatile", "transient_local"]
@@ -18,7 +19,7 @@ class Topic:
     Attributes:
         key: how code names it.
         name: ROS name; ``{sensor}`` stands for a sensor of the robot file.
-        type: ROS type.
+        type: ROS type; of velocity commands the usual one, see ``type_on``.
         rate_hz: expected rate; 0 for topics that are sent on change; None: the sensor's own rate.
         reliability: DDS reliability.
         depth: history depth.
@@ -184,6 +185,19 @@ def obstacle_inputs(robot: Robot) -> list[tuple[str, str]]:
 def sensors_of(topic: Topic, robot: Robot) -> list[str]:
     """Names of the sensors that a robot has the topic for; one empty name if it belongs to none."""
     return [s.name for s in robot.sensors if s.kind == topic.kind] if topic.kind else [""]
+
+
+_COMMANDS = {
+    "twist_stamped": "geometry_msgs/msg/TwistStamped",
+    "twist": "geometry_msgs/msg/Twist",
+    "ackermann": "ackermann_msgs/msg/AckermannDriveStamped",
+}
+
+
+def type_on(topic: Topic, robot: Robot) -> str:
+    """ROS type of a topic on a robot: its file says how velocity commands come and go."""
+    kinds = {"command": robot.gate.command, "command_safe": robot.gate.output}
+    return _COMMANDS[kinds[topic.key]] if topic.key in kinds else topic.type
 
 
 def rate_hz(topic: Topic, robot: Robot, sensor: str | None = None) -> float:

@@ -28,9 +28,10 @@ from perception_platform.core.time import NS_PER_S
 from perception_platform.messages.clouds import cloud_to_msg
 from perception_platform.messages.fields import set_header, time_ns
 from perception_platform.messages.images import image_to_msg
-from perception_platform.robot.description import Camera, Lidar, Robot
+from perception_platform.robot.description import Robot
 from perception_platform.robot.environment import own_domain
 from perception_platform.robot.load import load_robot
+from perception_platform.robot.sensors import Camera, Lidar
 from perception_platform.ros import qos
 from perception_platform.ros.make import make, message_class
 from perception_platform.ros.topics import sensor_topic

@@ -104,36 +104,38 @@ def _check_stamped(
             sensor=name,
             detail=f"{name} by {ahead_s:.3f} s",
         )
-    age = _age_of(now_ns, seen)
-    if age > config.input_timeout_s:
-        yield _aged(stale, age, name, config)
+    age, limit_s = _age_of(now_ns, seen), config.timeout_s(name)
+    if age > limit_s:
+        yield _aged(stale, age, limit_s, name, config)
 
 
 def fresh_obstacles(now_ns: int, inputs: GateInputs, config: GateConfig) -> list[PointCloud]:
     """Obstacle points that still tell where things are; old ones would travel along with the robot."""
     return [
-        seen.value for seen in inputs.obstacles.values() if _age_of(now_ns, seen) <= config.input_timeout_s
+        seen.value
+        for sensor, seen in inputs.obstacles.items()
+        if _age_of(now_ns, seen) <= config.timeout_s(sensor)
     ]
 
 
 def _check_optional_obstacles(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
     for sensor, seen in sorted(inputs.obstacles.items()):
-        age = _age_of(now_ns, seen)
-        if sensor not in config.gap_sensors and age > config.input_timeout_s:
-            yield _aged(Reason.SENSOR_DEGRADED, age, sensor, config)
+        age, limit_s = _age_of(now_ns, seen), config.timeout_s(sensor)
+        if sensor not in config.gap_sensors and age > limit_s:
+            yield _aged(Reason.SENSOR_DEGRADED, age, limit_s, sensor, config)
 
 
 def _age_of(now_ns: int, seen: Seen[Any]) -> float:
     return age_s(now_ns, seen.value.t_ns, seen.silence_s)
 
 
-def _aged(reason: Reason, age: float, name: str, config: GateConfig) -> Finding:
+def _aged(reason: Reason, age: float, limit_s: float, name: str, config: GateConfig) -> Finding:
     return fault_finding(
         reason,
         config,
         quantity="age",
         value=age,
-        threshold=config.input_timeout_s,
+        threshold=limit_s,
         unit="s",
         sensor=name,
         detail=f"{name} is {age:.2f} s old",
@@ -168,10 +170,13 @@ def _check_motion(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
 def _check_latency(now_ns: int, inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
     if inputs.assessment is None:
         return
-    latency_ns = inputs.assessment.value.lineage.age_ns(now_ns)
+    lineage = inputs.assessment.value.lineage
+    latency_ns = lineage.age_ns(now_ns)
     latency_s = math.inf if latency_ns is None else to_s(latency_ns)
-    if latency_s > config.input_timeout_s:  # a new assessment of old data is old
-        yield _aged(Reason.ASSESSMENT_STALE, latency_s, "data behind the assessment", config)
+    ages_s = [(to_s(now_ns - s.t_ns), config.timeout_s(s.sensor)) for s in lineage.sources]
+    age, limit_s = max(ages_s, key=_over, default=(math.inf, config.input_timeout_s))
+    if age > limit_s:  # a new assessment of old data is old
+        yield _aged(Reason.ASSESSMENT_STALE, age, limit_s, "data behind the assessment", config)
     elif latency_s > config.latency_bound_s:
         yield fault_finding(
             Reason.LATENCY_OVER_BOUND,
@@ -182,6 +187,11 @@ def _check_latency(now_ns: int, inputs: GateInputs, config: GateConfig) -> Itera
             unit="s",
             detail=f"{latency_s * 1e3:.0f} ms",
         )
+
+
+def _over(aged: tuple[float, float]) -> float:
+    """By how much an age is over its limit."""
+    return aged[0] - aged[1]
 
 
 def _check_health(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
@@ -236,7 +246,7 @@ def _check_command(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
 
 def _check_load(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
     if not inputs.speed_factor >= 1:
-        factor = inputs.speed_factor if inputs.speed_factor > 0 else 0.0
+        factor = max(0.0, inputs.speed_factor)  # in this order: what is no number counts as nought
         finding = fault_finding(
             Reason.LOAD_SHED,
             config,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -39,10 +40,13 @@ class GateConfig:
         max_yaw_rate_radps: highest turn rate.
         service_decel_mps2: deceleration of a stop.
         emergency_decel_mps2: deceleration of an emergency stop.
+        least_service_mps2: what is left of the first with the largest load, down the steepest slope.
+        least_emergency_mps2: what is left of the other there.
         jerk_mps3: how fast the deceleration of a limit or a stop grows.
         reaction_s: from the decision to the beginning of braking.
         period_ns: time between two beats.
         input_timeout_s: age at which an input is stale.
+        timeouts_s: the same of obstacle points, by sensor.
         command_timeout_s: age at which a command is stale.
         future_tolerance_s: how far a stamp may lie ahead.
         latency_bound_s: the most that the data behind a decision may be old before speed is reduced.
@@ -63,10 +67,13 @@ class GateConfig:
     max_yaw_rate_radps: float
     service_decel_mps2: float
     emergency_decel_mps2: float
+    least_service_mps2: float
+    least_emergency_mps2: float
     jerk_mps3: float
     reaction_s: float
     period_ns: int
     input_timeout_s: float
+    timeouts_s: Mapping[str, float]
     command_timeout_s: float
     future_tolerance_s: float
     latency_bound_s: float
@@ -75,6 +82,15 @@ class GateConfig:
     gap_sensors: tuple[str, ...]
     reporting_sensors: tuple[str, ...]
     required_sensors: frozenset[str]
+
+    def timeout_s(self, name: str) -> float:
+        """Age at which an input of that name is stale, s."""
+        return self.timeouts_s.get(name, self.input_timeout_s)
+
+    @property
+    def longest_timeout_s(self) -> float:
+        """The largest age at which anything still counts as fresh, s."""
+        return max([self.input_timeout_s, *self.timeouts_s.values()])
 
     @classmethod
     def from_robot(cls, robot: Robot) -> GateConfig:
@@ -97,10 +113,13 @@ class GateConfig:
             max_yaw_rate_radps=drive.max_yaw_rate_radps,
             service_decel_mps2=drive.service_decel_mps2,
             emergency_decel_mps2=drive.emergency_decel_mps2,
+            least_service_mps2=drive.at_worst_mps2(drive.service_decel_mps2),
+            least_emergency_mps2=drive.at_worst_mps2(drive.emergency_decel_mps2),
             jerk_mps3=drive.jerk_mps3,
             reaction_s=drive.reaction_s,
             period_ns=from_s(1.0 / gate.rate_hz),
             input_timeout_s=gate.input_timeout_s,
+            timeouts_s=robot.timeouts_s,
             command_timeout_s=gate.command_timeout_s,
             future_tolerance_s=gate.future_tolerance_s,
             latency_bound_s=robot.latency.bound_ms / 1e3,

@@ -10,29 +10,42 @@ the next look at its surroundings has stopped it; every 2 cm the separations are
 * to each other track, where it is and where it will be if it keeps its velocity, as far: neither below ``beside_m`` nor
   below what it would have come to if the robot stood still.
 
-Everything is refused that cannot be measured: a comparison with a NaN is false.
+Everything is refused that cannot be measured: what is no finite number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, points_in_polygon
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Finding, NearObjects, Reason
 from perception_platform.safety.config import Drive, GateConfig
+from perception_platform.safety.footprint import (
+    CELL_RADIUS_M,
+    ROUNDING_M,
+    Motion,
+    cells,
+    distance_m,
+    fastest_mps,
+    least_distance_m,
+    seen_from,
+    within_edges,
+)
 
 STEP_M = 0.02  # way of the footprint's fastest point from one pose to the next
-ROUNDING_M = 1e-6
+SURE_M = ROUNDING_M / 2  # the rest of what is allowed for rounding is left to the lines along edges
+BLOCK = 512  # points measured together; the first block in which one comes too near ends it
 LEAST_MPS = 1e-6  # slower is no motion
+MOST_LOOKS = 100_000  # at points of tracks that pass close by; more would take longer than a beat has
 PREDICTED_S = 2.0  # for how long a track is taken to keep its velocity
 OUTLINE_M = 0.05  # between two points on the outline of a track
-Motion = tuple[float, float, float]  # vx, vy, yaw rate in the base frame; m/s, rad/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +75,10 @@ def escape_motion(command: Motion, config: GateConfig) -> Motion | None:
         vy = 0.0
     if config.drive is Drive.ACKERMANN and not vx:
         return None
-    fastest_mps = _fastest_mps((vx, vy, yaw_rate), config)
-    if not fastest_mps > LEAST_MPS:
+    speed_mps = fastest_mps((vx, vy, yaw_rate), config.footprint_m)
+    if not speed_mps > LEAST_MPS:
         return None
-    share = min(1.0, config.escape_mps / fastest_mps)
+    share = min(1.0, config.escape_mps / speed_mps)
     return (vx * share, vy * share, yaw_rate * share)
 
 
@@ -78,8 +91,11 @@ def is_escape(motion: Motion, around: Surroundings, delay_s: float, config: Gate
         delay_s: from the measurement of the surroundings to the beginning of braking.
         config: the robot.
     """
-    speed_mps = _fastest_mps(motion, config)
-    stopping_m = speed_mps * delay_s + speed_mps**2 / (2 * config.service_decel_mps2)
+    measured = (around.points_m, around.causes_m, around.outlines_m, around.velocities_mps)
+    if not all(np.isfinite(values).all() for values in measured):
+        return False
+    speed_mps = fastest_mps(motion, config.footprint_m)
+    stopping_m = speed_mps * delay_s + speed_mps**2 / (2 * config.least_service_mps2)
     steps = math.ceil((stopping_m + config.ahead_m) / STEP_M)
     times_s: Array = STEP_M * np.arange(1.0, steps + 1) / speed_mps
     until_stop_s = times_s[: math.ceil(stopping_m / STEP_M)]
@@ -131,9 +147,7 @@ def look_around(
     stops = [f for f in findings if f.action <= Action.STOP]
     named = np.array([p[:2] for f in stops for p in f.points_m], dtype=np.float64).reshape(-1, 2)
     blamed = np.isin(near.track_ids, [i for f in stops for i in f.track_ids])
-    outlines = [_outline(corners_m) for corners_m in near.corners_m]
-    owners = np.repeat(np.arange(len(near)), [len(outline_m) for outline_m in outlines])
-    outlines_m = np.concatenate([*outlines, np.zeros((0, 2))])
+    outlines_m, owners = _outlines(near.corners_m)
     everything_m = np.concatenate([points_m, outlines_m])
     in_zone = np.zeros(len(everything_m), dtype=np.bool_)
     for zone_m in config.stop_zones_m:
@@ -145,7 +159,7 @@ def look_around(
 def escape_finding(motion: Motion, around: Surroundings, config: GateConfig) -> Finding:
     """What lets a stopped robot move, with the least separation that it is based on."""
     everything_m = np.concatenate([around.points_m, around.outlines_m])
-    least_m = float(_distance_m(everything_m, config).min(initial=math.inf))
+    least_m = least_distance_m(everything_m, config.footprint_m)
     vx, vy, yaw_rate = motion
     return Finding(
         Reason.ESCAPE,
@@ -160,73 +174,66 @@ def escape_finding(motion: Motion, around: Surroundings, config: GateConfig) -> 
     )
 
 
-def seen_from(points_m: Array, motion: Motion, times_s: Array) -> Array:
-    """Points (..., N, 2) of the base frame as they lie in it after a motion of constant speed and turn rate.
-
-    Args:
-        points_m: (N, 2), or (K, N, 2) where they differ from time to time.
-        motion: of the robot.
-        times_s: (K,) how long it has lasted.
-
-    Returns:
-        (K, N, 2).
-    """
-    vx, vy, yaw_rate = motion
-    half = yaw_rate * times_s / 2
-    chord_s = times_s * np.sinc(half / np.pi)  # along the direction half-way through the turn
-    c, s = np.cos(half), np.sin(half)
-    moved_m = np.stack([(vx * c - vy * s) * chord_s, (vx * s + vy * c) * chord_s], axis=-1)
-    c, s = np.cos(2 * half), np.sin(2 * half)
-    back = np.stack([np.stack([c, -s], axis=-1), np.stack([s, c], axis=-1)], axis=-2)
-    return np.asarray((points_m - moved_m[:, None]) @ back)
-
-
 def _leaves_causes(motion: Motion, times_s: Array, around: Surroundings, config: GateConfig) -> bool:
     """Away from all that the stop rests on, at every pose."""
-    causes_m = around.causes_m
-    first_m = _distance_m(causes_m, config)
-    if not (_distance_m(seen_from(causes_m, motion, times_s[:1]), config) >= first_m - ROUNDING_M).all():
-        return False  # what is told to drive on towards an obstacle is refused at little cost
-    distances_m = _distance_m(seen_from(causes_m, motion, times_s), config)
-    return bool((np.diff(distances_m, axis=0) >= -ROUNDING_M).all())
+    since_s = np.concatenate([[0.0], times_s])
+
+    def gains_m(points_m: Array) -> Array:
+        return np.diff(distance_m(seen_from(points_m, motion, since_s), config.footprint_m), axis=0)
+
+    middles_m, cell = cells(around.causes_m)
+    doubtful = np.asarray((gains_m(middles_m) < 2 * CELL_RADIUS_M).any(axis=0))
+    return _each_block(around.causes_m[doubtful[cell]], lambda block_m: gains_m(block_m) >= -ROUNDING_M)
 
 
 def _clears_points(motion: Motion, times_s: Array, around: Surroundings, config: GateConfig) -> bool:
     """What is nearest keeps its distance."""
-    points_m = around.points_m
-    least_m = min(float(_distance_m(points_m, config).min(initial=np.inf)), config.beside_m)
-    return bool((_distance_m(seen_from(points_m, motion, times_s), config) >= least_m - ROUNDING_M).all())
+    corners_m = config.footprint_m
+    least_m = min(least_distance_m(around.points_m, corners_m), config.beside_m)
+
+    def within(points_m: Array, bound_m: float) -> npt.NDArray[np.bool_]:
+        still_mps, bounds_m = np.zeros_like(points_m), np.full(len(points_m), bound_m)
+        return within_edges(points_m, still_mps, bounds_m, motion, (times_s, times_s), corners_m)
+
+    middles_m, cell = cells(around.points_m)
+    near_m = around.points_m[within(middles_m, least_m + CELL_RADIUS_M)[cell]]
+    near_m = near_m[within(near_m, least_m - SURE_M)]
+    return _each_block(
+        near_m,
+        lambda block_m: distance_m(seen_from(block_m, motion, times_s), corners_m) >= least_m - ROUNDING_M,
+    )
 
 
 def _clears_tracks(motion: Motion, times_s: Array, around: Surroundings, config: GateConfig) -> bool:
-    """Tracks are kept away from where they are, and where they will be."""
-    lasting_s = np.minimum(times_s, PREDICTED_S)[:, None, None]
-    still_m = np.broadcast_to(around.outlines_m, (len(times_s), *around.outlines_m.shape))
-    for then_m in (still_m, still_m + around.velocities_mps * lasting_s):
-        standing_m = np.minimum.accumulate(_distance_m(then_m, config), axis=0)
-        moving_m = _distance_m(seen_from(then_m, motion, times_s), config)
+    """Tracks are kept away from where they are, and where they will be.
+
+    One that moves is looked at each 2 cm of its way and the robot's together. More than can be looked at is refused.
+    """
+    corners_m, outlines_m, step_s = config.footprint_m, around.outlines_m, float(times_s[0])
+    speeds_mps = np.hypot(*around.velocities_mps.T)
+    first_m = np.minimum(distance_m(outlines_m, corners_m), config.beside_m)
+    for velocities_mps, bounds_m in (
+        (np.zeros_like(around.velocities_mps), first_m),
+        (around.velocities_mps, config.beside_m + speeds_mps * step_s),  # so far it comes between two looks
+    ):
+        lasting_s = (times_s, np.minimum(times_s, PREDICTED_S))
+        left = within_edges(outlines_m, velocities_mps, bounds_m - SURE_M, motion, lasting_s, corners_m)
+        apart_mps = np.hypot(*velocities_mps[left].T).max(initial=0.0)
+        finer = 1 + math.ceil(apart_mps * step_s / STEP_M)
+        if finer * len(times_s) * np.count_nonzero(left) > MOST_LOOKS:
+            return False
+        looks_s = np.arange(1, finer * len(times_s) + 1) * (step_s / finer)
+        then_m = outlines_m[left] + velocities_mps[left] * np.minimum(looks_s, PREDICTED_S)[:, None, None]
+        standing_m = np.minimum.accumulate(distance_m(then_m, corners_m), axis=0)
+        moving_m = distance_m(seen_from(then_m, motion, looks_s), corners_m)
         if not (moving_m >= np.minimum(standing_m, config.beside_m) - ROUNDING_M).all():
             return False
     return True
 
 
-def _distance_m(points_m: Array, config: GateConfig) -> Array:
-    """Signed distances (...,) of points (..., 2) to the footprint; negative inside it."""
-    corners_m = config.footprint_m
-    edge = np.roll(corners_m, -1, axis=0) - corners_m
-    offset = points_m[..., None, :] - corners_m
-    along = offset[..., 0] * edge[:, 0] + offset[..., 1] * edge[:, 1]
-    share = np.clip(along / (edge[:, 0] ** 2 + edge[:, 1] ** 2), 0.0, 1.0)
-    apart = np.hypot(offset[..., 0] - share * edge[:, 0], offset[..., 1] - share * edge[:, 1]).min(axis=-1)
-    inside = points_in_polygon(points_m.reshape(-1, 2), corners_m).reshape(apart.shape)
-    return np.asarray(np.where(inside, -apart, apart))
-
-
-def _fastest_mps(motion: Motion, config: GateConfig) -> float:
-    """Speed of the fastest corner of the footprint."""
-    vx, vy, yaw_rate = motion
-    x_m, y_m = config.footprint_m.T
-    return float(np.hypot(vx - yaw_rate * y_m, vy + yaw_rate * x_m).max())
+def _each_block(points_m: Array, holds: Callable[[Array], npt.NDArray[np.bool_]]) -> bool:
+    """Whether something holds for all points (N, 2); it ends with the first block of which one fails."""
+    return all(holds(points_m[i : i + BLOCK]).all() for i in range(0, len(points_m), BLOCK))
 
 
 def _outside(cloud: PointCloud, config: GateConfig) -> Array:
@@ -245,13 +252,12 @@ def _where_now(points_m: Array, ego: EgoState, t_ns: int, now_ns: int) -> Array:
     return np.asarray(seen_from(points_m, motion, np.array([to_s(now_ns - t_ns)]))[0])
 
 
-def _outline(corners_m: Array) -> Array:
-    """Points (N, 2) along the edges of a box (4, 2)."""
-    edges = np.roll(corners_m, -1, axis=0) - corners_m
-    sides = zip(corners_m, edges, strict=True)
-    return np.concatenate([a + edge * _shares(float(np.hypot(*edge)))[:, None] for a, edge in sides])
-
-
-def _shares(length_m: float) -> Array:
-    count = math.ceil(max(length_m, OUTLINE_M) / OUTLINE_M) if math.isfinite(length_m) else 1
-    return np.arange(count) / count
+def _outlines(corners_m: Array) -> tuple[Array, npt.NDArray[np.intp]]:
+    """Points (N, 2) along the edges of boxes (T, 4, 2), and which box each belongs to."""
+    edges_m = (np.roll(corners_m, -1, axis=1) - corners_m).reshape(-1, 2)
+    length_m = np.hypot(*edges_m.T)
+    finite_m = np.where(np.isfinite(length_m), length_m, 0.0)
+    counts = np.ceil(np.maximum(finite_m, OUTLINE_M) / OUTLINE_M).astype(np.intp)
+    edge = np.repeat(np.arange(len(counts)), counts)
+    nth = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return corners_m.reshape(-1, 2)[edge] + edges_m[edge] * (nth / counts[edge])[:, None], edge // 4

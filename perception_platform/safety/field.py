@@ -38,9 +38,9 @@ def check_field(
     """An emergency stop if raw points stand in the robot's way.
 
     Driving, the way is the rectangle that it crosses until it stands: as wide as the footprint across the direction of
-    travel, ``v t + v^2 / 2a`` beyond its edge in that direction, with the emergency deceleration and the reaction time
-    of the brakes alone. Standing, the command says which edge that is; turning on the spot, it is the circle around the
-    footprint.
+    travel, ``v t + v^2 / 2a`` beyond its edge in that direction, with what the largest load and the steepest slope
+    leave of the emergency deceleration, and the reaction time of the brakes alone. Standing, the command says which
+    edge that is; turning on the spot, it is the circle around the footprint.
     """
     moving = _over_ground((*ego.velocity_mps, 0.0), config)
     wanted = _over_ground(command, config) if command else (0.0, 0.0)
@@ -65,7 +65,7 @@ def field_reach_m(ego: EgoState, config: GateConfig) -> tuple[float, float]:
 
 
 def _depth_m(speed_mps: float, config: GateConfig) -> float:
-    return STANDSTILL_M + speed_mps * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
+    return STANDSTILL_M + speed_mps * config.reaction_s + speed_mps**2 / (2 * config.least_emergency_mps2)
 
 
 def _over_ground(velocity: Command, config: GateConfig) -> tuple[float, float]:

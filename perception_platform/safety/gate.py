@@ -28,7 +28,6 @@ from perception_platform.safety.checks import (
 )
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.escape import (
-    Motion,
     escape_finding,
     escape_motion,
     escape_reach_m,
@@ -37,6 +36,7 @@ from perception_platform.safety.escape import (
     look_around,
 )
 from perception_platform.safety.field import STANDSTILL_MPS, TURNING_RADPS, check_field, field_reach_m
+from perception_platform.safety.footprint import Motion
 from perception_platform.safety.inputs import GateInputs
 from perception_platform.safety.memory import Clocks, Events, Holds
 from perception_platform.safety.nearby import Nearby
@@ -169,7 +169,7 @@ class SafetyGate:
             return None
         clouds = self._clouds(now_ns, inputs, ego)
         around = look_around(clouds, near, findings, ego, config, now_ns=now_ns)
-        delay_s = config.input_timeout_s + to_s(config.period_ns) + config.reaction_s
+        delay_s = config.longest_timeout_s + to_s(config.period_ns) + config.reaction_s
         if not is_escape(motion, around, delay_s, config):
             return None
         return motion, escape_finding(motion, around, config)

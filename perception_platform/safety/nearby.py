@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.safety.config import GateConfig
 
@@ -32,5 +34,7 @@ class Nearby:
         xyz_m = cloud.xyz_m
         for axis in (1, 0):  # what is no number is not far: it is for others to judge
             low, high = self._low_m[axis] - reach_m[axis], self._high_m[axis] + reach_m[axis]
-            xyz_m = xyz_m[~((xyz_m[:, axis] < low) | (xyz_m[:, axis] > high))]
-        return replace(cloud, xyz_m=xyz_m)
+            far = (xyz_m[:, axis] < low) | (xyz_m[:, axis] > high)
+            xyz_m = xyz_m.take(np.flatnonzero(~far), axis=0)
+        # Each beat goes through one coordinate after the other.
+        return replace(cloud, xyz_m=np.asfortranarray(xyz_m))

@@ -22,7 +22,7 @@ from perception_platform.core.time import from_s, to_ms, to_s
 from perception_platform.core.verdicts import Decision, ObjectRisks
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.replay.lockstep import Lockstep
-from perception_platform.robot.description import Camera, Lidar, Scan
+from perception_platform.robot.sensors import Camera, Lidar, Scan
 from perception_platform.ros.topics import TOPICS
 from perception_platform.runtime.latency import percentiles
 from perception_platform.scenarios.events import MOVING_MPS, EventLog

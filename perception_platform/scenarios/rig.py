@@ -9,7 +9,7 @@ import numpy as np
 
 from perception_platform.core.sensor_data import Image, PointCloud, SensorHealth
 from perception_platform.core.time import from_s
-from perception_platform.robot.description import Camera, Lidar, Mounting, Scan
+from perception_platform.robot.sensors import Camera, Lidar, Mounting, Scan
 from perception_platform.scenarios.setup import Setup, TimedFault
 from perception_platform.sensing.health import HealthMonitor
 from perception_platform.simulation.camera import render

@@ -16,7 +16,7 @@ import numpy as np
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import Image
 from perception_platform.core.time import from_ms, from_s
-from perception_platform.robot.description import Camera, Stream, V4l2, Video
+from perception_platform.robot.sensors import Camera, Stream, V4l2, Video
 from perception_platform.sensing.clock import Clock, Pacer
 from perception_platform.sensing.rectify import Rectifier
 from perception_platform.sensing.source import EndOfData, Reading, SourceLost

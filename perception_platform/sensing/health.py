@@ -7,7 +7,7 @@ from collections import deque
 
 from perception_platform.core.sensor_data import Image, PointCloud, SensorHealth, SensorProblem, SensorStatus
 from perception_platform.core.time import from_s, to_s
-from perception_platform.robot.description import Camera, Lidar, Scan
+from perception_platform.robot.sensors import Camera, Lidar, Scan
 from perception_platform.sensing.image_checks import ImageChecks
 from perception_platform.sensing.sectors import SectorWatch
 from perception_platform.sensing.windows import WindowWatch

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.core.time import NS_PER_S
-from perception_platform.robot.description import Ouster
+from perception_platform.robot.sensors import Ouster
 from perception_platform.sensing.packets import Packet
 from perception_platform.sensing.source import Reading
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import CameraModel, Image
-from perception_platform.robot.description import Camera
+from perception_platform.robot.sensors import Camera
 
 
 class Rectifier:

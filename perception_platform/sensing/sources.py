@@ -6,16 +6,7 @@ from pathlib import Path
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import Image, PointCloud
-from perception_platform.robot.description import (
-    Camera,
-    External,
-    Folder,
-    Lidar,
-    Ouster,
-    Stream,
-    V4l2,
-    Velodyne,
-)
+from perception_platform.robot.sensors import Camera, External, Folder, Lidar, Ouster, Stream, V4l2, Velodyne
 from perception_platform.sensing.cameras import (
     IMAGE_SUFFIXES,
     DeviceCamera,

@@ -13,7 +13,7 @@ import numpy as np
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.core.time import from_s, to_s
-from perception_platform.robot.description import Velodyne
+from perception_platform.robot.sensors import Velodyne
 from perception_platform.sensing.packets import Packet
 from perception_platform.sensing.source import Reading
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from perception_platform.core.geometry import Array
 from perception_platform.core.sensor_data import CameraModel, Image
-from perception_platform.robot.description import Camera
+from perception_platform.robot.sensors import Camera
 from perception_platform.simulation.scene import Scene
 from perception_platform.simulation.solids import Solids
 from perception_platform.simulation.world import Marking

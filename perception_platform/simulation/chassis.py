@@ -8,10 +8,9 @@ from math import cos, sin
 
 import numpy as np
 
-from perception_platform.robot.description import Drive
+from perception_platform.robot.description import GRAVITY_MPS2, Drive
 from perception_platform.simulation.vehicle import STEP_S, Trajectory, VehicleState
 
-GRAVITY_MPS2 = 9.81
 KEPT_STEPS = 100  # of the drive, for sensors that look back over their last turn
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import PointCloud
-from perception_platform.robot.description import Lidar, Scan, Velodyne
+from perception_platform.robot.sensors import Lidar, Scan, Velodyne
 from perception_platform.simulation.air import Air, Echo, through_dust, through_rain
 from perception_platform.simulation.raycast import FLOOR, Fans
 from perception_platform.simulation.scene import Scene

@@ -22,7 +22,8 @@ from perception_platform.messages.sensors import (
     transform_to_msg,
     twist_to_msg,
 )
-from perception_platform.robot.description import Camera, Lidar, Robot, Scan
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Camera, Lidar, Scan
 from perception_platform.ros.topics import TOPICS, sensor_topic
 from perception_platform.simulation.camera import render
 from perception_platform.simulation.lidar import LidarNoise, ScanReading, scan, sweep

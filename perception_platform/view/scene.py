@@ -11,7 +11,8 @@ from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, Image, PointCloud
 from perception_platform.core.time import NS_PER_S
-from perception_platform.robot.description import Camera, Robot
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Camera
 from perception_platform.robot.zones import Zone
 
 _RED = fg.Color(r=0.90, g=0.16, b=0.16, a=1.0)

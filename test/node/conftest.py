@@ -10,6 +10,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from perception_platform.robot.environment import process_environment
 from perception_platform.robot.load import load_robot
 from perception_platform.ros import qos
 from perception_platform.ros.make import message_class
-from perception_platform.ros.topics import TOPICS, rate_hz
+from perception_platform.ros.topics import TOPICS, rate_hz, type_on
 
 _DOMAINS = itertools.count(os.getpid())
 
@@ -49,7 +50,7 @@ class Peer:
         topic = TOPICS[key]
         heard = self.heard[topic.of(sensor)]
         self.node.create_subscription(
-            message_class(topic.type),
+            message_class(type_on(topic, self.robot)),
             topic.of(sensor),
             lambda message: heard.append((time.monotonic(), message)),
             qos.requested(topic, rate_hz(topic, self.robot, sensor)),
@@ -60,7 +61,9 @@ class Peer:
         """A publisher of a topic."""
         topic = TOPICS[key]
         profile = qos.offered(topic, rate_hz(topic, self.robot, sensor))
-        return self.node.create_publisher(message_class(topic.type), topic.of(sensor), profile)
+        return self.node.create_publisher(
+            message_class(type_on(topic, self.robot)), topic.of(sensor), profile
+        )
 
     def until(self, condition: Callable[[], object], within_s: float = 20.0, what: str = "it") -> float:
         """Spin until it is true; how long it took, s."""
@@ -91,15 +94,24 @@ def domain() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def peer(domain: dict[str, str]) -> Iterator[Peer]:
     """The test's own node, of robot ``amr``."""
+    with peer_of(load_robot("amr")) as made:
+        yield made
+
+
+@contextmanager
+def peer_of(robot: Robot) -> Iterator[Peer]:
+    """A node of the test's own, of some robot."""
     context = Context()
     rclpy.init(context=context)
     node = Node("peer", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    yield Peer(node, executor, load_robot("amr"))
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.shutdown(context=context)
+    try:
+        yield Peer(node, executor, robot)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context)
 
 
 @dataclass

@@ -156,6 +156,7 @@ def spoil_risk(message: Any) -> None:
         ("obstacles", spoil_data, "lidar_top"),
         ("obstacles", spoil_frame, "lidar_top"),
         ("scan", spoil_angles, "scan_front"),
+        ("scan", spoil_frame, "scan_front"),
         ("odometry", spoil_velocity, "odometry"),
         ("odometry", spoil_rotation, "odometry"),
         ("command", spoil_command, "command"),

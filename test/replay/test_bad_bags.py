@@ -94,3 +94,30 @@ def test_frames_that_are_malformed_are_counted_and_the_rest_is_not_lost(tmp_path
     decisions = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()]
     assert any("malformed_input" in d["reasons"] for d in decisions)
     assert any(d["action"] == "proceed" for d in decisions)
+
+
+def test_scans_in_a_frame_that_nothing_leads_to_are_counted_and_stop_the_robot(tmp_path: Path) -> None:
+    """From 2 s on another package's driver speaks of another frame."""
+    bag = tmp_path / "moved.mcap"
+    scans = lost = 0
+    first_ns = None
+    with BagWriter(bag) as writer:
+        for record in read_messages(WALL):
+            message = record.message
+            first_ns = record.log_ns if first_ns is None else first_ns
+            if record.topic == "/scan_front/scan":
+                scans += 1
+                if record.log_ns - first_ns > 2 * 10**9:
+                    message.header.frame_id = "laser_link"
+                    lost += 1
+            writer.write(record.topic, record.type, record.log_ns, message)
+    done = replay(bag, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    scanner = json.loads((tmp_path / "out" / "summary.json").read_text())["sensors"]["scan_front"]
+    assert scanner["dropped"]["transform lost"] == lost > 0
+    assert scanner["in"] == scanner["processed"] + sum(scanner["dropped"].values()) == scans
+    decisions = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()]
+    told = [d for d in decisions if "transform_lost" in d["reasons"]]
+    assert told
+    assert {d["action"] for d in told} == {"stop"}
+    assert any(d["action"] == "proceed" for d in decisions if d["t_ns"] < told[0]["t_ns"])

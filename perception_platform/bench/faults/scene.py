@@ -12,8 +12,8 @@ from perception_platform.core.geometry import Transform
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.messages.clouds import cloud_to_msg
 from perception_platform.messages.motion import odometry_to_msg, twist_to_msg
-from perception_platform.robot.description import Scan
 from perception_platform.robot.load import robot_path
+from perception_platform.robot.sensors import Scan
 from perception_platform.ros.make import make
 
 BASE_ROBOT = "amr"

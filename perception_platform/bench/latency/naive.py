@@ -23,6 +23,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from perception_platform.core.lineage import StageTiming
 from perception_platform.core.runtime_status import EdgeCount, RuntimeStatus
 from perception_platform.core.sensor_data import Image
+from perception_platform.messages.motion import SafeCommand
 from perception_platform.perception.graph import IMAGE_MAX_AGE_NS
 from perception_platform.perception.load import load_graph
 from perception_platform.risk.assess import assess
@@ -30,7 +31,7 @@ from perception_platform.risk.config import RiskConfig
 from perception_platform.robot.load import load_robot
 from perception_platform.ros.codecs import decoded, encoded
 from perception_platform.ros.make import message_class
-from perception_platform.ros.topics import TOPICS
+from perception_platform.ros.topics import TOPICS, type_on
 from perception_platform.runtime.ego_history import EgoHistory
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.gate import SafetyGate
@@ -70,7 +71,9 @@ class Naive(Node):
             self.counts[topic.of(sensor)] += 1
             use(decoded(topic, message, sensor, self.robot))
 
-        self.create_subscription(message_class(topic.type), topic.of(sensor), receive, _qos(key))
+        self.create_subscription(
+            message_class(type_on(topic, self.robot)), topic.of(sensor), receive, _qos(key)
+        )
 
     def timing(self, began_ns: int) -> StageTiming:
         """Of this step, done now."""
@@ -79,7 +82,7 @@ class Naive(Node):
 
     def _publisher(self, key: str, sensor: str = "") -> Any:
         topic = TOPICS[key]
-        return self.create_publisher(message_class(topic.type), topic.of(sensor), _qos(key))
+        return self.create_publisher(message_class(type_on(topic, self.robot)), topic.of(sensor), _qos(key))
 
     def _report(self) -> None:
         edges = tuple(EdgeCount(name, "none", n, n) for name, n in sorted(self.counts.items()))
@@ -202,7 +205,7 @@ class NaiveGate(Naive):
         )
         decision = self._gate.step(began_ns, inputs)
         decision = replace(decision, lineage=decision.lineage.then(self.timing(began_ns)))
-        self._command(decision)
+        self._command(SafeCommand(decision.t_ns, decision.output_mps))
         self._decision(decision)
 
 

@@ -17,7 +17,7 @@ from perception_platform.evaluation import risk_grid
 from perception_platform.evaluation.kitti_drive import moving_egos
 from perception_platform.evaluation.kitti_risk import OurRule, events
 from perception_platform.evaluation.risk_baselines import AutowareRule, CorridorRule
-from perception_platform.evaluation.risk_bench import bench_cost
+from perception_platform.evaluation.risk_bench import bench_approach, bench_cost, bench_escape
 from perception_platform.evaluation.risk_grid import _robot, grid, judge
 from perception_platform.evaluation.risk_recordings import judge_recordings
 from perception_platform.risk.config import RiskConfig
@@ -119,6 +119,23 @@ def test_the_cost_has_a_row_for_every_size() -> None:
     rows = bench_cost("amr", 3, 0, points_of=(2000,))
     assert [row["objects"] for row in rows] == [0, 10, 100, 300]
     assert all(0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
+
+
+def test_an_approach_is_timed_with_something_in_its_zone() -> None:
+    row = bench_approach("amr", 3, 0, points=2000)
+    assert 0 < row["p50_ms"] <= row["p99_ms"]
+    assert row["samples"] == 3
+    with pytest.raises(RuntimeError, match="nothing was found"):
+        bench_approach("amr", 3, 0, points=1)
+
+
+@pytest.mark.parametrize("robot", ["amr", "forklift", "delivery_van"])
+def test_only_beats_that_let_the_robot_out_are_timed_as_escapes(robot: str) -> None:
+    (row,) = bench_escape(robot, 3, 0, points_of=(2000,))
+    assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["worst_ms"]
+    assert row["samples"] == 3
+    with pytest.raises(RuntimeError, match="no escape"):
+        bench_escape(robot, 3, 0, points_of=(0,))
 
 
 def test_what_must_not_be_is_said() -> None:

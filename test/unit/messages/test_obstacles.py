@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from perception_platform.core.errors import InputError
+from perception_platform.bags.types import blank
+from perception_platform.core.errors import FrameError, InputError
+from perception_platform.core.sensor_data import PointCloud
+from perception_platform.messages.clouds import cloud_to_msg
 from perception_platform.messages.obstacles import polygon_to_cloud, range_to_cloud
 from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot
@@ -87,15 +91,68 @@ def test_a_malformed_polygon_is_refused(corners: tuple[tuple[float, float, float
         polygon_to_cloud(polygon(*corners), "hole")
 
 
-def test_every_source_ends_up_in_the_base_frame() -> None:
+def header(frame_id: str) -> SimpleNamespace:
+    return SimpleNamespace(stamp=HEADER.stamp, frame_id=frame_id)
+
+
+def with_sources(**fields: Any) -> Robot:
+    """The AMR with a source of each other kind behind, looking back."""
     file = load_robot("amr").model_dump(mode="json")
     behind = {"xyz_m": [-0.45, 0.0, 0.3], "rpy_deg": [0.0, 0.0, 180.0]}
     external = {"rate_hz": 10, "mounting": behind, "driver": {"type": "external"}, "required": False}
-    file["sensors"] += [{"name": k, "kind": k, **external} for k in ("range", "cloud", "polygon")]
-    robot = Robot.model_validate(file)
+    file["sensors"] += [{"name": k, "kind": k, **external, **fields} for k in ("range", "cloud", "polygon")]
+    return Robot.model_validate(file)
+
+
+def test_every_source_ends_up_in_the_base_frame() -> None:
+    robot = with_sources()
     assert [s.name for s in robot.sources] == ["scan_front", "range", "cloud", "polygon"]
     assert {s.kind for s in robot.sources} == set(SOURCES)
-    cloud = SOURCES["range"](reading(2.0), "range", robot)
+    cloud = SOURCES["range"](reading(2.0, header=header("range")), "range", robot)
     assert cloud.frame_id == "base_link"
     assert cloud.xyz_m[:, 0].min() == pytest.approx(-2.45, abs=1e-3)
     assert cloud.xyz_m[:, 2] == pytest.approx(0.3)
+
+
+def scan(frame_id: str) -> SimpleNamespace:
+    angles = {"angle_min": 0.0, "angle_max": 0.1, "angle_increment": 0.1, "time_increment": 0.0}
+    reach = {"range_min": 0.1, "range_max": 9.0, "ranges": [2.0, 2.0], "intensities": []}
+    return SimpleNamespace(header=header(frame_id), **angles, **reach)
+
+
+def cloud_msg(frame_id: str) -> Any:
+    points = PointCloud(5, frame_id, "cloud", np.ones((3, 3), dtype=np.float32))
+    return cloud_to_msg(points, blank)
+
+
+def outline(frame_id: str) -> SimpleNamespace:
+    return SimpleNamespace(header=header(frame_id), polygon=polygon((1, 0, 0), (2, 0, 0)).polygon)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("scan", "scan_front", scan),
+        ("range", "range", lambda frame_id: reading(2.0, header=header(frame_id))),
+        ("cloud", "cloud", cloud_msg),
+        ("polygon", "polygon", outline),
+    ],
+)
+def test_a_source_in_another_frame_than_its_own_is_refused(
+    kind: str, name: str, message: Callable[[str], Any]
+) -> None:
+    robot = with_sources()
+    assert len(SOURCES[kind](message(name), name, robot)) > 0
+    for frame_id in ("laser_link", "", "base_link", f"/{name}"):
+        with pytest.raises(FrameError) as caught:
+            SOURCES[kind](message(frame_id), name, robot)
+        assert (caught.value.source, caught.value.where) == (f"/{name}/{kind}", "header.frame_id")
+        assert f"{frame_id!r} instead of {name!r}" in str(caught.value)
+
+
+def test_the_robot_file_may_give_a_source_another_frame() -> None:
+    robot = with_sources(frame_id="amr/sonar_link")
+    assert robot.source("range").frame == "amr/sonar_link"
+    assert len(SOURCES["range"](reading(2.0, header=header("amr/sonar_link")), "range", robot)) > 0
+    with pytest.raises(FrameError):
+        SOURCES["range"](reading(2.0, header=header("range")), "range", robot)

@@ -212,13 +212,6 @@ def test_a_decision_written_directly_is_the_same_bytes(decision: Decision) -> No
     assert cdr.decision_to_cdr(decision, "base_link") == expected
 
 
-@given(T_NS, TRIPLE)
-def test_a_velocity_written_directly_is_the_same_bytes(t_ns: int, velocity: Any) -> None:
-    store, name = known_types(), "geometry_msgs/msg/TwistStamped"
-    expected = bytes(store.serialize_cdr(sensors.twist_to_msg(t_ns, "base_link", velocity, blank), name))
-    assert cdr.twist_to_cdr(t_ns, "base_link", velocity) == expected
-
-
 @pytest.mark.parametrize("name", CASES)
 @given(data=st.data())
 @settings(max_examples=10, deadline=None)
@@ -244,13 +237,6 @@ def test_odometry(t_ns: int, xyz_m: Any, rpy_rad: Any, velocity: Any) -> None:
     assert (back.t_ns, back.velocity_mps, back.yaw_rate_radps) == (t_ns, velocity[:2], velocity[2])
     np.testing.assert_allclose(back.odom_from_base.rotation, ego.odom_from_base.rotation, atol=1e-12)
     np.testing.assert_array_equal(back.odom_from_base.translation_m, xyz_m)
-
-
-@given(T_NS, TRIPLE)
-@settings(max_examples=20, deadline=None)
-def test_velocity_command(t_ns: int, velocity: Any) -> None:
-    message = sensors.twist_to_msg(t_ns, "base_link", velocity, blank)
-    assert sensors.velocity_from_twist(message, "/cmd_vel") == velocity
 
 
 def test_camera_model() -> None:

@@ -27,8 +27,9 @@ from perception_platform.perception.fusion import (
 )
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.perception.load import build_graph, graph_path, load_graph
-from perception_platform.robot.description import Camera, Model
+from perception_platform.robot.description import Model
 from perception_platform.robot.load import load_robot
+from perception_platform.robot.sensors import Camera
 from test.unit.perception.sweeps import PERSON_SIZE_M, Solid, is_valid, sweep
 
 AMR = load_robot("amr")

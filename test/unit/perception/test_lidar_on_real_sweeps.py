@@ -13,8 +13,8 @@ from perception_platform.core.sensor_data import PointCloud
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.load import load_graph
 from perception_platform.perception.parameters import GeometryParams
-from perception_platform.robot.description import Lidar, Ouster
 from perception_platform.robot.load import load_robot
+from perception_platform.robot.sensors import Lidar, Ouster
 from perception_platform.sensing.clock import SystemClock
 from perception_platform.sensing.sources import lidar_source
 

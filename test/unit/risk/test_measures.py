@@ -176,3 +176,70 @@ def test_separation_distance_of_iso_ts_15066() -> None:
     # A person at 1.6 m/s, a robot at 1 m/s that reacts in 0.1 s and brakes with 2 m/s^2: it stands after 0.6 s.
     expected = 1.6 * 0.6 + 1.0 * 0.1 + 0.25 + 0.2 + 0.05
     assert separation_distance_m(1.0, 1.6, 0.1, 2.0, 0.2, 0.05) == pytest.approx(expected)
+
+
+def test_slow_closing_counts_and_none_does_not() -> None:
+    assert time_to_collision_s(1.0, 0.5) == pytest.approx(2.0)
+    assert np.isinf(time_to_collision_s(1.0, 1e-6))
+    assert time_to_collision_s(-1.0, 0.5) == 0.0  # already overlapping
+    assert time_to_collision_accelerating_s(-1.0, 0.5, 0.0) == 0.0
+
+
+def test_accelerating_bodies_that_just_touch_meet_and_those_that_part_do_not() -> None:
+    assert time_to_collision_accelerating_s(8.0, 4.0, -1.0) == pytest.approx(4.0)
+    assert np.isinf(time_to_collision_accelerating_s(3.0, -2.0, 0.0))
+    assert np.isinf(time_to_collision_accelerating_s(1.0, -2.0, -1.0))
+    assert np.isinf(time_to_collision_accelerating_s(1.0, 5e-7, 0.0))
+
+
+def test_the_sigma_at_low_speed_and_of_what_parts() -> None:
+    of_gap = np.diag([0.04, 0.0, 0.0])
+    assert time_to_collision_sigma_s(2.0, 0.5, 0.0, of_gap) == pytest.approx(0.2 / 0.5)
+    assert np.isinf(time_to_collision_sigma_s(2.0, 1e-6, 0.0, of_gap))
+    assert np.isinf(time_to_collision_sigma_s(2.0, -1.0, 0.0, of_gap))
+    # After 2 s at 1 m/s and 0.5 m/s^2 more it is 2 m/s; a doubt of 0.1 m/s^2 is 0.2 m then.
+    assert time_to_collision_sigma_s(2.0, 1.0, 0.5, np.diag([0.0, 0.0, 0.01])) == pytest.approx(0.1)
+    assert time_to_collision_sigma_s(2.0, 1.0, 0.5, np.diag([0.0, 0.01, 0.0])) == pytest.approx(0.1)
+    assert time_to_collision_sigma_s(2.0, 0.5, 0.0, np.diag([-0.01, 0.0, 0.0])) == 0.0  # rounding
+
+
+def test_one_that_never_comes_is_never_met_even_where_the_other_never_leaves() -> None:
+    robot, other = (np.array([np.inf]), np.array([5.0])), (np.array([1.0]), np.array([np.inf]))
+    assert np.isinf(post_encroachment_time_s(robot, other))
+    assert np.isinf(post_encroachment_time_s(other, robot))
+
+
+def test_rss_gap_of_what_stands_and_of_what_is_slow() -> None:
+    # From 1 m/s to 2 m/s in half a second: 0.75 m, then 0.4 m. What stands does not begin to come.
+    assert rss_longitudinal_m(1.0, 0.0, 0.5, 2.0, 5.0, 5.0) == pytest.approx(1.15)
+    assert rss_longitudinal_m(0.0, -0.5, 0.5, 0.0, 5.0, 6.0) == pytest.approx(0.25 + 0.25 / 12)
+    # 1 m/s: 0.5 m, then 0.1 m; the other one, away at 0.5 m/s, covers 0.025 m.
+    assert rss_longitudinal_m(1.0, 0.5, 0.5, 0.0, 5.0, 5.0) == pytest.approx(0.575)
+    assert rss_lateral_m(0.3, 0.1, 0.5, 0.2, 0.8, 0.1) == pytest.approx(0.1 + 0.175 + 0.1 + 0.075 + 0.025)
+
+
+def test_nobody_is_taken_to_be_faster_than_people_are() -> None:
+    assert reach_m(1.0, 3.0, 2.0, 0.5) == pytest.approx(2.0)
+
+
+def test_separation_from_a_slow_person_and_from_one_who_leaves() -> None:
+    robot_m = 2.0 * 0.1 + 1.0
+    assert separation_distance_m(2.0, 0.5, 0.1, 2.0, 0.0, 0.0) == pytest.approx(0.5 * 1.1 + robot_m)
+    assert separation_distance_m(2.0, -1.0, 0.1, 2.0, 0.0, 0.0) == pytest.approx(robot_m)
+
+
+def test_way_left_to_what_is_slow() -> None:
+    assert way_left_m(10.0, 0.5, 0.5, 8.0) == pytest.approx(10.0 + 0.25 / 16)
+    assert way_left_m(10.0, 0.0, 0.5, 8.0) == 10.0
+    assert way_left_m(10.0, -0.5, 0.5, 8.0) == pytest.approx(10.0 - 0.25)
+
+
+def test_required_deceleration_when_little_way_is_left_at_low_speed() -> None:
+    assert required_decel_mps2(0.5, 0.0, 0.5, 0.5) == pytest.approx(0.125 / 0.25)
+    assert required_decel_mps2(0.5, 1.0, 0.5, 0.5) == pytest.approx(0.625 / 0.25)
+    assert np.isinf(required_decel_mps2(0.5, 0.0, 0.2, 0.5))
+
+
+@pytest.mark.parametrize("way_m", [-np.inf, np.nan, -1.0, 0.0])
+def test_a_way_that_is_none_or_not_known_lets_no_speed_be_safe(way_m: float) -> None:
+    assert safe_speed_mps(way_m, 0.5, 0.3, 1.0) == 0.0

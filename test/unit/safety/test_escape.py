@@ -19,14 +19,13 @@ from perception_platform.core.verdicts import Action, NearObjects, Reason
 from perception_platform.robot.load import load_robot
 from perception_platform.safety.config import Drive, GateConfig
 from perception_platform.safety.escape import (
-    Motion,
     Surroundings,
     escape_motion,
     is_escape,
     is_located,
     look_around,
-    seen_from,
 )
+from perception_platform.safety.footprint import Motion, seen_from
 from test.unit.safety.healthy import CONFIG, finding
 from test.unit.scenes import ego_state, points
 
@@ -104,7 +103,7 @@ def stopping_s(motion: Motion, config: GateConfig) -> float:
     """How long a robot that moves so may go on before it stands, as if it drove on at full speed."""
     corners = config.footprint_m
     speed = np.hypot(motion[0] - motion[2] * corners[:, 1], motion[1] + motion[2] * corners[:, 0]).max()
-    return float(DELAY_S + speed / (2 * config.service_decel_mps2))
+    return float(DELAY_S + speed / (2 * config.least_service_mps2))
 
 
 coordinates = st.floats(-3.0, 3.0)

@@ -67,6 +67,34 @@ def test_the_configuration_is_the_robot_file() -> None:
     assert ROBOT.drive.braking_delay_s == pytest.approx(0.14)
 
 
+def test_the_least_deceleration_is_that_with_the_largest_load_down_the_steepest_slope() -> None:
+    """Of the forklift two thirds, less 9.81 sin(arctan 0.02) = 0.19616 m/s²."""
+    forklift = GateConfig.from_robot(load_robot("forklift"))
+    assert (forklift.service_decel_mps2, forklift.emergency_decel_mps2) == (1.0, 2.5)
+    assert forklift.least_service_mps2 == pytest.approx(0.470506, abs=1e-6)
+    assert forklift.least_emergency_mps2 == pytest.approx(1.470506, abs=1e-6)
+    assert (CONFIG.least_service_mps2, CONFIG.least_emergency_mps2) == (0.8, 2.0)
+    fading = ROBOT.drive.model_copy(update={"fade": [(0.5, 0.9), (1.0, 0.75)]})
+    faded = GateConfig.from_robot(ROBOT.model_copy(update={"drive": fading}))
+    assert (faded.least_service_mps2, faded.least_emergency_mps2) == pytest.approx((0.6, 1.5))
+
+
+def test_the_field_is_as_deep_as_the_least_emergency_deceleration_takes() -> None:
+    """From 2 m/s: 0.05 + 2 * 0.2 + 4 / (2 * 1.470506) = 1.8101 m beyond the forks."""
+    forklift = GateConfig.from_robot(load_robot("forklift"))
+    for x_m, hit in ((2.10 + 1.8099, True), (2.10 + 1.8104, False)):
+        assert (check_field([post(x_m)], ego_state(2.0), None, forklift) is not None) is hit
+
+
+def test_an_escape_is_proven_for_the_least_service_deceleration() -> None:
+    """At 0.25 m/s, 0.5 s late: 0.165 m with 0.8 m/s², 0.438 m with 0.1. A cause swings nearer in the second third."""
+    beside = np.array([[-0.30, 0.42]])
+    curve = (-0.20, 0.0, 0.06)
+    scene = Surroundings(np.zeros((0, 2)), beside, np.zeros((0, 2)), np.zeros((0, 2)))
+    found = [is_escape(curve, scene, 0.5, replace(CONFIG, least_service_mps2=a)) for a in (0.8, 0.05)]
+    assert found == [True, False]
+
+
 def test_a_slow_robot_escapes_no_faster_than_it_drives() -> None:
     slow = ROBOT.model_copy(update={"drive": ROBOT.drive.model_copy(update={"max_speed_mps": 0.1})})
     assert GateConfig.from_robot(slow).escape_mps == 0.1
@@ -110,6 +138,81 @@ def health(status: SensorStatus = SensorStatus.OK) -> SensorHealth:
 )
 def test_equality_is_on_the_good_side(changes: dict[str, object], reasons: tuple[Reason, ...]) -> None:
     assert step_with(**changes).reasons == reasons
+
+
+OWN = replace(CONFIG, timeouts_s={"lidar_top": 0.6, "scan_front": 0.15})
+
+
+def under(config: GateConfig, **changes: object) -> Decision:
+    gate, now_ns = running_gate(config)
+    return gate.step(now_ns, replace(healthy(now_ns), **changes))
+
+
+def behind(**ages_s: float) -> Seen:
+    sources = tuple(SourceStamp(name, NOW_NS - from_s(age)) for name, age in ages_s.items())
+    return Seen(replace(assessment(NOW_NS - from_s(0.1)), lineage=Lineage(sources)), 0.0)
+
+
+def test_each_sensor_has_its_own_time_out_and_what_has_none_that_of_the_gate() -> None:
+    assert CONFIG.timeouts_s == {"lidar_top": 0.4, "scan_front": 0.4}
+    assert (OWN.timeout_s("scan_front"), OWN.timeout_s("lidar_top"), OWN.timeout_s("odometry")) == (
+        0.15,
+        0.6,
+        0.4,
+    )
+    assert (OWN.longest_timeout_s, CONFIG.longest_timeout_s) == (0.6, 0.4)
+    assert replace(OWN, input_timeout_s=0.9).longest_timeout_s == 0.9
+    assert replace(OWN, timeouts_s={}).longest_timeout_s == 0.4
+    own = [s.model_copy(update={"timeout_s": 0.15}) if s.name == "scan_front" else s for s in ROBOT.sensors]
+    config = GateConfig.from_robot(ROBOT.model_copy(update={"sensors": own}))
+    assert config.timeouts_s == {"lidar_top": 0.4, "scan_front": 0.15}
+
+
+@pytest.mark.parametrize(
+    ("sensor", "silence_s", "threshold"),
+    [
+        ("scan_front", 0.15, None),
+        ("scan_front", 0.150001, 0.15),
+        ("lidar_top", 0.6, None),
+        ("lidar_top", 0.61, 0.6),
+    ],
+)
+def test_points_are_stale_at_the_age_of_their_own_sensor(
+    sensor: str, silence_s: float, threshold: float | None
+) -> None:
+    obstacles = healthy(NOW_NS).obstacles
+    decision = under(OWN, obstacles={**obstacles, sensor: Seen(obstacles[sensor].value, silence_s)})
+    found = [(f.reason, f.sensor, f.threshold) for f in decision.findings]
+    expected = [] if threshold is None else [(Reason.OBSTACLES_STALE, sensor, threshold)]
+    assert found == expected
+
+
+def test_an_optional_sensor_has_its_own_time_out_too() -> None:
+    config = replace(CONFIG, timeouts_s={"scan_rear": 0.2})
+    for silence_s, used in ((0.2, True), (0.200001, False)):
+        rear = Seen(replace(post(0.47, t_ns=NOW_NS), sensor="scan_rear"), silence_s)
+        decision = under(config, obstacles={**healthy(NOW_NS).obstacles, "scan_rear": rear})
+        assert (Reason.POINTS_IN_FIELD in decision.reasons) is used
+        degraded = [f.threshold for f in decision.findings if f.reason is Reason.SENSOR_DEGRADED]
+        assert degraded == ([] if used else [0.2])
+
+
+@pytest.mark.parametrize(
+    ("ages_s", "reasons", "value"),
+    [
+        ({"lidar_top": 0.25, "scan_front": 0.15}, (), 0.0),
+        ({"lidar_top": 0.25, "scan_front": 0.16}, (Reason.ASSESSMENT_STALE,), 0.16),
+        ({"lidar_top": 0.55, "scan_front": 0.1}, (Reason.LATENCY_OVER_BOUND,), 0.55),
+        ({"lidar_top": 0.65, "scan_front": 0.16}, (Reason.ASSESSMENT_STALE,), 0.65),
+        ({"lidar_top": 0.61, "scan_front": 0.5}, (Reason.ASSESSMENT_STALE,), 0.5),
+    ],
+)
+def test_data_behind_an_assessment_is_old_by_the_sensor_that_it_is_of(
+    ages_s: dict[str, float], reasons: tuple[Reason, ...], value: float
+) -> None:
+    decision = under(OWN, assessment=behind(**ages_s))
+    assert decision.reasons == reasons
+    assert [f.value for f in decision.findings] == ([] if not reasons else [pytest.approx(value)])
 
 
 def test_optional_points_are_used_up_to_the_time_out_and_not_beyond() -> None:

@@ -117,7 +117,7 @@ def test_more_speed_or_weaker_brakes_or_later_ones_never_clear_the_field(
         assert check_field([cloud], fast, None, config) is not None
     if check_field([cloud], fast, None, config) is not None:
         for worse in (
-            replace(config, emergency_decel_mps2=config.emergency_decel_mps2 * share),
+            replace(config, least_emergency_mps2=config.least_emergency_mps2 * share),
             replace(config, reaction_s=config.reaction_s / share),
         ):
             assert check_field([cloud], fast, None, worse) is not None
@@ -134,7 +134,7 @@ def test_the_field_of_an_omnidirectional_robot_lies_where_it_goes(
     """What the footprint, moved along, runs into before the robot stands is always in it."""
     config = replace(CONFIG, drive=Drive.OMNIDIRECTIONAL)
     velocity = (speed_mps * math.cos(heading), speed_mps * math.sin(heading))
-    way_m = speed_mps * config.reaction_s + speed_mps**2 / (2 * config.emergency_decel_mps2)
+    way_m = speed_mps * config.reaction_s + speed_mps**2 / (2 * config.least_emergency_mps2)
     step_m = np.array(velocity) / speed_mps * way_m * along
     corners = config.footprint_m
     inner = 0.98 * corners
@@ -173,7 +173,7 @@ def test_sideways_and_diagonal_fields(
 
 
 def test_the_depth_of_the_field_is_the_way_of_the_hardest_braking() -> None:
-    reach_m = STANDSTILL_M + 1.0 * CONFIG.reaction_s + 1.0 / (2 * CONFIG.emergency_decel_mps2)
+    reach_m = STANDSTILL_M + 1.0 * CONFIG.reaction_s + 1.0 / (2 * CONFIG.least_emergency_mps2)
     for x_m, hit in ((FRONT_M + reach_m - 0.001, True), (FRONT_M + reach_m + 0.001, False)):
         found = check_field([post(x_m)], ego_state(1.0), None, CONFIG)
         assert (found is not None) is hit

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from perception_platform.core.time import from_s
-from perception_platform.robot.description import Camera, Lidar
+from perception_platform.robot.sensors import Camera, Lidar
 
 START_NS = 1_700_000_000_000_000_000
 

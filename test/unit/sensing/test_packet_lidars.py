@@ -17,7 +17,7 @@ import pytest
 from perception_platform.core.errors import InputError
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.core.time import from_s, to_s
-from perception_platform.robot.description import Ouster, Velodyne
+from perception_platform.robot.sensors import Ouster, Velodyne
 from perception_platform.sensing.clock import Pacer, SystemClock
 from perception_platform.sensing.ouster import OusterDecoder
 from perception_platform.sensing.packet_lidar import PacketLidar, SweepDecoder

@@ -5,8 +5,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from perception_platform.robot.description import Velodyne
 from perception_platform.robot.load import load_robot
+from perception_platform.robot.sensors import Velodyne
 from perception_platform.simulation import catalogue
 from perception_platform.simulation.lidar import LidarNoise, beam_elevations_rad, scan, sweep
 from perception_platform.simulation.scene import Scene
