@@ -55,7 +55,7 @@ def lidar(
 ) -> None:
     """Train the bird's-eye-view network on sweeps of made-up streets and warehouses, and export it.
 
-    Writes OUT/data (the sweeps), OUT/model (model.yaml, ONNX in 8 bits or 32, golden outputs, CARD.md) and figures.json.
+    Writes OUT/data (the sweeps), OUT/model (model.yaml, ONNX, golden outputs, CARD.md) and OUT/figures.json.
     docs/training.md says what it is good for.
     """
     from perception_platform.training.lidar_run import LidarRun, train_lidar
@@ -77,6 +77,10 @@ def camera(
     start: Annotated[
         Path, typer.Option(help="PicoDet-S 416 with COCO's classes, as ONNX: where training begins.")
     ],
+    about: Annotated[
+        list[str] | None,
+        typer.Option(help="A line for the card: whose data, which licence. May be given again."),
+    ] = None,
     names: Annotated[str, typer.Option(help="Class of each label index, with commas.")] = "forklift,person",
     model_id: Annotated[str, typer.Option(help="Name and version of the model.")] = "forklift_person@1",
     epochs: Annotated[int, typer.Option(min=1, help="Rounds through the images.")] = 60,
@@ -88,7 +92,7 @@ def camera(
 ) -> None:
     """Fine-tune a detector for people and forklifts from one that knows COCO's classes, and export it.
 
-    Writes OUT/model (model.yaml, ONNX, golden outputs, CARD.md) and figures.json.
+    Writes OUT/model (model.yaml, ONNX, golden outputs, CARD.md) and OUT/figures.json.
     """
     from perception_platform.training.camera_run import CameraRun, train_camera
     from perception_platform.training.loop import Plan
@@ -97,4 +101,4 @@ def camera(
     plan = Plan(
         epochs, learning_rate, minutes=minutes, seed=seed, device=device, validate_every=max(1, epochs // 40)
     )
-    print(train_camera(CameraRun(out, data, start, wanted, model_id, batch), plan))
+    print(train_camera(CameraRun(out, data, start, wanted, model_id, batch, tuple(about or ())), plan))

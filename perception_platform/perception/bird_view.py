@@ -25,8 +25,8 @@ LAYERS_M = (-0.3, 0.15, 0.35, 0.6, 0.9, 1.2, 1.5, 1.8, 2.2, 2.8, 3.6)
 EARLIER_M = (0.15, 1.0, 2.2)
 BITS = len(LAYERS_M) - 1 + len(EARLIER_M) - 1
 CLASSES = (ObjectClass.PERSON, ObjectClass.CYCLIST, ObjectClass.CAR, ObjectClass.TRUCK, ObjectClass.FORKLIFT)
-# Of an answer: offset of the centre (x, y, cells), height of the centre, m, logarithms of length, width and height, m, sine
-# and cosine of the heading, velocity of the object as seen from the robot (x, y, m/s, if sweeps are PERIOD_S apart).
+# Of an answer: offset of the centre (x, y, cells), height of the centre, m, logarithms of length, width and height, m,
+# sine and cosine of the heading, velocity as seen from the robot (x, y, m/s, if sweeps are PERIOD_S apart).
 REGRESSED = 10
 PERIOD_S = 0.1
 EMBEDDING = 64
@@ -54,7 +54,7 @@ class Heights:
     height_m: Points
 
 
-def raster(sweep: Heights, earlier: Heights | None) -> Raster:
+def raster(sweep: Heights, earlier: Heights) -> Raster:
     """(CELLS, CELLS) bits of each cell, rows along y and columns along x.
 
     Args:
@@ -63,14 +63,26 @@ def raster(sweep: Heights, earlier: Heights | None) -> Raster:
     """
     bits = np.zeros((CELLS, CELLS), dtype=np.uint16)
     _set_bits(sweep.xyz_m, sweep.height_m, np.array(LAYERS_M, np.float32), 0, bits)
-    if earlier is not None:
-        _set_bits(earlier.xyz_m, earlier.height_m, np.array(EARLIER_M, np.float32), len(LAYERS_M) - 1, bits)
+    _set_bits(earlier.xyz_m, earlier.height_m, np.array(EARLIER_M, np.float32), len(LAYERS_M) - 1, bits)
     return bits
+
+
+def nothing_from_above() -> BirdView:
+    """A view of a sweep without a point, to warm up with."""
+    return BirdView(np.zeros((CELLS, CELLS), dtype=np.uint16))
 
 
 def planes(bits: Raster) -> Tensor:
     """(1, BITS, CELLS, CELLS) the network's input: a byte for each bit."""
     return np.stack([(bits >> b) & 1 for b in range(BITS)]).astype(np.uint8)[None]
+
+
+@dataclass(frozen=True, slots=True)
+class BirdView:
+    """A sweep from above, (CELLS, CELLS) bits, and how long after the one before it was taken, s."""
+
+    bits: Raster
+    period_s: float = PERIOD_S
 
 
 @dataclass(frozen=True, slots=True)

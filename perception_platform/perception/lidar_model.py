@@ -12,10 +12,18 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.model_status import Assurance
 from perception_platform.core.objects import ModelRef
 from perception_platform.inference.backend import Backend, ModelError
+from perception_platform.inference.chain import BrokenLink
 from perception_platform.inference.golden import Golden, load_golden
 from perception_platform.inference.opening import open_backend
 from perception_platform.inference.spec import BackendSpec, GoldenSpec, OnnxSpec
-from perception_platform.perception.bird_view import ANSWERS, CLASSES, LearnedBoxes, Raster, boxes_of, planes
+from perception_platform.perception.bird_view import (
+    ANSWERS,
+    CLASSES,
+    BirdView,
+    LearnedBoxes,
+    boxes_of,
+    planes,
+)
 from perception_platform.robot.parts import Part
 
 OUTPUTS = ("peaks", "regressed", "occupied", "embedding")
@@ -30,8 +38,8 @@ class LidarModelConfig(Part):
         weights: the ONNX file, in the same folder.
         input: what it looks at; there is one such view.
         score_threshold: boxes below are left out.
-        embedding_range: lowest and highest length of the embedding on the sweeps that it was validated on; outside, a sweep
-            is out of the domain.
+        embedding_range: lowest and highest length of the embedding on the sweeps that it was validated on; outside, a
+            sweep is out of the domain.
         backends: what may run it, in the order in which they are asked.
         golden: inputs and the outputs that every backend has to give for them.
     """
@@ -83,13 +91,13 @@ class LidarHead:
         if self._golden is not None:
             self._golden.check(self._backend)
 
-    def step(self, bits: Raster) -> LearnedBoxes:
+    def step(self, view: BirdView) -> LearnedBoxes:
         """Boxes in a sweep seen from above.
 
         Raises:
             ModelError: if the model fails, its output is not finite or of other shapes.
         """
-        outputs = self._backend.run({self._backend.input_names[0]: planes(bits)})
+        outputs = self._backend.run({self._backend.input_names[0]: planes(view.bits)})
         missing = [name for name in OUTPUTS if name not in outputs]
         if missing or outputs["peaks"].shape != (1, len(CLASSES), ANSWERS, ANSWERS):
             raise ModelError(f"{self.model.id}: outputs {[(n, o.shape) for n, o in outputs.items()]}")
@@ -98,6 +106,7 @@ class LidarHead:
             outputs["regressed"][0],
             outputs["embedding"][0],
             self._config.score_threshold,
+            view.period_s,
         )
         low, high = self._config.embedding_range
         self._strange = not low <= float((found.embedding**2).sum() ** 0.5) <= high
@@ -123,12 +132,19 @@ def load_lidar_config(folder: Path) -> LidarModelConfig:
         raise InputError(path, f"{first['msg']}, got {first['input']!r}"[:300], where) from error
 
 
-def load_lidar_head(folder: Path, threads: int = 1) -> LidarHead:
-    """A learned lidar model from its folder, on the first of its backends.
+def lidar_heads(folder: Path, threads: int = 1) -> list[LidarHead | BrokenLink]:
+    """A learned lidar model on each of its backends; what can't be had is in its place, with the reason.
 
     Raises:
-        InputError: names the file that is missing or wrong.
+        InputError: names the file, if the model's description is missing or wrong.
     """
     config = load_lidar_config(folder)
-    backend = open_backend(config.backends[0], folder, config.weights, config.id, threads)
-    return LidarHead(config, backend, load_golden(folder, config.golden) if config.golden else None)
+    heads: list[LidarHead | BrokenLink] = []
+    for spec in config.backends:
+        try:
+            backend = open_backend(spec, folder, config.weights, config.id, threads)
+            golden = load_golden(folder, config.golden) if config.golden else None
+            heads.append(LidarHead(config, backend, golden))
+        except InputError as error:
+            heads.append(BrokenLink(error.source, str(error).removeprefix(f"{error.source}: ")))
+    return heads

@@ -19,7 +19,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.evaluation.camera_measures import Found, judge, match
 from perception_platform.inference.golden import save_golden
 from perception_platform.inference.onnx_backend import load_onnx
-from perception_platform.training.camera_images import Examples, augmented, read_examples
+from perception_platform.training.camera_images import augmented, read_examples
 from perception_platform.training.camera_loss import Cells, boxes_of, detection_loss
 from perception_platform.training.loop import Plan, choose_device
 from perception_platform.training.onnx_network import OnnxNetwork, save_network
@@ -108,6 +108,7 @@ class CameraTask:
             return self._validated(network)
 
     def _validated(self, network: torch.nn.Module) -> dict[str, float]:
+        """See ``validate``."""
         found: list[list[Found]] = [[] for _ in self._settings.names]
         for begin in range(0, len(self.val), self._settings.batch):
             rows = slice(begin, begin + self._settings.batch)

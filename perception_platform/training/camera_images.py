@@ -122,7 +122,7 @@ def _warped(
     scales: tuple[float, float],
     rng: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Part of a canvas as a square of ``side`` pixels, maybe mirrored; boxes that are mostly outside are no longer any."""
+    """Part of a canvas as a square of ``side`` pixels, maybe mirrored; boxes mostly outside are no longer any."""
     count, device, wide = len(canvas), canvas.device, canvas.shape[-1]
 
     def draw(low: float, high: float) -> Tensor:

@@ -45,8 +45,8 @@ def detection_loss(
 ) -> dict[str, Tensor]:
     """Quality focal loss of the classes, generalised IoU and distribution focal loss of the boxes.
 
-    Quality focal and distribution focal loss: Li et al., Generalized Focal Loss, 2020. Which cells answer: task-aligned,
-    by score times IoU to the sixth (Feng et al., TOOD, 2021).
+    Quality focal and distribution focal loss: Li et al., Generalized Focal Loss, 2020. Which cells answer:
+    task-aligned, by score times IoU to the sixth (Feng et al., TOOD, 2021).
 
     Args:
         logits: (B, A, C).
@@ -57,7 +57,8 @@ def detection_loss(
     """
     logits, distances = logits.float(), distances.float()
     predicted = boxes_of(distances, cells)
-    owner, quality = _assigned(logits.detach().sigmoid(), predicted.detach(), cells, boxes_px, classes)
+    with torch.no_grad():
+        owner, quality = _assigned(logits.sigmoid(), predicted, cells, boxes_px, classes)
     positive = owner >= 0
     label = owner.clamp(min=0)
     target = torch.zeros_like(logits)
@@ -94,7 +95,6 @@ def _two_bins(logits: Tensor, apart: Tensor) -> Tensor:
     return -(lower + upper).mean(-1)
 
 
-@torch.no_grad()
 def _assigned(
     scores: Tensor, predicted: Tensor, cells: Cells, boxes_px: Tensor, classes: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -65,7 +65,9 @@ class LidarTask:
             yield self._train.augmented(rows, rng)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Penalty-reduced focal loss of the class maps (CornerNet, Law and Deng 2018; CenterPoint, Yin et al. 2021), L1 of
+        """What a batch costs.
+
+        Penalty-reduced focal loss of the class maps (CornerNet, Law and Deng 2018; CenterPoint, Yin et al. 2021), L1 of
         what is regressed at the centres, cross entropy of occupancy where something could be seen.
 
         The embedding learns to tell how many objects of each class there are, and how much is occupied.
@@ -126,7 +128,7 @@ class LidarTask:
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """Average precision of each class by the distance of centres, and how well occupancy is told."""
-        return validate(Deployed(network).eval(), self._val, self._settings.batch, self._device)  # type: ignore[arg-type]
+        return validate(Deployed(network).eval(), self._val, self._settings.batch, self._device)
 
 
 def validate(deployed: torch.nn.Module, sweeps: Sweeps, size: int, device: torch.device) -> dict[str, float]:

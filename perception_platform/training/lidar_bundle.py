@@ -41,7 +41,7 @@ def quantise(path: Path, out: Path, sweeps: Sweeps) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         """Sweeps one by one."""
 
         def __init__(self) -> None:
@@ -56,9 +56,15 @@ def quantise(path: Path, out: Path, sweeps: Sweeps) -> None:
     ready = out.with_suffix(".ready.onnx")
     quant_pre_process(str(path), str(ready))
     quantize_static(
-        str(ready), str(out), Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
-    )  # fmt: skip
+        str(ready),
+        str(out),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["Conv"],
+    )
     ready.unlink()
 
 

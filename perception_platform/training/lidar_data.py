@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,8 @@ def generate(folder: Path, examples: int, seed: int, workers: int, quiet: bool =
 def _write_shard(folder: Path, seed: int, shard: int) -> None:
     rows = [_row(make_example(seed * 10_000_000 + shard * SHARD + i)) for i in range(SHARD)]
     part = folder / f"{shard:05d}.part.npz"
-    np.savez_compressed(part, **{name: np.stack([r[name] for r in rows]) for name in rows[0]})
+    stacked: dict[str, Any] = {name: np.stack([r[name] for r in rows]) for name in rows[0]}
+    np.savez_compressed(part, **stacked)
     part.replace(folder / f"{shard:05d}.npz")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -43,7 +42,7 @@ class BirdViewNetwork(nn.Module):
         self.regressed = nn.Conv2d(fine, REGRESSED, 3, 1, 1)
         self.occupied = nn.Conv2d(fine, 1, 1)
         self.embedding = nn.Linear(coarse, EMBEDDING)
-        nn.init.constant_(self.classes.bias, -4.0)  # type: ignore[arg-type]
+        nn.init.constant_(self.classes.bias, -4.0)
 
     def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Class logits, regressed values (``bird_view.REGRESSED``), occupancy logits, embedding."""

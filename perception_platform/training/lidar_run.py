@@ -1,4 +1,4 @@
-"""From nothing to a lidar model's folder: sweeps made, network trained, exported, cut to 8 bits, measured, described."""
+"""From nothing to a lidar model's folder: sweeps made, network trained, exported, measured, described."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def train_lidar(run: LidarRun, plan: Plan) -> Path:
         outcome=outcome,
         digest=digest,
         data=[
-            f"{run.examples} pairs of made-up sweeps of streets and warehouses (training/lidar_worlds.py), lidars of 16 to "
-            f"128 beams; {run.validation} other pairs to validate. No real sweep, no other data.",
+            f"{run.examples} pairs of made-up sweeps of streets and warehouses (training/lidar_worlds.py), lidars "
+            f"of 16 to 128 beams; {run.validation} other pairs to validate. No real sweep, no other data.",
         ],
         limits=[
             "It has seen no real lidar: docs/training.md gives what it finds on real sweeps.",
             "Objects within 32 m of the robot; people, cyclists, cars, trucks, forklifts.",
             "The velocity head and the embedding were measured on made-up sweeps alone.",
-            "It may name and add objects. It never takes an obstacle away: the geometric path decides what is in the way.",
+            "It may name and add objects; it takes none away: the geometric path decides what is in the way.",
         ],
         figures=figures | {"shipped": shipped},
     )

@@ -1,9 +1,10 @@
-"""Made-up worlds for a lidar network: warehouses and streets at random, swept by lidars of many kinds, with the truth."""
+"""Made-up worlds for a lidar network: warehouses and streets at random, swept by lidars of many kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from perception_platform.core.sensor_data import PointCloud
 from perception_platform.perception.bird_view import CLASSES, PERIOD_S, Heights
 from perception_platform.perception.ground import height_above_ground
 from perception_platform.perception.parameters import GroundParams
-from perception_platform.robot.description import External, Lidar, Mounting, Velodyne
+from perception_platform.robot.sensors import External, Lidar, Mounting, Velodyne
 from perception_platform.scenarios.things import THINGS
 from perception_platform.simulation import catalogue
 from perception_platform.simulation.lidar import LidarNoise, sweep
@@ -80,9 +81,9 @@ def make_example(seed: int) -> Example:
 
 def _lidar(rng: Rng) -> tuple[Lidar, int]:
     """A lidar of one of the usual kinds, and its firings a turn."""
-    kinds: tuple[tuple[str | None, int, int], ...] = (
-        ("HDL-64E S2", 64, 1024), ("HDL-64E S2", 64, 1500), ("VLP-32C", 32, 1024), ("VLP-16", 16, 1024), (None, 32, 1024),
-        (None, 64, 1024), (None, 128, 900),
+    kinds: tuple[tuple[Any, int, int], ...] = (
+        ("HDL-64E S2", 64, 1024), ("HDL-64E S2", 64, 1500), ("VLP-32C", 32, 1024), ("VLP-16", 16, 1024),
+        (None, 32, 1024), (None, 64, 1024), (None, 128, 900),
     )  # fmt: skip
     model, beams, columns = kinds[int(rng.integers(len(kinds)))]
     height_m = rng.uniform(1.5, 2.1) if model == "HDL-64E S2" else rng.uniform(0.6, 2.2)
@@ -90,7 +91,7 @@ def _lidar(rng: Rng) -> tuple[Lidar, int]:
         name="lidar", kind="lidar", rate_hz=10, beams=beams, range_m=(0.5, 70.0),
         mounting=Mounting(xyz_m=(float(rng.uniform(0, 1)), 0.0, float(height_m)),
                           rpy_deg=(float(rng.normal(0, 0.4)), float(rng.normal(0, 0.6)), 0.0)),
-        driver=External(type="external") if model is None else Velodyne(type="velodyne", model=model),
+        driver=External(type="external") if model is None else Velodyne(type="velodyne", model=model, port=2368),
     )  # fmt: skip
     return lidar, columns
 
@@ -120,7 +121,7 @@ def _truth(actors: list[tuple[Actor, _Thing]], trajectory: Trajectory, seen: Hei
     """What an application may ask for, where the lidar saw enough of it."""
     speed, turn = trajectory.state_at(AT_S).speed_mps, trajectory.state_at(AT_S).yaw_rate_radps
     boxes, classes, velocities, counts = [], [], [], []
-    standing = seen.xyz_m[seen.height_m > 0.1]
+    standing = seen.xyz_m[seen.height_m > 0.1].astype(np.float64)
     for actor, thing in actors:
         if thing.class_index < 0:
             continue
@@ -389,6 +390,6 @@ _STREET = (
     (_block, 4), (_cone, 2),
 )  # fmt: skip
 _WAREHOUSE = (
-    (_shelf, 8), (_forklift, 4), (_person, 10), (_pallet, 8), (_block, 6), (_post, 6), (_cone, 3), (_fence, 2), (_truck, 1),
-    (_cyclist, 1), (_car, 1),
+    (_shelf, 8), (_forklift, 4), (_person, 10), (_pallet, 8), (_block, 6), (_post, 6), (_cone, 3), (_fence, 2),
+    (_truck, 1), (_cyclist, 1), (_car, 1),
 )  # fmt: skip

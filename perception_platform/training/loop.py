@@ -33,8 +33,8 @@ class Plan:
         ema: share that the averaged weights, which are the result, keep at each step.
         patience: validations without a better score after which it ends.
         validate_every: epochs between validations.
-        minutes: end after so long, with the rate fallen by then; the result then depends on the machine's speed. None: no
-            limit, and the same seed gives the same weights on the same machine.
+        minutes: end after so long, with the rate fallen by then; the result then depends on the machine's speed. None:
+            no limit, and the same seed gives the same weights on the same machine.
         seed: of the weights, the order and the augmentation.
         device: ``cpu`` or ``cuda``; ``auto`` takes the GPU where there is one.
     """
@@ -198,7 +198,7 @@ class _Run:
                 parts = self._task.loss(batch)
             total = torch.stack(list(parts.values())).sum()
             self._optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
             torch.nn.utils.clip_grad_norm_(self._network.parameters(), _LONGEST_GRADIENT)
             self._optimizer.step()
             self._mean.update_parameters(self._network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,6 @@ from torch import nn
 from torch.nn import functional
 
 from perception_platform.core.errors import InputError
-
-KNOWN = frozenset(
-    "Conv Mul Add Clip Div Concat Constant Reshape Transpose Split GlobalAveragePool Relu HardSigmoid Sigmoid Resize "
-    "MaxPool LeakyRelu".split()
-)
 
 
 class OnnxNetwork(nn.Module):
@@ -83,8 +78,14 @@ class OnnxNetwork(nn.Module):
             if node.op_type == "Constant":
                 continue
             attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-            given = [value(name) if name else None for name in node.input]
-            result = _apply(node.op_type, given, attributes, node.input[0] in self.names)
+            given: Given = [value(name) if name else None for name in node.input]
+            if node.op_type == "Reshape":
+                shape = [int(n) for n in given[1]]
+                if node.input[0] not in self.names:
+                    shape[0] = len(given[0])  # exported for one image at a time
+                result = [given[0].reshape(shape)]
+            else:
+                result = _OPERATORS[node.op_type](given, attributes)
             for name, part in zip(node.output, result, strict=True):
                 values[name] = part
         return [values[end] for end in self.ends]
@@ -100,60 +101,65 @@ def _leading_to(nodes: Sequence[Any], ends: Sequence[str]) -> list[Any]:
     return taken[::-1]
 
 
-def _apply(kind: str, given: list[Any], attributes: dict[str, Any], of_weight: bool) -> list[torch.Tensor]:
-    """One operator of ONNX, as its specification has it, on tensors; constants come as arrays."""
+Given = list[Any]
+Attributes = dict[str, Any]
+
+
+def _conv(given: Given, attributes: Attributes) -> list[torch.Tensor]:
     x = given[0]
-    match kind:
-        case "Conv":
-            top, left, bottom, right = attributes.get("pads", [0, 0, 0, 0])
-            if (top, left) != (bottom, right):
-                x, top, left = functional.pad(x, (left, right, top, bottom)), 0, 0
-            bias = None if len(given) < 3 else torch.as_tensor(given[2], device=x.device)
-            return [
-                functional.conv2d(
-                    x, given[1], bias, attributes.get("strides", 1), (top, left), attributes.get("dilations", 1),
-                    attributes.get("group", 1),
-                )
-            ]  # fmt: skip
-        case "Add":
-            return [x + _plain(given[1], x)]
-        case "Mul":
-            return [x * _plain(given[1], x)]
-        case "Div":
-            return [x / _plain(given[1], x)]
-        case "Clip":
-            return [x.clamp(float(given[1]), float(given[2]))]
-        case "Relu":
-            return [functional.relu(x)]
-        case "LeakyRelu":
-            return [functional.leaky_relu(x, attributes.get("alpha", 0.01))]
-        case "Sigmoid":
-            return [torch.sigmoid(x)]
-        case "HardSigmoid":
-            return [(x * attributes.get("alpha", 0.2) + attributes.get("beta", 0.5)).clamp(0.0, 1.0)]
-        case "Concat":
-            return [torch.cat(given, dim=attributes["axis"])]
-        case "Split":
-            return list(torch.split(x, list(attributes["split"]), dim=attributes["axis"]))
-        case "Transpose":
-            return [x.permute(*attributes["perm"])]
-        case "Reshape":
-            shape = [int(n) for n in given[1]]
-            if not of_weight:
-                shape[0] = len(x)  # exported for one image at a time
-            return [x.reshape(shape)]
-        case "GlobalAveragePool":
-            return [x.mean(dim=(2, 3), keepdim=True)]
-        case "MaxPool":
-            pad = attributes["pads"]
-            return [
-                functional.max_pool2d(x, attributes["kernel_shape"], attributes["strides"], (pad[0], pad[1]))
-            ]
-        case _:  # Resize, by whole factors
-            scale = [float(s) for s in given[2]]
-            if attributes["mode"] == b"nearest":
-                return [functional.interpolate(x, scale_factor=scale[2:], mode="nearest")]
-            return [functional.interpolate(x, scale_factor=scale[2:], mode="bilinear", align_corners=False)]
+    top, left, bottom, right = attributes.get("pads", [0, 0, 0, 0])
+    if (top, left) != (bottom, right):
+        x, top, left = functional.pad(x, (left, right, top, bottom)), 0, 0
+    bias = None if len(given) < 3 else torch.as_tensor(given[2], device=x.device)
+    ways = (
+        attributes.get("strides", 1),
+        (top, left),
+        attributes.get("dilations", 1),
+        attributes.get("group", 1),
+    )
+    return [functional.conv2d(x, given[1], bias, *ways)]
+
+
+def _max_pool(given: Given, attributes: Attributes) -> list[torch.Tensor]:
+    pad = attributes["pads"]
+    return [
+        functional.max_pool2d(given[0], attributes["kernel_shape"], attributes["strides"], (pad[0], pad[1]))
+    ]
+
+
+def _resize(given: Given, attributes: Attributes) -> list[torch.Tensor]:
+    """By whole factors."""
+    scale = [float(s) for s in given[2]][2:]
+    if attributes["mode"] == b"nearest":
+        return [functional.interpolate(given[0], scale_factor=scale, mode="nearest")]
+    return [functional.interpolate(given[0], scale_factor=scale, mode="bilinear", align_corners=False)]
+
+
+def _hard_sigmoid(given: Given, attributes: Attributes) -> list[torch.Tensor]:
+    return [(given[0] * attributes.get("alpha", 0.2) + attributes.get("beta", 0.5)).clamp(0.0, 1.0)]
+
+
+# Operators as ONNX specifies them, on tensors; constants come as arrays.
+_OPERATORS: dict[str, Callable[[Given, Attributes], list[torch.Tensor]]] = {
+    "Add": lambda given, attributes: [given[0] + _plain(given[1], given[0])],
+    "Clip": lambda given, attributes: [given[0].clamp(float(given[1]), float(given[2]))],
+    "Concat": lambda given, attributes: [torch.cat(given, dim=attributes["axis"])],
+    "Conv": _conv,
+    "Div": lambda given, attributes: [given[0] / _plain(given[1], given[0])],
+    "GlobalAveragePool": lambda given, attributes: [given[0].mean(dim=(2, 3), keepdim=True)],
+    "HardSigmoid": _hard_sigmoid,
+    "LeakyRelu": lambda given, attributes: [functional.leaky_relu(given[0], attributes.get("alpha", 0.01))],
+    "MaxPool": _max_pool,
+    "Mul": lambda given, attributes: [given[0] * _plain(given[1], given[0])],
+    "Relu": lambda given, attributes: [functional.relu(given[0])],
+    "Resize": _resize,
+    "Sigmoid": lambda given, attributes: [torch.sigmoid(given[0])],
+    "Split": lambda given, attributes: list(
+        torch.split(given[0], list(attributes["split"]), dim=attributes["axis"])
+    ),
+    "Transpose": lambda given, attributes: [given[0].permute(*attributes["perm"])],
+}
+KNOWN = frozenset({*_OPERATORS, "Constant", "Reshape"})
 
 
 def _plain(value: Any, like: torch.Tensor) -> Any:
