@@ -545,5 +545,8 @@ def _show_learned(report: dict[str, Any]) -> None:
         boxes = report["boxes_in_view"][name]
         counts = [str(of[k]["count"]) for k in ("found", "found_any_name", "named_without", "named_with")]
         table.add_row(name, str(of["found"]["of"]), *counts, f"{boxes['count']} of {boxes['of']}")
-    Console().print(f"{report['model']}, {report['frames']} frames")
+    strange = report["out_of_domain"]
+    Console().print(
+        f"{report['model']}, {report['frames']} frames, {strange} unlike what it was validated on"
+    )
     Console().print(table)

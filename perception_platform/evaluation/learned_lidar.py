@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +55,23 @@ def evaluate_learned(folder: Path, robot: Robot, lidar: Lidar, model: Path) -> d
     Raises:
         InputError: naming the file, if there are no frames, one can't be read, or the model can't be had or run.
     """
-    head = lidar_heads(model)[0]
-    if isinstance(head, BrokenLink):
-        raise InputError(head.name, head.problem)
+    head = _head(model)
     path = GeometricPath(robot, GeometryParams())
     rows: list[dict[str, Any]] = []
     boxes: list[tuple[ObjectClass, bool]] = []
-    frames = 0
+    frames = strange = 0
     for frame in read_frames(folder, lidar.name):
         frames += 1
         try:
             without, found, fused = _seen(frame, path, lidar, head)
         except ModelError as error:
             raise InputError(model, str(error), frame.name) from error
+        strange += head.assurance.out_of_domain
         rows += _labels(frame, lidar, without, found, fused)
         boxes += _judged(frame, lidar, found)
     return {
         "frames": frames,
+        "out_of_domain": strange,
         "model": head.model.id,
         "digest": head.model.digest,
         "labels": {
@@ -89,6 +90,58 @@ def evaluate_learned(folder: Path, robot: Robot, lidar: Lidar, model: Path) -> d
             for name in _NEAR_M
         },
     }
+
+
+def bench_learned(
+    folder: Path, robot: Robot, lidar: Lidar, model: Path, samples: int, threads: int
+) -> dict[str, Any]:
+    """Time the geometric path and the learned model on the same sweeps in turn.
+
+    Args:
+        folder: frames in the layout of the KITTI object benchmark.
+        robot: that carries the lidar.
+        lidar: that the sweeps are from.
+        model: folder of the model.
+        samples: how often each is timed, after a round of warming up.
+        threads: of the model.
+
+    Raises:
+        InputError: as ``evaluate_learned``.
+    """
+    head, path = _head(model, threads), GeometricPath(robot, GeometryParams())
+    frames = list(read_frames(folder, lidar.name))
+    base_from_lidar = lidar.mounting.transform()
+    times_ms: dict[str, list[float]] = {
+        "geometric path": [],
+        "learned: view": [],
+        "learned: network and boxes": [],
+    }
+    for i in range(len(frames) + samples):
+        cloud = frames[i % len(frames)].cloud
+        points_m, _ = path.ready(cloud, lidar, base_from_lidar)
+        sweep = Heights(points_m, path.heights(points_m, base_from_lidar.translation_m))
+        marks = [time.perf_counter()]
+        path.step(cloud, lidar, Lineage())
+        marks.append(time.perf_counter())
+        bits = raster(sweep, sweep)
+        marks.append(time.perf_counter())
+        head.step(BirdView(bits))
+        marks.append(time.perf_counter())
+        if i >= len(frames):
+            for name, took_s in zip(times_ms, np.diff(marks), strict=True):
+                times_ms[name].append(1e3 * float(took_s))
+    rows = {
+        name: dict(zip(("p50_ms", "p99_ms"), np.percentile(t, [50, 99]).round(2).tolist(), strict=True))
+        for name, t in times_ms.items()
+    }
+    return {"samples": samples, "threads": threads, "sweeps": len(frames), "times": rows}
+
+
+def _head(model: Path, threads: int = 1) -> LidarHead:
+    head = lidar_heads(model, threads)[0]
+    if isinstance(head, BrokenLink):
+        raise InputError(head.name, head.problem)
+    return head
 
 
 def _seen(

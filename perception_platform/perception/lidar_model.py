@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from perception_platform.core.errors import InputError
+from perception_platform.core.geometry import Array
 from perception_platform.core.model_status import Assurance
 from perception_platform.core.objects import ModelRef
 from perception_platform.inference.backend import Backend, ModelError
@@ -19,14 +21,39 @@ from perception_platform.inference.spec import BackendSpec, GoldenSpec, OnnxSpec
 from perception_platform.perception.bird_view import (
     ANSWERS,
     CLASSES,
+    EMBEDDING,
     BirdView,
     LearnedBoxes,
     boxes_of,
     planes,
 )
-from perception_platform.robot.parts import Part
+from perception_platform.robot.parts import Finite, Part, Positive
 
 OUTPUTS = ("peaks", "regressed", "occupied", "embedding")
+
+
+class Domain(Part):
+    """Embeddings of sweeps that a model is made for.
+
+    Attributes:
+        mean: of each number of the embedding.
+        deviation: standard deviation of each.
+        limit: a sweep is out of the domain whose numbers are farther off, as the root mean square in deviations.
+    """
+
+    mean: tuple[Finite, ...]
+    deviation: tuple[Positive, ...]
+    limit: Positive
+
+    @model_validator(mode="after")
+    def _as_long_as_the_embedding(self) -> Domain:
+        if not len(self.mean) == len(self.deviation) == EMBEDDING:
+            raise ValueError(f"mean and deviation need {EMBEDDING} numbers each")
+        return self
+
+    def distance(self, embedding: Array) -> float:
+        """How far off an embedding (EMBEDDING,) is, in deviations."""
+        return float(np.sqrt((((embedding - self.mean) / self.deviation) ** 2).mean()))
 
 
 class LidarModelConfig(Part):
@@ -38,8 +65,7 @@ class LidarModelConfig(Part):
         weights: the ONNX file, in the same folder.
         input: what it looks at; there is one such view.
         score_threshold: boxes below are left out.
-        embedding_range: lowest and highest length of the embedding on the sweeps that it was validated on; outside, a
-            sweep is out of the domain.
+        domain: what the sweeps that it was validated on looked like to it.
         backends: what may run it, in the order in which they are asked.
         golden: inputs and the outputs that every backend has to give for them.
     """
@@ -49,7 +75,7 @@ class LidarModelConfig(Part):
     weights: Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
     input: Literal["bird_view"]
     score_threshold: Annotated[float, Field(gt=0, lt=1)]
-    embedding_range: tuple[float, float]
+    domain: Domain
     backends: Annotated[list[BackendSpec], Field(min_length=1)] = Field(
         default=[OnnxSpec(kind="onnxruntime")]
     )
@@ -108,8 +134,7 @@ class LidarHead:
             self._config.score_threshold,
             view.period_s,
         )
-        low, high = self._config.embedding_range
-        self._strange = not low <= float((found.embedding**2).sum() ** 0.5) <= high
+        self._strange = self._config.domain.distance(found.embedding) > self._config.domain.limit
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
 from collections.abc import Iterator
@@ -23,15 +24,18 @@ from perception_platform.training.lidar_network import BirdViewNetwork, Deployed
 _OPSET = 17
 _CALIBRATED_ON = 48
 _SCORE_THRESHOLD = 0.35
-_DOMAIN_MARGIN = 0.25  # of the embedding's range on the validation sweeps, each way
+_DOMAIN_MARGIN = 1.1  # of how far off the strangest validation sweep is
 
 
 def export(network: BirdViewNetwork, path: Path) -> None:
     """Write the network as ONNX, batch normalisation folded in."""
+    mine = (
+        copy.deepcopy(network).cpu().eval()
+    )  # the exporter folds normalisation into the weights that it is given
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter announces its successor
         torch.onnx.export(
-            Deployed(network.cpu().eval()), (torch.zeros(1, BITS, CELLS, CELLS, dtype=torch.uint8),), str(path),
+            Deployed(mine), (torch.zeros(1, BITS, CELLS, CELLS, dtype=torch.uint8),), str(path),
             dynamo=False, input_names=["planes"], output_names=list(OUTPUTS), opset_version=_OPSET,
         )  # fmt: skip
 
@@ -87,18 +91,20 @@ def write_bundle(weights: Path, model_id: str, folder: Path, sweeps: Sweeps) -> 
     kept = folder / f"{model_id.partition('@')[0]}.onnx"
     kept.write_bytes(weights.read_bytes())
     backend = load_onnx(kept, model_id)
-    known = OnnxNetwork(backend)(sweeps.batch(torch.arange(min(256, len(sweeps)))).planes)[3].norm(dim=1)
-    spare = _DOMAIN_MARGIN * float(known.max() - known.min())
+    known = OnnxNetwork(backend)(sweeps.batch(torch.arange(min(256, len(sweeps)))).planes)[3]
+    mean, deviation = known.mean(0), known.std(0).clamp(min=1e-3)
+    farthest = float((((known - mean) / deviation) ** 2).mean(1).sqrt().max())
     described = {
         "version": 1,
         "id": model_id,
         "weights": kept.name,
         "input": "bird_view",
         "score_threshold": _SCORE_THRESHOLD,
-        "embedding_range": [
-            round(max(0.0, float(known.min()) - spare), 3),
-            round(float(known.max()) + spare, 3),
-        ],
+        "domain": {
+            "mean": [round(float(v), 4) for v in mean],
+            "deviation": [round(float(v), 4) for v in deviation],
+            "limit": round(farthest * _DOMAIN_MARGIN, 3),
+        },
         "golden": {"file": "golden.npz", "rtol": 0.05, "atol": 0.05},
     }
     text = yaml.safe_dump(described, sort_keys=False, default_flow_style=None, width=110)

@@ -23,6 +23,7 @@ from perception_platform.perception.bird_view import (
     CLASSES,
     HALF_M,
     REGRESSED,
+    BirdView,
     Heights,
     LearnedBoxes,
     boxes_of,
@@ -164,8 +165,17 @@ def test_the_bundle_gives_its_golden_outputs() -> None:
     (head,) = lidar_heads(BUNDLE)
     assert isinstance(head, LidarHead)
     head.check()
+    with np.load(BUNDLE / "golden.npz") as golden:
+        bits = np.packbits(golden["input/planes"][0], axis=0, bitorder="little").astype(np.uint16)
+    known = BirdView(bits[0] | (bits[1] << 8))
+    assert np.array_equal(planes(known.bits), np.load(BUNDLE / "golden.npz")["input/planes"])
+    assert len(head.step(known)) > 0
+    assert not head.assurance.out_of_domain
     assert len(head.step(nothing_from_above())) == 0
-    assert head.assurance.out_of_domain  # a sweep without a point is like none that it knows
+    assert head.assurance.out_of_domain
+    noise = np.random.default_rng(0).integers(0, 2**12, (CELLS, CELLS)).astype(np.uint16)
+    head.step(BirdView(noise))
+    assert head.assurance.out_of_domain  # like no sweep that it knows
 
 
 def test_bad_folders_are_said(tmp_path: Path) -> None:

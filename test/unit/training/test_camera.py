@@ -119,6 +119,7 @@ def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
         OnnxNetwork(tiny(tmp_path / "tiny.onnx"), ["other"])
 
 
+@pytest.mark.slow
 def test_a_perfect_answer_costs_least_and_the_loss_leads_to_it() -> None:
     cells = Cells.of(64, (8, 16), 0.5, torch.device("cpu"))
     boxes = torch.tensor([[[8.0, 8.0, 40.0, 40.0], [0, 0, 0, 0]]])
@@ -128,14 +129,19 @@ def test_a_perfect_answer_costs_least_and_the_loss_leads_to_it() -> None:
     distances = torch.zeros(1, len(cells.strides_px), 32).requires_grad_()
     optimizer = torch.optim.Adam([logits, distances], 0.1)
     first = sum(detection_loss(logits, distances, cells, boxes, classes).values())
-    for _ in range(150):
+    for _ in range(120):
         optimizer.zero_grad()
         loss = sum(detection_loss(logits, distances, cells, boxes, classes).values())
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.3 * float(first)
+    assert float(loss.detach()) < 0.3 * float(first.detach())
     best = int(logits[0, :, 1].argmax())
-    assert float(logits[0, best, 1].sigmoid()) > 0.7 > 0.3 > float(logits[0, :, 0].sigmoid().max())
+    assert (
+        float(logits[0, best, 1].detach().sigmoid())
+        > 0.7
+        > 0.3
+        > float(logits[0, :, 0].detach().sigmoid().max())
+    )
     np.testing.assert_allclose(boxes_of(distances, cells)[0, best].detach(), boxes[0, 0], atol=2.0)
 
 
@@ -145,7 +151,7 @@ def test_images_without_labels_cost_only_their_false_answers() -> None:
     nothing = torch.zeros(1, 3, 4), torch.full((1, 3), -1)
     parts = detection_loss(logits, torch.zeros(1, 64, 32), cells, *nothing)
     assert float(parts["box"]) == float(parts["distribution"]) == 0.0
-    assert float(parts["class"]) > 0.0
+    assert float(parts["class"].detach()) > 0.0
 
 
 def squares(count: int = 4) -> Examples:
