@@ -185,6 +185,36 @@ def lidar(
         console.print(_conditions_table(report["conditions"]))
 
 
+@_commands.command("learned-lidar")
+def learned_lidar(
+    model: Annotated[Path, typer.Option(help="Folder of the model.")],
+    frames: Annotated[Path, typer.Option(help="Recorded sweeps, as KITTI object.")],
+    robot: Annotated[str, typer.Option(help="Robot file or name that carries the lidar.")] = "delivery_van",
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 100,
+    threads: Annotated[int, typer.Option(min=1, help="Of the model.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """Time a learned lidar model next to the geometric path, on the same sweeps."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from perception_platform.evaluation.learned_lidar import bench_learned
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    report = bench_learned(frames, described, lidar_of(described, sensor), model, samples, threads)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    table = Table("step", "p50", "p99")
+    for name, row in report["times"].items():
+        table.add_row(name, f"{row['p50_ms']:.2f} ms", f"{row['p99_ms']:.2f} ms")
+    Console().print(table)
+    Console().print(f"{samples} samples of {report['sweeps']} sweeps, {threads} threads", highlight=False)
+
+
 def _conditions_table(rows: list[dict[str, Any]]) -> Table:
     """Recall, near-side error and merged boxes of both ways, condition by condition."""
     from rich.table import Table

@@ -107,6 +107,29 @@ def lidar(
     _show_lidar(report)
 
 
+@_commands.command("learned-lidar")
+def learned_lidar(
+    model: Annotated[Path, typer.Option(help="Folder of the model.")],
+    frames: Annotated[
+        Path, typer.Option(help="Folder with velodyne/, label_2/ and calib/, as KITTI object.")
+    ],
+    robot: Annotated[
+        str, typer.Option(help="Robot file or name: mounting, range and own body.")
+    ] = "delivery_van",
+    sensor: Annotated[str | None, typer.Option(help="Its lidar, if it has several.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+) -> None:
+    """What a learned lidar model finds in real sweeps, and what the geometric path names without it and with it."""
+    from perception_platform.evaluation.learned_lidar import evaluate_learned
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.robot.load import load_robot
+
+    described = load_robot(robot)
+    report = evaluate_learned(frames, described, lidar_of(described, sensor), model)
+    _write(json_file, report)
+    _show_learned(report)
+
+
 @_commands.command()
 def detection(
     frames: Annotated[
@@ -503,3 +526,27 @@ def _show_motion(report: dict[str, Any], console: Any) -> None:
             f"(95 % band {low:.2f} to {high:.2f})",
             highlight=False,
         )
+
+
+def _show_learned(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "class",
+        "labelled",
+        "found",
+        "by any name",
+        "named without it",
+        "named with it",
+        "boxes in view right",
+    )
+    for name, of in report["labels"].items():
+        boxes = report["boxes_in_view"][name]
+        counts = [str(of[k]["count"]) for k in ("found", "found_any_name", "named_without", "named_with")]
+        table.add_row(name, str(of["found"]["of"]), *counts, f"{boxes['count']} of {boxes['of']}")
+    strange = report["out_of_domain"]
+    Console().print(
+        f"{report['model']}, {report['frames']} frames, {strange} unlike what it was validated on"
+    )
+    Console().print(table)

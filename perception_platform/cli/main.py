@@ -23,6 +23,7 @@ from perception_platform.cli import (
     show,
     topics,
     track,
+    train,
     up,
 )
 from perception_platform.core.errors import InputError
@@ -44,6 +45,7 @@ for group in (
     topics,
     track,
     models,
+    train,
     perception,
     scenarios,
     evaluate,

@@ -13,6 +13,8 @@ from perception_platform.core.lineage import Lineage
 from perception_platform.core.model_status import ModelStatus
 from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import PointCloud
+from perception_platform.inference.chain import Chain
+from perception_platform.perception.bird_view import BirdView, LearnedBoxes
 from perception_platform.perception.camera_chain import CameraChain
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.parameters import GeometryParams
@@ -106,12 +108,14 @@ class Setup:
     Attributes:
         robot: the robot.
         cameras: the chain of models of each camera head.
+        lidars: the chain of learned models of each lidar that has one, by its name.
         params: of the geometric path.
         geometry: the geometric path's steps, shared by the components that make it up.
     """
 
     robot: Robot
     cameras: Sequence[CameraChain] = ()
+    lidars: Mapping[str, Chain[BirdView, LearnedBoxes]] = field(default_factory=dict)
     params: GeometryParams = field(default_factory=GeometryParams)
     geometry: GeometricPath = field(init=False)
 

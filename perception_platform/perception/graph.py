@@ -17,6 +17,7 @@ from perception_platform.core.objects import Percept, Tracks
 from perception_platform.core.runtime_status import ComponentCount
 from perception_platform.core.sensor_data import Image, PointCloud
 from perception_platform.core.time import from_ms, from_s, to_s
+from perception_platform.perception.bird_view import nothing_from_above
 from perception_platform.perception.component import SOURCES, Component, Measure, Moment, Setup
 from perception_platform.perception.graph_file import ApplicationEntry, ComponentEntry, PerceptEntry
 from perception_platform.perception.lanes import Lanes
@@ -145,6 +146,7 @@ class PerceptionGraph:
         """
         self._robot = setup.robot
         self._cameras = setup.cameras
+        self._learned = list(setup.lidars.values())
         self._lidars = {lidar.name: (lidar, lidar.mounting.transform()) for lidar in setup.robot.lidars}
         names = [*SOURCES, *(result for wired in wired_components for result in wired.makes)]
         at = {name: i for i, name in enumerate(names)}
@@ -194,6 +196,8 @@ class PerceptionGraph:
         """
         for camera in self._cameras:
             camera.chain.warm_up(self._grey(camera.sensor))
+        for chain in self._learned:
+            chain.warm_up(nothing_from_above())
         for lidar, _ in self._lidars.values():
             moment, results = self.begin(_made_up_sweep(lidar), ())
             for step in self.steps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from perception_platform.inference.backend import ModelError
 from perception_platform.inference.chain import BrokenLink, Chain, ChainRules
 from perception_platform.inference.golden import load_golden, save_golden
 from perception_platform.inference.opening import open_backend
+from perception_platform.perception.bird_view import BirdView, LearnedBoxes
 from perception_platform.perception.camera_chain import CameraChain
 from perception_platform.perception.camera_head import CameraHead, Detector
 from perception_platform.perception.camera_views import Fitter
@@ -23,6 +24,7 @@ from perception_platform.perception.component import Component, Setup
 from perception_platform.perception.detector_config import load_detector_config
 from perception_platform.perception.graph import PerceptionGraph
 from perception_platform.perception.graph_file import GraphFile
+from perception_platform.perception.lidar_model import LidarHead, lidar_heads
 from perception_platform.perception.wiring import Entry, Wired, wire
 from perception_platform.robot.description import Model, Robot
 from perception_platform.robot.load import share_dir
@@ -112,8 +114,11 @@ def load_graph(
         InputError: names the file, if the graph does not fit together, or if a model can't be loaded and
             ``keep_going`` is off.
     """
-    cameras = [_camera_chain(model, keep_going, threads, clock_ns) for model in robot.models]
-    return build_graph(graph_path(robot.perception), robot, cameras, clock_ns, beside)
+    at_images = [model for model in robot.models if model.head == "camera_objects"]
+    at_sweeps = [model for model in robot.models if model.head == "learned_boxes"]
+    cameras = [_camera_chain(model, keep_going, threads, clock_ns) for model in at_images]
+    lidars = {model.sensor: _lidar_chain(model, keep_going, threads, clock_ns) for model in at_sweeps}
+    return build_graph(graph_path(robot.perception), robot, cameras, clock_ns, beside, lidars)
 
 
 def graph_path(name_or_path: str) -> Path:
@@ -130,6 +135,7 @@ def build_graph(
     cameras: Sequence[CameraChain] = (),
     clock_ns: Callable[[], int] | None = None,
     beside: bool = True,
+    lidars: Mapping[str, Chain[BirdView, LearnedBoxes]] | None = None,
 ) -> PerceptionGraph:
     """The graph of a file, as ``load_graph`` has it.
 
@@ -141,7 +147,7 @@ def build_graph(
     classes = {entry.component: _component(path, entry) for entry in entries}
     wired = wire(path, file, classes, robot)
     params = {component.name: _params(path, component) for component in wired}
-    return PerceptionGraph(Setup(robot, cameras), wired, file.percept, params, clock_ns, beside)
+    return PerceptionGraph(Setup(robot, cameras, lidars or {}), wired, file.percept, params, clock_ns, beside)
 
 
 def load_graph_file(path: Path) -> GraphFile:
@@ -217,7 +223,28 @@ def _camera_chain(
     )
 
 
-def _insist(link: CameraHead | BrokenLink) -> None:
+def _lidar_chain(
+    model: Model, keep_going: bool, threads: int, clock_ns: Callable[[], int] | None
+) -> Chain[BirdView, LearnedBoxes]:
+    """A lidar's learned models in their order, each on its backends in their order.
+
+    Raises:
+        InputError: names the file of one that can't be loaded, if ``keep_going`` is off.
+    """
+    links: list[LidarHead | BrokenLink] = []
+    for name in (model.path, *model.fallbacks):
+        try:
+            links.extend(lidar_heads(_folder(name), threads))
+        except InputError as error:
+            links.append(BrokenLink(error.source, str(error).removeprefix(f"{error.source}: ")))
+    if not keep_going:
+        for link in links:
+            _insist(link)
+    rules = ChainRules(model.limit_ms / 1e3, model.give_up_after, model.return_after_s)
+    return Chain(f"{model.head}/{model.sensor}", links, rules, clock_ns)
+
+
+def _insist(link: CameraHead | LidarHead | BrokenLink) -> None:
     """End a tool where a node would go on without.
 
     Raises:

@@ -236,8 +236,9 @@ class _Check:
         sweeps_hz = 1e3 / robot.sweep_period_ms
         spent_ms = 0.0
         for wired in ordered:
+            looked_at = any(model.head == "camera_objects" for model in robot.models)
             if (
-                robot.models or "images" not in wired.entry.inputs.values()
+                looked_at or "images" not in wired.entry.inputs.values()
             ):  # without a model nobody looks at images
                 spent_ms += wired.entry.budget_ms
             if not isinstance(wired.entry, ApplicationEntry):

@@ -177,7 +177,8 @@ class Model(Part):
     """A model for a perception head: a folder with ``model.yaml`` and its weights, and what takes its place.
 
     Attributes:
-        head: the head it serves.
+        head: the head it serves: ``camera_objects`` looks at a camera's images, ``learned_boxes`` at a lidar's sweeps,
+            in a graph that has it.
         sensor: whose data it looks at.
         path: its folder, absolute or in the installed ``config/models``.
         fallbacks: folders of models that are asked in this order when it fails; after the last the geometric path
@@ -188,7 +189,7 @@ class Model(Part):
             it stays out until the node starts again.
     """
 
-    head: Literal["camera_objects"]
+    head: Literal["camera_objects", "learned_boxes"]
     sensor: Name
     path: str
     fallbacks: list[str] = Field(default=[])
@@ -253,13 +254,14 @@ class Robot(Part):
 
     @field_validator("models")
     @classmethod
-    def _models_have_cameras(cls, models: list[Model], others: ValidationInfo) -> list[Model]:
+    def _models_have_sensors(cls, models: list[Model], others: ValidationInfo) -> list[Model]:
         if "sensors" not in others.data:  # already refused
             return models
-        cameras = [s.name for s in others.data["sensors"] if s.kind == "camera"]
         for model in models:
-            if model.sensor not in cameras:
-                raise ValueError(f"there is no camera {model.sensor!r}, only {', '.join(cameras) or 'none'}")
+            kind = "camera" if model.head == "camera_objects" else "lidar"
+            known = [s.name for s in others.data["sensors"] if s.kind == kind]
+            if model.sensor not in known:
+                raise ValueError(f"there is no {kind} {model.sensor!r}, only {', '.join(known) or 'none'}")
         return models
 
     @field_validator("nodes")
