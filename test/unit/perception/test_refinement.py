@@ -125,6 +125,7 @@ CLASSES = st.sampled_from(list(ObjectClass))
 ROW = st.tuples(st.floats(-1.0, 9.0), st.floats(-4.0, 4.0), st.tuples(*[st.floats(0.05, 6.0)] * 3), CLASSES)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(rows=st.lists(ROW, max_size=6), yaw_rad=st.floats(-4.0, 4.0))
 def test_no_tracks_whatever_take_an_obstacle_point_or_leave_one_without_a_box(

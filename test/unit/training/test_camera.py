@@ -167,6 +167,7 @@ def squares(count: int = 4) -> Examples:
     return Examples(images, boxes, classes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mosaic", [0.0, 1.0])
 def test_boxes_go_where_their_pixels_go(mosaic: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_images, "_coloured", lambda images, rng: images)

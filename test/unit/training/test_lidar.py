@@ -206,6 +206,7 @@ def test_shards_of_another_seed_and_broken_ones_are_said(tmp_path: Path) -> None
         Sweeps(tmp_path, CPU)
 
 
+@pytest.mark.slow
 def test_classes_and_bits_fit_what_was_trained() -> None:
     example = np.zeros((1, BITS, CELLS, CELLS), np.uint8)
     answers = Deployed(BirdViewNetwork().eval())(torch.from_numpy(example))

@@ -51,6 +51,7 @@ class Line:
         return {"score": -float((network(x) - (2 * x + 1)).abs().max())}
 
 
+@pytest.mark.slow
 def test_it_learns_and_keeps_the_best_weights(tmp_path: Path) -> None:
     outcome = fit(Line(), replace(PLAN, epochs=40, patience=40), tmp_path, quiet=True)
     assert outcome.ended == "all epochs done"
@@ -61,6 +62,7 @@ def test_it_learns_and_keeps_the_best_weights(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").iterdir())
 
 
+@pytest.mark.slow
 def test_what_was_cut_short_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     fit(Line(), PLAN, tmp_path / "whole", quiet=True)
     cut = Line()
