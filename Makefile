@@ -27,7 +27,7 @@ ifndef ARGS
 	@$(MAKE) --no-print-directory unit-numpy1 WHICH=slow
 endif
 
-check: setup ## lint, types, layers, every branch of the gate, unit tests under numpy 2 and 1.26; under a minute
+check: setup ## lint, types, layers, every branch of the gate, unit tests under numpy 2 and 1.26; one to two minutes
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target unit-numpy2 unit-numpy1 lint gate-branches
 
 .PHONY: lint gate-branches unit-numpy2 unit-numpy1
