@@ -42,8 +42,8 @@ def check_field(
     leave of the emergency deceleration, and the reaction time of the brakes alone. Standing, the command says which
     edge that is; turning on the spot, it is the circle around the footprint.
     """
-    moving = _over_ground((*ego.velocity_mps, 0.0), config)
-    wanted = _over_ground(command, config) if command else (0.0, 0.0)
+    moving = _over_ground(*ego.velocity_mps, config)
+    wanted = _over_ground(*command[:2], config) if command else (0.0, 0.0)
     turning = max(abs(ego.yaw_rate_radps), abs(command[2]) if command else 0.0) > TURNING_RADPS
     on_the_spot = moving == wanted == (0.0, 0.0) and turning
     for cloud in clouds:
@@ -68,9 +68,9 @@ def _depth_m(speed_mps: float, config: GateConfig) -> float:
     return STANDSTILL_M + speed_mps * config.reaction_s + speed_mps**2 / (2 * config.least_emergency_mps2)
 
 
-def _over_ground(velocity: Command, config: GateConfig) -> tuple[float, float]:
-    """(vx, vy) of a motion, zero where that is noise; sideways for omnidirectional drives alone."""
-    vx, vy = velocity[0], velocity[1] if config.drive is Drive.OMNIDIRECTIONAL else 0.0
+def _over_ground(vx: float, vy: float, config: GateConfig) -> tuple[float, float]:
+    """A motion, zero where that is noise; sideways for omnidirectional drives alone."""
+    vy = vy if config.drive is Drive.OMNIDIRECTIONAL else 0.0
     return (vx, vy) if math.hypot(vx, vy) > STANDSTILL_MPS else (0.0, 0.0)
 
 
