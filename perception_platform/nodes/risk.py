@@ -20,6 +20,7 @@ from perception_platform.messages.markers import outlines_to_msg
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.outlines import outlines
 from perception_platform.risk.stage import RiskStage
+from perception_platform.risk.unseen import Unseen
 from perception_platform.ros.make import make
 from perception_platform.ros.node import LeftOut, PlatformNode
 from perception_platform.ros.ports import Arrival, publish_all
@@ -47,6 +48,7 @@ class RiskNode(PlatformNode):
         """Begin knowing nothing."""
         self._config = RiskConfig.from_robot(self.robot)
         self._risk = RiskStage(self._config)
+        self._unseen = Unseen(self._config)
         self._ego: EgoState | None = None
         self._tracks: Tracks | None = None
         self._tracks_came_s = 0.0
@@ -116,6 +118,7 @@ class RiskNode(PlatformNode):
             raise LeftOut("odometry")
         seen = dict(self._obstacles)  # another thread may add to it
         obstacles = [seen[name] for name in sorted(seen)]
+        obstacles += self._unseen.look(obstacles, tracks, ego)
         assessment = self._risk.step(tracks, obstacles, ego, now_ns=self.now_ns())
         assessment = replace(assessment, lineage=assessment.lineage.then(self.timing(arrival)))
         publish_all((self._assessment, assessment), (self._full, assessment))

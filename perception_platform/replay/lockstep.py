@@ -29,6 +29,7 @@ from perception_platform.perception.scan_people import ScanPeople
 from perception_platform.replay.records import FrameCounts
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.stage import RiskStage
+from perception_platform.risk.unseen import Unseen
 from perception_platform.robot.description import Robot
 from perception_platform.ros.images import decode_image
 from perception_platform.ros.inputs import SOURCES
@@ -135,6 +136,7 @@ class Lockstep:
         self._tracker = tracker
         self._records = records
         self._risk = RiskStage(RiskConfig.from_robot(robot))
+        self._unseen = Unseen(self._risk.config)
         self._gate_config = GateConfig.from_robot(robot)
         gate = SafetyGate(self._gate_config)
         gate.reset()  # a recording is a cut out of a running drive
@@ -388,6 +390,7 @@ class Lockstep:
     def _assess(self, tracks: Tracks, now_ns: int) -> Assessment:
         obstacles = [self._obstacles[name].value for name in sorted(self._obstacles)]
         ego = self._ego_now()
+        obstacles += self._unseen.look(obstacles, tracks, ego)
         before = None if self._witness is None else self._risk.copy()
         assessment: Assessment = self._timed(
             "risk",

@@ -17,7 +17,7 @@ from perception_platform.core.verdicts import Action, Assessment, Finding, Reaso
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.contact import Braking, touched
 from perception_platform.risk.measures import needed_way_m, way_left_m
-from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
+from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence, told
 from perception_platform.risk.objects import (
     assess_objects,
     explained_by_moving,
@@ -194,7 +194,7 @@ def _point_findings(moment: Moment) -> Iterator[Finding]:
             continue
         nearest = np.argsort(gaps_m, kind="stable")[:EVIDENCE_POINTS]
         gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
-        evidence = point_evidence(f"points of {cloud.sensor}", xyz_m[nearest], cloud.sensor)
+        evidence = point_evidence(told(cloud), xyz_m[nearest], cloud.sensor)
         yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, 0.0, evidence)
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from perception_platform.core.geometry import Array
+from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.objects import ObjectClass
 from perception_platform.risk.brakes import Brakes
 
 if TYPE_CHECKING:
     from perception_platform.robot.description import Drive, Robot
+    from perception_platform.robot.sensors import Lidar
     from perception_platform.robot.zones import MotionField, Zone
 
 EVERYTHING = (-np.inf, np.inf)
@@ -76,6 +78,29 @@ class ZoneRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """Where a lidar looks.
+
+    Attributes:
+        sensor_from_base: where it sits.
+        elevation_rad: of its lowest and its highest beam, in its own frame.
+        nearest_m: nothing nearer is measured.
+    """
+
+    sensor_from_base: Transform
+    elevation_rad: tuple[float, float]
+    nearest_m: float
+
+    def misses(self, xyz_m: Array) -> npt.NDArray[np.bool_]:
+        """Which of the points (N, 3), base frame, lie below or above all beams, or too near."""
+        x, y, z = self.sensor_from_base.apply(xyz_m).T
+        flat_m = np.hypot(x, y)
+        low, high = self.elevation_rad
+        above = np.arctan2(z, flat_m)
+        return np.asarray((above < low) | (above > high) | (np.hypot(flat_m, z) < self.nearest_m))
+
+
+@dataclass(frozen=True, slots=True)
 class RiskConfig:
     """The robot as the assessment sees it, and the assumptions about others.
 
@@ -100,6 +125,7 @@ class RiskConfig:
         beside_m: added to each side of the path.
         position_sigma_m: 1-sigma of where sensors put things relative to the robot, beside that of a track.
         zones: areas with rules.
+        sights: where each lidar looks of which that is known.
         emergency_over_service: how many times harder the emergency brake is.
         sigmas: how many 1-sigmas of a track's position and speed are allowed for.
         creep_mps: a limit below this is a stop: nothing drives that slowly.
@@ -137,6 +163,7 @@ class RiskConfig:
     beside_m: float
     position_sigma_m: float
     zones: tuple[ZoneRule, ...]
+    sights: Mapping[str, Sight]
     emergency_over_service: float
     sigmas: float = 2.0
     creep_mps: float = 0.1
@@ -179,6 +206,7 @@ class RiskConfig:
             beside_m=robot.clearance.beside_m,
             position_sigma_m=robot.clearance.position_sigma_m,
             zones=tuple(_zone(zone, robot) for zone in robot.zones),
+            sights={lidar.name: _sight(lidar) for lidar in robot.lidars if lidar.beam_span_deg},
             emergency_over_service=drive.emergency_decel_mps2 / drive.service_decel_mps2,
         )
 
@@ -186,6 +214,12 @@ class RiskConfig:
         """The brakes with a load, on a slope (sine, in the direction of travel)."""
         ratio = 1.0 / (1.0 + payload_kg / self.mass_kg)
         return self.brakes.under(ratio, max(downhill, self.max_downhill))
+
+
+def _sight(lidar: Lidar) -> Sight:
+    low_deg, high_deg = lidar.beam_span_deg or (-90.0, 90.0)
+    elevation_rad = (float(np.deg2rad(low_deg)), float(np.deg2rad(high_deg)))
+    return Sight(lidar.mounting.transform().inverse(), elevation_rad, lidar.range_m[0])
 
 
 def _brakes(drive: Drive) -> Brakes:

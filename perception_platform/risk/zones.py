@@ -12,7 +12,7 @@ from perception_platform.core.geometry import Array, points_in_polygon
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import FieldRule, ZoneRule
-from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
+from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence, told
 from perception_platform.risk.occlusion import occlusion_finding
 from perception_platform.risk.path import outline
 
@@ -48,7 +48,7 @@ def excluded(moment: Moment, disabled: Collection[str]) -> Moment:
 def _kept(cloud: PointCloud, polygon_m: Array) -> PointCloud:
     """The points of a cloud that are not in a polygon."""
     xyz_m = cloud.xyz_m[~points_in_polygon(cloud.xyz_m[:, :2], polygon_m)]
-    return PointCloud(cloud.t_ns, cloud.frame_id, cloud.sensor, xyz_m)
+    return replace(cloud, xyz_m=xyz_m, intensity=None, ring=None, offset_s=None)
 
 
 def area_m(zone: ZoneRule, moment: Moment) -> Array:
@@ -111,23 +111,24 @@ def _point_findings(zone: ZoneRule, moment: Moment) -> Iterator[Finding]:
         if len(inside) < zone.min_points:
             continue
         if zone.action == "approach":
-            yield from _approach_points(zone, moment, cloud.xyz_m[inside], cloud.sensor)
+            yield from _approach_points(zone, moment, cloud, inside)
             continue
-        text = f"{len(inside)} points of {cloud.sensor}"
+        text = f"{len(inside)} {told(cloud)}"
         evidence = point_evidence(text, cloud.xyz_m[inside[:EVIDENCE_POINTS]], cloud.sensor)
         yield _entered(zone, evidence, ("points in zone", float(len(inside)), float(zone.min_points), "1"))
 
 
 def _approach_points(
-    zone: ZoneRule, moment: Moment, xyz_m: npt.NDArray[np.float32], sensor: str
+    zone: ZoneRule, moment: Moment, cloud: PointCloud, inside: npt.NDArray[np.int64]
 ) -> Iterator[Finding]:
+    xyz_m = cloud.xyz_m[inside]
     sd = moment.path.coordinates(xyz_m)
     ahead = np.flatnonzero(moment.path.in_band(sd))
     if len(ahead) < zone.min_points:
         return
     gaps_m = moment.path.gap_m(sd[ahead])
     nearest = np.argsort(gaps_m, kind="stable")[: max(zone.min_points, EVIDENCE_POINTS)]
-    evidence = point_evidence(f"points of {sensor}", xyz_m[ahead[nearest]], sensor)
+    evidence = point_evidence(told(cloud), xyz_m[ahead[nearest]], cloud.sensor)
     yield from _approach(zone, moment, float(gaps_m[nearest[zone.min_points - 1]]), 0.0, evidence)
 
 

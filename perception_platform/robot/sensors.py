@@ -20,6 +20,19 @@ RESERVED_NAMES = (
 )  # the gate keeps these inputs by name, beside the sensors
 
 
+# Lowest and highest beam, degrees, from the makers' data sheets; HDL-64E as S2.
+VELODYNE_SPAN_DEG = {
+    "VLP-16": (-15.0, 15.0),
+    "PuckLite": (-15.0, 15.0),
+    "PuckHiRes": (-10.0, 10.0),
+    "VLP-32C": (-25.0, 15.0),
+    "HDL-32E": (-30.67, 10.67),
+    "HDL-64E S2": (-24.9, 2.0),
+    "HDL-64E S3": (-24.9, 2.0),
+    "VLS-128": (-25.0, 15.0),
+}
+
+
 class Mounting(Part):
     """Where a sensor sits: the transform ``base_from_sensor`` (camera: from its optical frame)."""
 
@@ -151,13 +164,33 @@ class ForeignSource(PointSensor):
 
 
 class Lidar(PointSensor):
-    """A spinning or solid-state 3D lidar."""
+    """A spinning or solid-state 3D lidar.
+
+    ``elevation_deg`` is its lowest and highest beam, in its own frame; a Velodyne's need not be said. What came too
+    near for the beams is remembered only where they are known.
+    """
 
     kind: Literal["lidar"]
     driver: Annotated[Velodyne | Ouster | Folder | External, Field(discriminator="type")]
     beams: int = Field(gt=0)
     range_m: tuple[NonNegative, Positive] = (0.5, 100.0)
     field_of_view_deg: tuple[Finite, Finite] = (-180.0, 180.0)
+    elevation_deg: tuple[Finite, Finite] | None = None
+
+    @model_validator(mode="after")
+    def _beams_go_up(self) -> Lidar:
+        if self.elevation_deg and not -90 <= self.elevation_deg[0] < self.elevation_deg[1] <= 90:
+            raise ValueError(
+                "elevation_deg is not the lowest and the highest beam, within 90 degrees of the level"
+            )
+        return self
+
+    @property
+    def beam_span_deg(self) -> tuple[float, float] | None:
+        """Lowest and highest beam; None if nobody says."""
+        if self.elevation_deg is not None or not isinstance(self.driver, Velodyne):
+            return self.elevation_deg
+        return VELODYNE_SPAN_DEG[self.driver.model]
 
 
 class Camera(Sensor):

@@ -204,7 +204,7 @@ def _check_health(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
         reason = _health_reason(seen, sensor in config.required_sensors)
         if reason is not None:
             silent = not seen.silence_s <= HEALTH_TIMEOUT_S
-            yield fault_finding(
+            finding = fault_finding(
                 reason,
                 config,
                 quantity="silence of health reports" if silent else "sensor status",
@@ -215,6 +215,14 @@ def _check_health(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
                 sensor=sensor,
                 detail=f"{sensor}: {seen.value.text}",
             )
+            yield _by_blind_angle(finding, seen.value, config) if reason is Reason.SENSOR_BLOCKED else finding
+
+
+def _by_blind_angle(finding: Finding, health: SensorHealth, config: GateConfig) -> Finding:
+    """The more of the circle is blind, the slower: at half of it no faster than on an escape."""
+    blind_rad = sum(end - start for start, end in health.blind_sectors_rad)
+    limit_mps = finding.speed_limit_mps * (1 - blind_rad / math.pi)
+    return replace(finding, speed_limit_mps=max(limit_mps, min(config.escape_mps, finding.speed_limit_mps)))
 
 
 def _health_reason(seen: Seen[SensorHealth], required: bool) -> Reason | None:

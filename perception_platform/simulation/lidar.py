@@ -8,24 +8,14 @@ import numpy as np
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import PointCloud
-from perception_platform.robot.sensors import Lidar, Scan, Velodyne
+from perception_platform.robot.sensors import Lidar, Scan
 from perception_platform.simulation.air import Air, Echo, through_dust, through_rain
 from perception_platform.simulation.raycast import FLOOR, Fans
 from perception_platform.simulation.scene import Scene
 from perception_platform.simulation.surfaces import cast_to_echoes
 
-# Lowest and highest beam, degrees, from the makers' data sheets; beams are spread evenly between them, which
-# simplifies VLP-32C, HDL-64E and VLS-128. Other lidars get the span of an Ouster OS1.
-VELODYNE_SPAN_DEG = {
-    "VLP-16": (-15.0, 15.0),
-    "PuckLite": (-15.0, 15.0),
-    "PuckHiRes": (-10.0, 10.0),
-    "VLP-32C": (-25.0, 15.0),
-    "HDL-32E": (-30.67, 10.67),
-    "HDL-64E S2": (-24.9, 2.0),
-    "HDL-64E S3": (-24.9, 2.0),
-    "VLS-128": (-25.0, 15.0),
-}
+# Beams are spread evenly between the lowest and the highest, which simplifies VLP-32C, HDL-64E and VLS-128. Lidars of
+# which nobody says get the span of an Ouster OS1.
 OUSTER_SPAN_DEG = (-22.5, 22.5)
 GRID_M = 2.0**-7  # points lie on a grid of 8 mm, finer than the noise; recordings pack a third smaller
 FAINTEST = 0.06  # faintest echo that is seen, where a white target at the longest range gives 1
@@ -59,8 +49,7 @@ class ScanReading:
 
 def beam_elevations_rad(sensor: Lidar) -> Array:
     """(B,) elevations of a lidar's beams, from the lowest."""
-    model = sensor.driver.model if isinstance(sensor.driver, Velodyne) else None
-    low, high = OUSTER_SPAN_DEG if model is None else VELODYNE_SPAN_DEG[model]
+    low, high = sensor.beam_span_deg or OUSTER_SPAN_DEG
     return np.deg2rad(np.linspace(low, high, sensor.beams))
 
 

@@ -1,0 +1,122 @@
+"""What came so near that no beam of a lidar reaches it any more: it stands where it was until it is seen to be gone.
+
+A roof lidar's lowest beam passes over a low or hanging thing before a robot that stops for it stands. Not to see it
+there says nothing, so its last points are kept, carried along by the odometry, for as long as they lie where that lidar
+cannot look. They go when they come into view again (what is there then counts), when the robot's own body is there, and
+when something that moves is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array, Transform, points_in_polygon
+from perception_platform.core.objects import ObjectClass, Tracks
+from perception_platform.core.sensor_data import EgoState, PointCloud
+from perception_platform.risk.config import RiskConfig, Sight
+from perception_platform.risk.objects import track_corners
+
+NEAR_M = 8.0  # farther off, nothing of use is below the lowest beam
+GRID_M = 0.05  # one remembered point to a cube of this size
+SKIN_M = 0.2  # points this much outside a track's box still are the object's
+_ALIVE = (int(ObjectClass.PERSON), int(ObjectClass.CYCLIST))  # these do not stay where they are
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered(PointCloud):
+    """Points of a lidar that it saw before they came too near."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The sweep before: its time and pose, the points near by that the lidar saw, and those it only remembers."""
+
+    t_ns: int
+    odom_from_base: Transform
+    seen_m: Array
+    kept_m: Array
+
+
+class Unseen:
+    """Remembers, lidar by lidar, what fell out of its sight; lidars whose beams nobody has told are left out."""
+
+    def __init__(self, config: RiskConfig) -> None:
+        self._config = config
+        self._before: dict[str, _Before] = {}
+
+    def look(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> list[PointCloud]:
+        """What is remembered beside the newest obstacle points.
+
+        Only points on tracks that surely exist and stand are taken in: rain, dust and what moves are not.
+
+        Args:
+            obstacles: newest obstacle points of each source, in the base frame.
+            tracks: in the odometry frame.
+            ego: newest pose and motion.
+
+        Returns:
+            A cloud for each lidar that remembers anything, with the stamp of its newest sweep.
+        """
+        return [cloud for cloud in self._looks(obstacles, tracks, ego) if len(cloud)]
+
+    def _looks(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> Iterator[Remembered]:
+        for cloud in obstacles:
+            sight = self._config.sights.get(cloud.sensor)
+            if sight is None:
+                continue
+            before = self._before.get(cloud.sensor)
+            if before is None or cloud.t_ns != before.t_ns:
+                before = self._before[cloud.sensor] = self._next(
+                    before, cloud, sight, tracks, ego.at(cloud.t_ns)
+                )
+            yield Remembered(cloud.t_ns, cloud.frame_id, cloud.sensor, before.kept_m.astype(np.float32))
+
+    def _next(
+        self, before: _Before | None, cloud: PointCloud, sight: Sight, tracks: Tracks, ego: EgoState
+    ) -> _Before:
+        near = (np.abs(cloud.xyz_m[:, :2]) < NEAR_M).all(axis=1)
+        seen_m, kept_m = cloud.xyz_m[near].astype(np.float64), np.zeros((0, 3))
+        if before is not None and cloud.t_ns > before.t_ns:  # a clock set back begins afresh
+            now_from_then = ego.odom_from_base.inverse() @ before.odom_from_base
+            fresh_m, old_m = (
+                self._lost(now_from_then.apply(p), sight) for p in (before.seen_m, before.kept_m)
+            )
+            standing, moving = self._boxes(tracks, ego)
+            fresh_m, old_m = fresh_m[_inside(fresh_m, standing)], old_m[~_inside(old_m, moving)]
+            kept_m = _thinned(np.concatenate([old_m, fresh_m]))
+        return _Before(cloud.t_ns, ego.odom_from_base, seen_m, kept_m)
+
+    def _lost(self, xyz_m: Array, sight: Sight) -> Array:
+        """Those of the points (N, 3) that the lidar cannot see, and that are not where the robot is."""
+        out = sight.misses(xyz_m)
+        out[out] = ~points_in_polygon(xyz_m[out, :2], self._config.footprint_m)
+        return xyz_m[out]
+
+    def _boxes(self, tracks: Tracks, ego: EgoState) -> tuple[list[Array], list[Array]]:
+        """Outlines, grown by the skin, of the tracks that surely stand, and of those that move or may at any time."""
+        corners_m = track_corners(replace(tracks, sizes_m=tracks.sizes_m + 2 * SKIN_M), ego)
+        moves = np.hypot(*tracks.velocities_mps.T) >= self._config.moving_mps
+        moves |= np.isin(tracks.class_ids, _ALIVE)
+        sure = tracks.existence >= self._config.min_existence
+        near = (np.abs(corners_m).min(axis=1) < NEAR_M).all(axis=1)
+        return list(corners_m[sure & ~moves & near]), list(corners_m[moves & near])
+
+
+def _inside(xyz_m: Array, outlines_m: Sequence[Array]) -> Mask:
+    """Which of the points (N, 3) lie in any of the outlines."""
+    inside = np.zeros(len(xyz_m), dtype=np.bool_)
+    for outline_m in outlines_m if len(xyz_m) else ():
+        inside |= points_in_polygon(xyz_m[:, :2], outline_m)
+    return inside
+
+
+def _thinned(xyz_m: Array) -> Array:
+    """The first point of each cube of the grid, in their order."""
+    _, first = np.unique(np.floor(xyz_m / GRID_M).astype(np.int64), axis=0, return_index=True)
+    return xyz_m[np.sort(first)]
