@@ -17,12 +17,15 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array, Transform, points_in_polygon
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
+from perception_platform.core.time import from_s
 from perception_platform.risk.config import RiskConfig, Sight
 from perception_platform.risk.objects import track_corners
 
 NEAR_M = 8.0  # farther off, nothing of use is below the lowest beam
 GRID_M = 0.05  # one remembered point to a cube of this size
 SKIN_M = 0.2  # points this much outside a track's box still are the object's
+SEEN_WITHIN_S = 0.2  # a track that was not seen lately says nothing of what stands there
+STANDS_FOR_S = 0.5  # nor does one that has only just been seen
 _ALIVE = (int(ObjectClass.PERSON), int(ObjectClass.CYCLIST))  # these do not stay where they are
 
 Mask = npt.NDArray[np.bool_]
@@ -53,7 +56,8 @@ class Unseen:
     def look(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> list[PointCloud]:
         """What is remembered beside the newest obstacle points.
 
-        Only points on tracks that surely exist and stand are taken in: rain, dust and what moves are not.
+        Only points that the robot's own way took out of sight, on tracks that surely exist and stand, are taken in:
+        rain, dust and what moves are not.
 
         Args:
             obstacles: newest obstacle points of each source, in the base frame.
@@ -82,14 +86,16 @@ class Unseen:
     ) -> _Before:
         near = (np.abs(cloud.xyz_m[:, :2]) < NEAR_M).all(axis=1)
         seen_m, kept_m = cloud.xyz_m[near].astype(np.float64), np.zeros((0, 3))
+        seen_m = seen_m[~sight.misses(seen_m)]  # so that what noise alone puts out of sight is not remembered
         if before is not None and cloud.t_ns > before.t_ns:  # a clock set back begins afresh
             now_from_then = ego.odom_from_base.inverse() @ before.odom_from_base
             fresh_m, old_m = (
                 self._lost(now_from_then.apply(p), sight) for p in (before.seen_m, before.kept_m)
             )
             standing, moving = self._boxes(tracks, ego)
-            fresh_m, old_m = fresh_m[_inside(fresh_m, standing)], old_m[~_inside(old_m, moving)]
-            kept_m = _thinned(np.concatenate([old_m, fresh_m]))
+            fresh_m = fresh_m[_inside(fresh_m, standing)]
+            lost_m = np.concatenate([old_m, fresh_m])
+            kept_m = _thinned(lost_m[~_inside(lost_m, moving)])
         return _Before(cloud.t_ns, ego.odom_from_base, seen_m, kept_m)
 
     def _lost(self, xyz_m: Array, sight: Sight) -> Array:
@@ -104,6 +110,8 @@ class Unseen:
         moves = np.hypot(*tracks.velocities_mps.T) >= self._config.moving_mps
         moves |= np.isin(tracks.class_ids, _ALIVE)
         sure = tracks.existence >= self._config.min_existence
+        sure &= tracks.t_ns - tracks.last_seen_ns <= from_s(SEEN_WITHIN_S)
+        sure &= tracks.t_ns - tracks.first_seen_ns >= from_s(STANDS_FOR_S)
         near = (np.abs(corners_m).min(axis=1) < NEAR_M).all(axis=1)
         return list(corners_m[sure & ~moves & near]), list(corners_m[moves & near])
 
