@@ -127,6 +127,30 @@ def test_a_blocked_sensor_is_told_from_one_that_is_only_slow(problem: SensorProb
     assert "lidar_top: dirt" in decision.findings[0].text
 
 
+@pytest.mark.parametrize(
+    ("blind_deg", "limit_mps"),
+    [
+        ((), 0.75),
+        ((45.0,), 0.5625),
+        ((30.0, 60.0), 0.375),
+        ((150.0,), 0.25),
+        ((180.0,), 0.25),
+        ((200.0,), 0.25),
+    ],
+)
+def test_the_more_of_the_circle_is_blind_the_slower_the_robot(
+    blind_deg: tuple[float, ...], limit_mps: float
+) -> None:
+    """Half of 1.5 m/s, less by what is blind of half a turn; never below the 0.25 m/s of an escape."""
+    gate, now_ns = running_gate()
+    sectors = tuple((-1.0, -1.0 + math.radians(deg)) for deg in blind_deg)
+    problems = (SensorProblem.SECTOR_BLIND,)
+    health = SensorHealth(0, "lidar_top", SensorStatus.DEGRADED, problems, 10.0, 0.1, 1, 0, 0, 0, sectors, "")
+    decision = gate.step(now_ns, replace(healthy(now_ns), health={"lidar_top": Seen(health, 0.1)}))
+    assert decision.findings[0].speed_limit_mps == pytest.approx(limit_mps)
+    assert decision.speed_limit_mps == pytest.approx(limit_mps)
+
+
 @pytest.mark.parametrize("state", list(ModelState))
 def test_only_the_model_that_was_asked_for_is_good_enough(state: ModelState) -> None:
     gate, now_ns = running_gate()
