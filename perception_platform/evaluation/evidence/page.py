@@ -64,7 +64,8 @@ def page(
         f"<section><h2>What was asked, and what was found</h2>{_checks(figures)}</section>",
         "<section><h2>Against the baselines, in the same runs</h2>",
         f'<div class="two">{picture(pareto_svg(figures["policies"]), "Collisions against time lost, by policy")}',
-        f"{picture(separation_svg(candidate), 'Smallest separation, by policy')}</div>{_policies(figures)}</section>",
+        f"{picture(separation_svg(candidate), 'Smallest separation, by policy')}</div>",
+        f"{_policies(figures)}{_cost(figures)}</section>",
         "<section><h2>What the counts prove</h2>",
         picture(bounds_svg(figures["checks"]), "Bounds against what is wanted"),
         f"{_strata(figures, 'hazards')}{_strata(figures, 'families')}</section>",
@@ -122,6 +123,25 @@ def _policies(figures: Mapping[str, Any]) -> str:
         "separation p5, m", "time lost, s", "braking p95, m/s²", "jerk p95, m/s³",
     )  # fmt: skip
     return table("Events by policy: seen, of, and what the rate is at most", head, rows, numbers=range(1, 11))
+
+
+def _cost(figures: Mapping[str, Any]) -> str:
+    rows = [
+        [escaped(POLICIES[name][0]), str(found["cases"]), number(found["time_lost_s"]),
+         number(found["their_time_lost_s"]),
+         f"{found['added_s']['mean']:+.2f} ({found['added_s']['low']:+.2f} to {found['added_s']['high']:+.2f})"]
+        for name, found in figures["cost_beside"].items() if found
+    ]  # fmt: skip
+    judged = POLICIES[figures["gate"]["policy"]][0]
+    head = (
+        "beside",
+        "cases",
+        f"time lost by {judged}, s",
+        "by the other, s",
+        "more a run, s (interval by family)",
+    )
+    title = "Cost, in the cases inside the domain that both came through without collision, late stop or being struck"
+    return table(title, head, rows, numbers=range(1, 5)) if rows else ""
 
 
 def _strata(figures: Mapping[str, Any], by: str) -> str:

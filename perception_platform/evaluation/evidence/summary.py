@@ -41,6 +41,7 @@ def summary(gate: Gate, baseline: Results, candidate: Results, judgement: Judgem
         "requirements": _requirements(judgement.checks),
         "regressions": {c.name: dict(c.figures) for c in judgement.checks if c.kind == "critical"},
         "policies": {p: policy_figures(candidate.of(p), gate) for p in candidate.policies},
+        "cost_beside": {p: cost_beside(candidate, p, gate) for p in candidate.policies if p != gate.policy},
         "hazards": strata(candidate, "hazard", gate.confidence),
         "families": strata(candidate, "family", gate.confidence),
     }  # fmt: skip
@@ -74,6 +75,37 @@ def policy_figures(runs: Sequence[Run], gate: Gate) -> dict[str, Any]:
         "peak_jerk_mps3": spread([e.peak_jerk_mps3 for e in events]),
         "stops_per_run": sum(e.stops for e in events) / len(events) if events else None,
     }
+
+
+def cost_beside(results: Results, other: str, gate: Gate) -> dict[str, Any] | None:
+    """Time lost by the judged policy and by another, in the cases inside the domain that both came through unharmed.
+
+    Over all runs, a policy that hits something seems quick: a run ends with the collision. So only pairs count of
+    which neither run has a collision, a late stop, or something that ran into the robot; None if there is none.
+    """
+    theirs = {run.key: run.events for run in results.of(other) if _unharmed(run)}
+    pairs = [
+        (run.family, run.events.time_lost_s, them.time_lost_s)
+        for run in results.of(gate.policy)
+        if run.in_domain and _unharmed(run) and run.events and (them := theirs.get(run.key))
+    ]
+    if not pairs:
+        return None
+    added: dict[str, list[float]] = {}
+    for family, own_s, their_s in pairs:
+        added.setdefault(family, []).append(own_s - their_s)
+    mean, low, high = mean_interval(added, gate.confidence, gate.resamples, gate.seed)
+    return {
+        "cases": len(pairs),
+        "time_lost_s": float(np.mean([own for _, own, _ in pairs])),
+        "their_time_lost_s": float(np.mean([their for _, _, their in pairs])),
+        "added_s": {"mean": mean, "low": low, "high": high},
+    }
+
+
+def _unharmed(run: Run) -> bool:
+    e = run.events
+    return run.ran and e is not None and not (e.collision or e.late_stop or e.struck)
 
 
 def could_happen(run: Run, event: str) -> bool:

@@ -101,6 +101,23 @@ def test_the_same_is_there_as_json(report: Path) -> None:
 
 
 @pytest.mark.slow
+def test_cost_is_told_of_the_cases_that_both_came_through(folders: Path, report: Path) -> None:
+    """Counted again from the lines themselves: inside the domain, nobody hit, struck or late."""
+    found = json.loads((report / "report.json").read_text())["cost_beside"]
+    assert set(found) == {"fixed_field", "autoware_aeb", "none"}
+    runs = {(run["case"], run["policy"]): run for run in read_runs(folders / "blind")}
+    bad = ("collision", "late_stop", "struck")
+    for other, told in found.items():
+        pairs = [(run, runs[case, other]) for (case, policy), run in runs.items() if policy == "ours"]
+        both = [p for p in pairs if p[0]["in_domain"] and not any(r["events"].get(b) for r in p for b in bad)]
+        assert told["cases"] == len(both) > 0
+        own, their = (sum(p[i]["events"]["time_lost_s"] for p in both) / len(both) for i in (0, 1))
+        assert (told["time_lost_s"], told["their_time_lost_s"]) == pytest.approx((own, their))
+        assert told["added_s"]["mean"] == pytest.approx(own - their)
+        assert told["added_s"]["low"] <= told["added_s"]["mean"] <= told["added_s"]["high"]
+
+
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(folders: Path, report: Path, tmp_path: Path) -> None:
     again = written(folders, "blind", tmp_path)
     for name in ("report.html", "report.json"):
