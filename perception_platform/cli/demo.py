@@ -52,6 +52,7 @@ def demo(
     from perception_platform.bags.reader import span_ns
     from perception_platform.nodes.live import LiveRun
     from perception_platform.nodes.live_replay import replay_live
+    from perception_platform.replay.gate_journal import JOURNAL
     from perception_platform.robot.load import load_robot
     from perception_platform.view import terminal
     from perception_platform.view.board import Board
@@ -61,7 +62,7 @@ def demo(
     bag, robot_file = _recording(drive, robot, out, console)
     description = load_robot(robot_file)
     board = Board(description, *span_ns(bag))
-    run = LiveRun(bag, robot_file, out / "log", rate=rate, images=True)
+    run = LiveRun(bag, robot_file, out / "log", rate=rate, images=True, journal=out / JOURNAL)
     console.print(f"playing {bag} to the nodes of {description.name} over DDS", markup=False)
     lock = threading.Lock()
     with ExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ def explain(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|BAG", help="Folder that a lockstep replay left, or a recording (then with --robot)."
+            metavar="RUN|BAG", help="Folder that a replay left, or a recording (then with --robot)."
         ),
     ],
     decision: Annotated[int | None, typer.Option(help="Sequence number of the decision.")] = None,
@@ -42,7 +43,8 @@ def explain(
     The recording is replayed in lockstep up to the decision, which is then made again from its own inputs; of a
     run it has to be the recorded one, byte for byte. It is made once more without the object that binds, and with
     the object farther away, the robot at another speed and the data of another age, for the smallest change that
-    leads to another action. It exits with 1 if the same inputs gave another decision.
+    leads to another action. Of a live run, whose times come from the machine, the gate's own journal is used: all its
+    decisions are made again from the inputs of their beats. It exits with 1 if the same inputs gave another decision.
 
     Examples:
 
@@ -62,6 +64,9 @@ def explain(
     if (decision is None) == (time is None):
         raise InputError("explain", "give either --decision or --time")
     run = _summary(source) if source.is_dir() and (source / "summary.json").is_file() else None
+    if run is not None and run["mode"] == "live":
+        _explain_live(source, run, decision, time, json_file)
+        return
     bag_file, name = _recording(source, run, robot, bag)
     start_ns = span_ns(bag_file)[0]
     asked = _asked(decision, time, start_ns)
@@ -82,6 +87,50 @@ def explain(
         raise typer.Exit(1)
 
 
+def _explain_live(
+    run_dir: Path, run: dict[str, Any], sequence: int | None, time_s: float | None, json_file: Path | None
+) -> None:
+    """Of a live run: every decision made again from what the gate had at that beat, and one of them in words."""
+    from rich.console import Console
+
+    from perception_platform.bags.reader import span_ns
+    from perception_platform.core.time import from_s, to_s
+    from perception_platform.replay.gate_journal import JOURNAL, check_journal
+    from perception_platform.replay.records import decision_line
+
+    path = run_dir / JOURNAL
+    if not path.is_file():
+        raise InputError(path, "no journal: the run's gate wrote none, or shared its process")
+    check, made = check_journal(path)
+    start_ns = span_ns(Path(run["bag_path"]))[0] if time_s is not None else 0
+    from_ns = start_ns + from_s(time_s or 0.0)
+    found = next(
+        (d for d in made if (d.t_ns >= from_ns if sequence is None else d.sequence == sequence)), None
+    )
+    if found is None:
+        raise InputError(path, "has no such decision")
+    at = f" at {to_s(found.t_ns - start_ns):.2f} s" if time_s is not None else ""
+    words = [f"decision {found.sequence}{at}: {found.action.name.lower()}, gate {found.state.name.lower()}"]
+    words += [f"  because: {finding.text}" for finding in found.findings]
+    if found.without is not None:
+        words.append(f"  without that: {found.without.action.name.lower()}")
+    words.append(
+        f"made again from their own inputs: {check.same} of {check.decisions} decisions, byte for byte"
+    )
+    if check.lost:
+        words.append(f"{check.lost} beats are not in the journal; nothing after them can be made again")
+    if check.first_other is not None:
+        words.append(f"the first that came out otherwise: decision {check.first_other}")
+    console = Console()
+    for line in words:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if json_file is not None:
+        told = {"decision": decision_line(found, None), "journal": asdict(check)}
+        json_file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    if check.same != check.decisions:
+        raise typer.Exit(1)
+
+
 def _asked(decision: int | None, time: float | None, start_ns: int) -> Asked:
     from perception_platform.core.time import from_s
     from perception_platform.replay.explain import Asked
@@ -93,13 +142,9 @@ def _summary(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "summary.json"
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        mode, _ = summary["mode"], (summary["bag_path"], summary["robot"])
+        summary["mode"], summary["bag_path"], summary["robot"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(path, f"is no summary of a replay: {error}") from error
-    if mode != "lockstep":
-        raise InputError(
-            path, f"is of a {mode} run, whose times come from the machine: replay its bag in lockstep", "mode"
-        )
     return dict(summary)
 
 

@@ -89,6 +89,7 @@ def _live(bag: Path, robot: str, out: Path, rate: float, on_progress: Any) -> di
     from perception_platform.core.verdicts import Decision
     from perception_platform.nodes.live import LiveRun
     from perception_platform.nodes.live_replay import replay_live
+    from perception_platform.replay.gate_journal import JOURNAL
 
     start_ns, end_ns = span_ns(bag)
 
@@ -96,7 +97,8 @@ def _live(bag: Path, robot: str, out: Path, rate: float, on_progress: Any) -> di
         if isinstance(value, Decision):
             on_progress((value.t_ns - start_ns) / max(end_ns - start_ns, 1))
 
-    summary, _ = replay_live(LiveRun(bag, robot, out / "log", rate=rate), out, hear)
+    run = LiveRun(bag, robot, out / "log", rate=rate, journal=out / JOURNAL)
+    summary, _ = replay_live(run, out, hear)
     return summary
 
 

@@ -42,6 +42,7 @@ class LiveRun:
         log_folder: takes what the processes write.
         rate: speed of playing, times real time.
         images: whether the listener hears cameras too.
+        journal: file for the gate's own record of its inputs and decisions, if it has a process of its own.
     """
 
     bag: Path
@@ -49,6 +50,7 @@ class LiveRun:
     log_folder: Path
     rate: float = 1.0
     images: bool = False
+    journal: Path | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +84,8 @@ def play_live(run: LiveRun, hear: Hear, each: Callable[[], None] = lambda: None)
     """
     began_s = time.monotonic()
     start_ns, end_ns = span_ns(run.bag)
+    if run.journal is not None:
+        run.journal.unlink(missing_ok=True)  # the gate goes on in one that is there
     outcome = LiveOutcome(start_ns, end_ns)
     environment = _environment()
     specs = _specs(run)
@@ -119,6 +123,12 @@ def _specs(run: LiveRun) -> list[NodeSpec]:
         "rate": float(run.rate),
         "match_within_s": MATCH_WITHIN_S,
     }
+    if run.journal is not None:
+        journal: dict[str, Parameter] = {"journal": str(run.journal.resolve())}
+        stack = [
+            replace(s, parameters=s.parameters | journal) if s.executable == "safety_gate" else s
+            for s in stack
+        ]
     return [*processes(stack), NodeSpec(PLAYER, PLAYER, "drivers", "robot", parameters)]
 
 

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from perception_platform.cli.main import app
+from perception_platform.replay.gate_journal import check_journal
 from perception_platform.replay.truth import STOPS, Truth, check_run, load_truth
 
 RECORDINGS = Path(__file__).parents[2] / "rosbags"
@@ -97,6 +100,12 @@ def test_live_and_lockstep_agree_on_every_window(name: str, tmp_path: Path) -> N
     assert set(live) == set(step)
     assert live["frames_in"] == step["frames_in"]
     assert live["latency_ms"]["p50"] > 0
+    check, made = check_journal(outs["live"] / "gate.jsonl")
+    assert check.same == check.decisions, check
+    assert len(made) >= len(runs["live"])
+    told = CliRunner().invoke(app, ["explain", str(outs["live"]), "--time", "3"])
+    assert told.exit_code == 0, told.output
+    assert f"{check.same} of {check.decisions} decisions, byte for byte" in told.output
 
 
 @pytest.mark.timeout(60)
