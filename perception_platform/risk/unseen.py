@@ -112,7 +112,7 @@ class Unseen:
         sure = tracks.existence >= self._config.min_existence
         sure &= tracks.t_ns - tracks.last_seen_ns <= from_s(SEEN_WITHIN_S)
         sure &= tracks.t_ns - tracks.first_seen_ns >= from_s(STANDS_FOR_S)
-        near = (np.abs(corners_m).min(axis=1) < NEAR_M).all(axis=1)
+        near = ((corners_m.min(axis=1) < NEAR_M) & (corners_m.max(axis=1) > -NEAR_M)).all(axis=1)
         return list(corners_m[sure & ~moves & near]), list(corners_m[moves & near])
 
 

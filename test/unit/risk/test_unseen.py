@@ -65,6 +65,11 @@ def test_what_the_way_took_out_of_sight_stays_where_it_was() -> None:
     assert sorted(cloud.xyz_m[:, 1].tolist()) == pytest.approx([-0.2, -0.1, 0.0, 0.1, 0.2])
 
 
+def test_a_bar_across_the_whole_hall_is_remembered_too() -> None:
+    wide = np.array([[0.2, 20.0, 0.2]])
+    assert len(driven(Unseen(CONFIG), 3.5, sizes_m=wide)[0]) == 5
+
+
 def test_the_robot_stops_for_it_and_says_that_it_remembers() -> None:
     unseen, stage = Unseen(CONFIG), RiskStage(CONFIG)
     remembered = driven(unseen, 4.0)
