@@ -243,3 +243,14 @@ def test_required_deceleration_when_little_way_is_left_at_low_speed() -> None:
 @pytest.mark.parametrize("way_m", [-np.inf, np.nan, -1.0, 0.0])
 def test_a_way_that_is_none_or_not_known_lets_no_speed_be_safe(way_m: float) -> None:
     assert safe_speed_mps(way_m, 0.5, 0.3, 1.0) == 0.0
+
+
+def test_what_touches_already_is_met_at_once_however_hard_the_robot_brakes() -> None:
+    assert time_to_collision_accelerating_s(-0.1, 0.5, -1.0) == 0.0
+
+
+def test_what_gap_and_acceleration_have_in_common_counts_with_its_sign() -> None:
+    """With t = 2 s and v = 1 m/s the weights are 1, -2, -2: 0.04 + 4 * 0.01 - 2 * 2 * 0.01 = 0.04 m²."""
+    cov = np.zeros((3, 3))
+    cov[0, 0], cov[2, 2], cov[0, 2], cov[2, 0] = 0.04, 0.01, 0.01, 0.01
+    assert time_to_collision_sigma_s(2.0, 1.0, 0.0, cov) == pytest.approx(0.2)

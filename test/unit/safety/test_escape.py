@@ -305,3 +305,58 @@ def test_a_stop_whose_cause_is_not_known_to_be_anywhere_is_no_stop_to_escape_fro
 ) -> None:
     near = NearObjects(np.array([3]), BOX[None], np.zeros((1, 2)))
     assert is_located([stop], near) is located  # type: ignore[list-item]
+
+
+def test_what_no_line_decides_is_measured() -> None:
+    """Off the front corner by 1.0 to 1.05 cm along both axes: nearer to both lines than the 1.41 cm that are kept."""
+    off_m = np.linspace(0.010, 0.0105, 5)
+    points_m = np.stack([0.45 + off_m, 0.30 + off_m], axis=1)
+    assert is_escape((-0.25, 0.0, 0.0), around(points_m), DELAY_S, CONFIG)
+    assert not is_escape((0.25, 0.0, 0.0), around(points_m), DELAY_S, CONFIG)
+
+
+def test_the_middle_of_a_cell_does_not_stand_for_a_point_that_is_nearer() -> None:
+    """Kept are the 5 cm to what is ahead. The robot passes a point at 4.1 cm; its cell's middle is at 4.5 cm."""
+    points_m = np.array([[0.50, 0.0], [-0.60, 0.341]])
+    assert not is_escape((-0.25, 0.0, 0.0), around(points_m), DELAY_S, CONFIG)
+    assert is_escape((-0.25, 0.0, 0.0), around(np.array([[0.50, 0.0], [-0.60, 0.351]])), DELAY_S, CONFIG)
+
+
+def test_a_track_is_kept_away_from_to_the_last_pose_and_no_farther() -> None:
+    """The way is 0.164 + 0.5 m, 34 poses: the rear corner comes to (-1.13, 0.30). 10.6 cm are left at the last pose,
+    and at one more it would be 9.3; the lines along the edges are 7.5 cm away, so that they decide nothing."""
+    assert is_escape((-0.25, 0.0, 0.0), around(outlines_m=np.array([[-1.205, 0.375]])), DELAY_S, CONFIG)
+    assert not is_escape((-0.25, 0.0, 0.0), around(outlines_m=np.array([[-1.195, 0.370]])), DELAY_S, CONFIG)
+
+
+@pytest.mark.parametrize("speed_mps", [0.0, 0.4])
+def test_many_that_are_well_away_are_not_too_many(speed_mps: float) -> None:
+    """4000 points of tracks a metre off in both directions, 34 poses each."""
+    outlines_m = np.full((4000, 2), (1.45, 1.30))
+    walking = np.tile([speed_mps, 0.0], (4000, 1))
+    scene = around(outlines_m=outlines_m, velocities_mps=walking)
+    assert is_escape((-0.25, 0.0, 0.0), scene, DELAY_S, CONFIG)
+
+
+def test_points_are_brought_to_where_the_robot_is_by_now() -> None:
+    """Measured 0.2 s ago from 0.1 m further back; beside, so that they are not its own."""
+    cloud = points((0.6, 0.35, 0.5), t_ns=1_000_000_000)
+    seen = look_around([cloud], NearObjects.none(), [], ego_state(0.5), CONFIG, now_ns=1_200_000_000)
+    assert seen.points_m == pytest.approx(np.array([[0.5, 0.35]]), abs=1e-6)
+
+
+def test_outlines_are_the_edges_of_the_boxes_a_point_each_5_cm_at_most() -> None:
+    """2 x 1 m and 0.12 x 0.12 m: 40 and 20 points a side, and 3 a side, all on their own box."""
+    big = np.array([[5.0, 8.0], [3.0, 8.0], [3.0, 7.0], [5.0, 7.0]])
+    small = np.array([[-3.88, -1.88], [-4.0, -1.88], [-4.0, -2.0], [-3.88, -2.0]])
+    near = NearObjects(np.array([1, 2]), np.stack([big, small]), np.array([[0.1, 0.0], [0.0, 0.2]]))
+    seen = look_around([], near, [], ego_state(0.0), CONFIG, now_ns=0)
+    assert len(seen.outlines_m) == 2 * (40 + 20) + 4 * 3
+    for box, motion, count in ((big, (0.1, 0.0), 120), (small, (0.0, 0.2), 12)):
+        own = (seen.velocities_mps == motion).all(axis=1)
+        x, y = (seen.outlines_m[own] - box[2]).T
+        length, width = box[0] - box[2]
+        assert own.sum() == count
+        on_edge = np.isclose(x, 0) | np.isclose(x, length) | np.isclose(y, 0) | np.isclose(y, width)
+        assert (on_edge & (x > -1e-9) & (x < length + 1e-9) & (y > -1e-9) & (y < width + 1e-9)).all()
+        assert len(np.unique(np.round(np.stack([x, y], axis=1), 6), axis=0)) == count

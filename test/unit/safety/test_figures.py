@@ -477,3 +477,25 @@ def test_a_copy_of_a_gate_remembers_what_it_holds_unless_told_otherwise() -> Non
 
 def test_three_deadlines_in_two_seconds() -> None:
     assert (DEADLINES, DEADLINES_WITHIN_S, LONGEST_S, DISAGREEMENT_S) == (3, 2.0, 30.0, 2.0)
+
+
+def test_the_field_reaches_around_the_farthest_corner() -> None:
+    """Of the forklift hypot(2.1, 0.6) and 5 cm to each side; ahead 0.05 + 2 * 0.2 + 4 / (2 * 1.470506) m more."""
+    around_m = math.hypot(2.1, 0.6) + 0.05
+    assert field_reach_m(ego_state(2.0), FORKLIFT) == pytest.approx((around_m + 1.810076, around_m), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("along_m", "across_m", "hit"),
+    [(2.20, -1.6, True), (2.20, 1.35, True), (2.20, 1.75, False), (1.98, 0.0, False), (2.20, 0.0, True)],
+)
+def test_the_field_of_a_body_that_goes_aslant(along_m: float, across_m: float, hit: bool) -> None:
+    """At 45 degrees a body from -1.2 to 2.1 m, 0.8 m to the left and 0.6 to the right, ends at 2.9 / sqrt 2 = 2.051 m
+    along and reaches from -2.7 / sqrt 2 = -1.909 to 2.0 / sqrt 2 = 1.414 m across; its mirror would to 1.27 m."""
+    body_m = np.array([[2.1, 0.8], [-1.2, 0.8], [-1.2, -0.6], [2.1, -0.6]])
+    config = replace(FORKLIFT, drive=Drive.OMNIDIRECTIONAL, footprint_m=body_m)
+    c = math.sqrt(0.5)
+    place_m = ((along_m - across_m) * c, (along_m + across_m) * c)
+    cloud = points(*((*place_m, 0.1 * i) for i in range(3)))
+    ego = replace(ego_state(0.0), velocity_mps=(0.3, 0.3))
+    assert (check_field([cloud], ego, None, config) is not None) is hit

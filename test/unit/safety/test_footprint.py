@@ -277,3 +277,19 @@ def test_a_cause_is_watched_at_each_pose_until_the_robot_stands_and_no_longer() 
 
 def test_what_is_allowed_for_rounding_is_not_given_twice() -> None:
     assert SURE_M == ROUNDING_M / 2 == 5e-7
+
+
+def test_the_lines_are_those_of_a_body_that_is_turned_and_off_the_origin() -> None:
+    """The box turned by 30 degrees and moved by (3, 5): half a metre beyond the middle of each edge."""
+    c, s = math.cos(math.pi / 6), math.sin(math.pi / 6)
+    turn = np.array([[c, s], [-s, c]])  # of row vectors
+    body_m, outwards = (
+        BOX @ turn + [3.0, 5.0],
+        np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]) @ turn,
+    )
+    middles_m = np.array([[2.0, 0.0], [0.5, 1.0], [-1.0, 0.0], [0.5, -1.0]]) @ turn + [3.0, 5.0]
+    still = (np.array([0.0]), np.array([0.0]))
+    for corners_m in (body_m, body_m[::-1]):
+        beyond_m = [tuple(p) for p in middles_m + 0.5 * outwards]
+        assert left_of(beyond_m, 0.5 - 1e-9, (0.0, 0.0, 0.0), still, corners_m=corners_m) == [False] * 4
+        assert left_of(beyond_m, 0.5 + 1e-9, (0.0, 0.0, 0.0), still, corners_m=corners_m) == [True] * 4

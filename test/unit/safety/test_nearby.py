@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +46,13 @@ def test_they_are_picked_once_a_cloud_and_sensor() -> None:
     assert nearby.of(cloud, SPARE + 0.01, 2.0) is not first
     assert nearby.of(replace(cloud), 1.0, 2.0) is not first
     assert len(nearby.of(cloud, math.nan, 2.0)) == 1
+
+
+def test_what_lies_on_the_limit_is_near_whichever_corner_the_footprint_begins_with() -> None:
+    """A footprint of 2 x 1 m: picked 1.5 x 1 m beyond its ends and 0.5 m beside it, so up to 2.5 and 1 m."""
+    box_m = np.array([[-1.0, 0.5], [-1.0, -0.5], [1.0, -0.5], [1.0, 0.5]])
+    for turn in range(4):
+        config = replace(CONFIG, footprint_m=np.roll(box_m, turn, axis=0))
+        for x, y in ((2.5, 0.0), (-2.5, 0.0), (0.0, 1.0), (0.0, -1.0)):
+            assert len(Nearby(config).of(points((x, y, 0.5)), 1.0, 0.5)) == 1
+            assert len(Nearby(config).of(points((x * 1.01, y * 1.01, 0.5)), 1.0, 0.5)) == 0

@@ -16,6 +16,8 @@ from perception_platform.risk.config import RiskConfig
 from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot
 from perception_platform.safety.config import GateConfig
+from perception_platform.safety.escape import Surroundings, is_escape
+from perception_platform.safety.footprint import Motion
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import Event, GateInputs, Seen
 from test.unit.safety.healthy import CONFIG, PERIOD_NS, beats, finding, healthy, running_gate
@@ -130,6 +132,25 @@ def test_one_that_became_too_fast_ends() -> None:
     gate, now_ns = stopped()
     fast_mps = -(CONFIG.escape_mps + 0.06)
     assert gate.step(now_ns, stop(now_ns, speed_mps=fast_mps)).state is GateState.STOPPING
+
+
+def test_odometry_may_exceed_what_was_let_through_a_little() -> None:
+    gate, now_ns = stopped()
+    assert gate.step(now_ns, stop(now_ns, speed_mps=-(CONFIG.escape_mps + 0.04))).state is GateState.ESCAPING
+
+
+def test_an_escape_is_proven_until_the_brakes_take_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time-out of 0.4 s, a beat of 0.05 s, a reaction of 0.1 s."""
+    asked_s: list[float] = []
+
+    def remember(motion: Motion, around: Surroundings, delay_s: float, config: GateConfig) -> bool:
+        asked_s.append(delay_s)
+        return is_escape(motion, around, delay_s, config)
+
+    monkeypatch.setattr("perception_platform.safety.gate.is_escape", remember)
+    gate, now_ns = stopped()
+    assert gate.step(now_ns, stop(now_ns)).state is GateState.ESCAPING
+    assert asked_s[-1] == pytest.approx(0.55)
 
 
 def test_one_that_has_begun_goes_on_while_the_stop_is_held_and_none_begins_then() -> None:
