@@ -11,6 +11,7 @@ from rich.console import Console
 from perception_platform.cli.gate import Evidence, SafetyCaseFile, decide
 from perception_platform.cli.scenarios import Dask, Workers, progress_bar
 
+Out = Annotated[Path, typer.Option(help="Folder for results, traces and report.")]
 Baseline = Annotated[
     Path | None,
     typer.Option(
@@ -20,7 +21,7 @@ Baseline = Annotated[
 
 
 def smoke(
-    out: Annotated[Path, typer.Option(help="Folder for results, traces and report.")] = Path("run/smoke"),
+    out: Out = Path("run/smoke"),
     baseline: Baseline = None,
     safety_case: SafetyCaseFile = None,
     evidence: Evidence = None,
@@ -35,7 +36,7 @@ def smoke(
 
 
 def full(
-    out: Annotated[Path, typer.Option(help="Folder for results, traces and report.")] = Path("run/full"),
+    out: Out = Path("run/full"),
     baseline: Baseline = None,
     safety_case: SafetyCaseFile = None,
     evidence: Evidence = None,
