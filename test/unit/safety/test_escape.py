@@ -360,3 +360,18 @@ def test_outlines_are_the_edges_of_the_boxes_a_point_each_5_cm_at_most() -> None
         on_edge = np.isclose(x, 0) | np.isclose(x, length) | np.isclose(y, 0) | np.isclose(y, width)
         assert (on_edge & (x > -1e-9) & (x < length + 1e-9) & (y > -1e-9) & (y < width + 1e-9)).all()
         assert len(np.unique(np.round(np.stack([x, y], axis=1), 6), axis=0)) == count
+
+
+def test_a_motion_of_a_millionth_of_a_metre_a_second_is_none() -> None:
+    assert escape_motion((1e-6, 0.0, 0.0), CONFIG) is None
+    assert escape_motion((2e-6, 0.0, 0.0), CONFIG) == (2e-6, 0.0, 0.0)
+
+
+def test_points_on_the_limit_of_what_is_near_count() -> None:
+    """A footprint of 1 x 1 m and 0.5 + 0.5 + 1 m around it: up to 2.5 m."""
+    box_m = np.array([[0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])
+    config = replace(CONFIG, footprint_m=box_m, ahead_m=0.5, beside_m=0.5)
+    for x, y in ((2.5, 0.0), (-2.5, 0.0), (0.0, 2.5), (0.0, -2.5)):
+        near, far = points((x, y, 0.5)), points((x * 1.01, y * 1.01, 0.5))
+        seen = look_around([near, far], NearObjects.none(), [], ego_state(0.0), config, now_ns=0)
+        assert seen.points_m.tolist() == [[x, y]]

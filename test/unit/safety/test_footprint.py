@@ -246,6 +246,21 @@ def test_more_passers_by_than_can_be_looked_at_are_refused(count: int, leads_out
     assert is_escape((-0.25, 0.0, 0.0), walking, DELAY_S, CONFIG) is leads_out
 
 
+@pytest.mark.parametrize(
+    ("count", "speed_mps", "leads_out"),
+    [(1250, 0.25, True), (1251, 0.25, False), (833, 0.45, True), (834, 0.45, False)],
+)
+def test_how_often_passers_by_are_looked_at_goes_by_their_speed(
+    count: int, speed_mps: float, leads_out: bool
+) -> None:
+    """The way is 0.295 + 0.5 m: 40 poses, 0.08 s apart. At 0.25 m/s 2 cm from one to the next: two looks a pose, so
+    that 1250 points make 100 000. At 0.45 m/s 3.6 cm: three looks."""
+    outlines_m = np.stack([np.linspace(-0.40, -0.38, count), np.full(count, 0.39)], axis=1)
+    walking = Surroundings(NOTHING, NOTHING, outlines_m, np.tile([speed_mps, 0.0], (count, 1)))
+    delay_s = (0.295 - 0.25**2 / 1.6) / 0.25
+    assert is_escape((-0.25, 0.0, 0.0), walking, delay_s, CONFIG) is leads_out
+
+
 @pytest.mark.parametrize("where", ["points_m", "causes_m"])
 @pytest.mark.parametrize(("last_m", "leads_out"), [((0.46, 0.32), True), ((-0.6, 0.29), False)])
 def test_no_point_of_many_is_overlooked(where: str, last_m: tuple[float, float], leads_out: bool) -> None:
@@ -280,14 +295,14 @@ def test_what_is_allowed_for_rounding_is_not_given_twice() -> None:
 
 
 def test_the_lines_are_those_of_a_body_that_is_turned_and_off_the_origin() -> None:
-    """The box turned by 30 degrees and moved by (3, 5): half a metre beyond the middle of each edge."""
+    """The box turned by 30 degrees and moved by (8, 5): half a metre beyond the middle of each edge."""
     c, s = math.cos(math.pi / 6), math.sin(math.pi / 6)
     turn = np.array([[c, s], [-s, c]])  # of row vectors
     body_m, outwards = (
-        BOX @ turn + [3.0, 5.0],
+        BOX @ turn + [8.0, 5.0],
         np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]) @ turn,
     )
-    middles_m = np.array([[2.0, 0.0], [0.5, 1.0], [-1.0, 0.0], [0.5, -1.0]]) @ turn + [3.0, 5.0]
+    middles_m = np.array([[2.0, 0.0], [0.5, 1.0], [-1.0, 0.0], [0.5, -1.0]]) @ turn + [8.0, 5.0]
     still = (np.array([0.0]), np.array([0.0]))
     for corners_m in (body_m, body_m[::-1]):
         beyond_m = [tuple(p) for p in middles_m + 0.5 * outwards]

@@ -17,6 +17,7 @@ from perception_platform.robot.description import Robot
 from perception_platform.robot.load import load_robot
 from perception_platform.safety.config import GateConfig
 from perception_platform.safety.escape import Surroundings, is_escape
+from perception_platform.safety.field import TURNING_RADPS
 from perception_platform.safety.footprint import Motion
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import Event, GateInputs, Seen
@@ -136,7 +137,16 @@ def test_one_that_became_too_fast_ends() -> None:
 
 def test_odometry_may_exceed_what_was_let_through_a_little() -> None:
     gate, now_ns = stopped()
-    assert gate.step(now_ns, stop(now_ns, speed_mps=-(CONFIG.escape_mps + 0.04))).state is GateState.ESCAPING
+    assert gate.step(now_ns, stop(now_ns, speed_mps=-(CONFIG.escape_mps + 0.05))).state is GateState.ESCAPING
+
+
+def test_what_counts_as_no_turning_is_none() -> None:
+    gate, now_ns = running_gate()
+
+    def hardly(t_ns: int) -> GateInputs:
+        return stop(t_ns, ego=Seen(ego_state(0.0, TURNING_RADPS, t_ns), 0.0))
+
+    assert beats(gate, now_ns, 2, hardly)[-1].state is GateState.ESCAPING
 
 
 def test_an_escape_is_proven_until_the_brakes_take_hold(monkeypatch: pytest.MonkeyPatch) -> None:
