@@ -308,3 +308,14 @@ def test_the_lines_are_those_of_a_body_that_is_turned_and_off_the_origin() -> No
         beyond_m = [tuple(p) for p in middles_m + 0.5 * outwards]
         assert left_of(beyond_m, 0.5 - 1e-9, (0.0, 0.0, 0.0), still, corners_m=corners_m) == [False] * 4
         assert left_of(beyond_m, 0.5 + 1e-9, (0.0, 0.0, 0.0), still, corners_m=corners_m) == [True] * 4
+
+
+def test_the_lines_of_a_body_without_opposite_sides_face_outwards() -> None:
+    """A triangle: half a metre beyond the middle of each edge, whichever way round the corners are listed."""
+    body_m = np.array([[8.0, 5.0], [10.0, 5.0], [8.0, 6.0]])
+    slope = np.array([1.0, 2.0]) / math.sqrt(5.0)
+    beyond_m = [(9.0, 4.5), (7.5, 5.5), tuple(np.array([9.0, 5.5]) + 0.5 * slope)]
+    still = (np.array([0.0]), np.array([0.0]))
+    for corners_m in (body_m, body_m[::-1]):
+        assert left_of(beyond_m, 0.5 - 1e-9, (0.0, 0.0, 0.0), still, corners_m=corners_m) == [False] * 3
+        assert left_of(beyond_m, 0.5 + 1e-9, (0.0, 0.0, 0.0), still, corners_m=corners_m) == [True] * 3
