@@ -11,7 +11,7 @@ from perception_platform.robot.load import load_robot
 from perception_platform.safety.inputs import GateInputs, Seen
 from perception_platform.scenarios.policies import POLICIES, AutowareAeb, FixedField, NoProtection, chosen
 
-FORKLIFT = load_robot("forklift")  # front at 2.10 m, half width 0.6 m, one lidar
+FORKLIFT = load_robot("forklift")  # front at 2.10 m, half width 0.6 m, a lidar and a scanner
 AMR = load_robot("amr")
 START_NS = 10**18
 
@@ -50,8 +50,8 @@ def test_the_fixed_field_stops_slows_and_lets_pass():
 
 def test_the_fixed_field_needs_four_points_and_fresh_data():
     field = FixedField(FORKLIFT)
-    assert decide(field, FORKLIFT, 2.0, 2.5, points=3).action is Action.PROCEED
-    assert decide(field, FORKLIFT, 2.0, 2.5, points=4).action is Action.STOP
+    assert decide(field, FORKLIFT, 2.0, 2.5, points=1).action is Action.PROCEED  # one of each of two sensors
+    assert decide(field, FORKLIFT, 2.0, 2.5, points=2).action is Action.STOP
     assert decide(field, FORKLIFT, 2.0, 12.0, age_s=1.1).action is Action.STOP
     _, seen = inputs(AMR, 1.0, 12.0)
     lidar_alone = GateInputs(obstacles={"lidar_top": seen.obstacles["lidar_top"]})
