@@ -25,7 +25,8 @@ def explain(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|BAG", help="Folder that a replay left, or a recording (then with --robot)."
+            metavar="RUN|BAG|JOURNAL",
+            help="Folder that a replay left, a recording (then with --robot), or a gate's journal (.jsonl).",
         ),
     ],
     decision: Annotated[int | None, typer.Option(help="Sequence number of the decision.")] = None,
@@ -51,6 +52,8 @@ def explain(
     perception-platform explain run/person --time 4.2
 
     perception-platform explain my.mcap --robot amr --decision 120 --json why.json
+
+    perception-platform explain gate.jsonl --decision 120
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -59,13 +62,17 @@ def explain(
     from perception_platform.perception.load import load_graph
     from perception_platform.replay.explain import explain as told_of
     from perception_platform.replay.explain import find_decision, in_words, recorded_line
+    from perception_platform.replay.gate_journal import JOURNAL
     from perception_platform.robot.load import load_robot
 
     if (decision is None) == (time is None):
         raise InputError("explain", "give either --decision or --time")
     run = _summary(source) if source.is_dir() and (source / "summary.json").is_file() else None
     if run is not None and run["mode"] == "live":
-        _explain_live(source, run, decision, time, json_file)
+        _explain_journal(source / JOURNAL, Path(run["bag_path"]), decision, time, json_file)
+        return
+    if source.suffix == ".jsonl":
+        _explain_journal(source, None, decision, time, json_file)
         return
     bag_file, name = _recording(source, run, robot, bag)
     start_ns = span_ns(bag_file)[0]
@@ -87,30 +94,39 @@ def explain(
         raise typer.Exit(1)
 
 
-def _explain_live(
-    run_dir: Path, run: dict[str, Any], sequence: int | None, time_s: float | None, json_file: Path | None
+def _explain_journal(
+    path: Path, bag_file: Path | None, sequence: int | None, time_s: float | None, json_file: Path | None
 ) -> None:
-    """Of a live run: every decision made again from what the gate had at that beat, and one of them in words."""
+    """Every decision made again from what the gate had at that beat, and one of them in words.
+
+    Args:
+        path: the journal.
+        bag_file: the recording that was played; its first message is where times are counted from, else the first beat.
+        sequence: number of the decision, or None.
+        time_s: the first one at or after that time.
+        json_file: takes everything, too.
+    """
     from rich.console import Console
 
     from perception_platform.bags.reader import span_ns
     from perception_platform.core.time import from_s, to_s
-    from perception_platform.replay.gate_journal import JOURNAL, check_journal
+    from perception_platform.replay.gate_journal import check_journal
     from perception_platform.replay.records import decision_line
 
-    path = run_dir / JOURNAL
     if not path.is_file():
-        raise InputError(path, "no journal: the run's gate wrote none, or shared its process")
+        raise InputError(path, "no such journal: the gate wrote none, or shared its process")
     check, made = check_journal(path)
-    start_ns = span_ns(Path(run["bag_path"]))[0] if time_s is not None else 0
+    start_ns = made[0].t_ns if bag_file is None else span_ns(bag_file)[0]
     from_ns = start_ns + from_s(time_s or 0.0)
     found = next(
         (d for d in made if (d.t_ns >= from_ns if sequence is None else d.sequence == sequence)), None
     )
     if found is None:
         raise InputError(path, "has no such decision")
-    at = f" at {to_s(found.t_ns - start_ns):.2f} s" if time_s is not None else ""
-    words = [f"decision {found.sequence}{at}: {found.action.name.lower()}, gate {found.state.name.lower()}"]
+    at_s = to_s(found.t_ns - start_ns)
+    words = [
+        f"decision {found.sequence} at {at_s:.2f} s: {found.action.name.lower()}, gate {found.state.name.lower()}"
+    ]
     words += [f"  because: {finding.text}" for finding in found.findings]
     if found.without is not None:
         words.append(f"  without that: {found.without.action.name.lower()}")

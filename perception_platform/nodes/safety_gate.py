@@ -68,7 +68,7 @@ class SafetyGateNode(PlatformNode):
     creep in place of stopping it.
 
     Parameter ``journal`` (none): a file that takes the inputs and the decision of every beat, for
-    ``perception-platform explain FILE``. With a lidar of 64 beams it grows by 10 MB a second.
+    ``perception-platform explain FILE --decision N``. With a lidar of 64 beams it grows by 10 MB a second.
     """
 
     def __init__(self, **options: Any) -> None:

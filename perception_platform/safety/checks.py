@@ -221,8 +221,9 @@ def _check_health(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
 def _by_blind_angle(finding: Finding, health: SensorHealth, config: GateConfig) -> Finding:
     """The more of the circle is blind, the slower: at half of it no faster than on an escape."""
     blind_rad = sum(end - start for start, end in health.blind_sectors_rad)
-    limit_mps = finding.speed_limit_mps * (1 - blind_rad / math.pi)
-    return replace(finding, speed_limit_mps=max(limit_mps, min(config.escape_mps, finding.speed_limit_mps)))
+    share = min(1.0, max(0.0, 1 - blind_rad / math.pi))  # in this order: what is no number counts as half
+    limit_mps, least_mps = finding.speed_limit_mps * share, min(config.escape_mps, finding.speed_limit_mps)
+    return replace(finding, speed_limit_mps=max(limit_mps, least_mps))
 
 
 def _health_reason(seen: Seen[SensorHealth], required: bool) -> Reason | None:

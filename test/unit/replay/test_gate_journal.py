@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from perception_platform.cli.main import app
 from perception_platform.core.errors import InputError
 from perception_platform.core.model_status import ModelState, ModelStatus
 from perception_platform.core.sensor_data import SensorHealth, SensorProblem, SensorStatus
@@ -175,3 +177,18 @@ def test_only_the_gates_own_values_are_read_and_written() -> None:
         True,
         -math.inf,
     )
+
+
+def test_the_command_tells_of_a_journal(tmp_path: Path) -> None:
+    written(tmp_path / "gate.jsonl")
+    told = CliRunner().invoke(app, ["explain", str(tmp_path / "gate.jsonl"), "--decision", "9"])
+    assert told.exit_code == 0, told.output
+    assert "decision 9 at 0.45 s: emergency_stop" in told.output
+    assert "40 of 40 decisions, byte for byte" in told.output
+    text = (tmp_path / "gate.jsonl").read_text()
+    (tmp_path / "gate.jsonl").write_text(text.replace('"speed_factor":0.25', '"speed_factor":0.5'))
+    changed = CliRunner().invoke(app, ["explain", str(tmp_path / "gate.jsonl"), "--time", "1"])
+    assert changed.exit_code == 1
+    assert "otherwise: decision 22" in changed.output
+    missing = CliRunner().invoke(app, ["explain", str(tmp_path / "none.jsonl"), "--time", "1"])
+    assert missing.exit_code != 0

@@ -130,14 +130,10 @@ def test_a_blocked_sensor_is_told_from_one_that_is_only_slow(problem: SensorProb
 @pytest.mark.parametrize(
     ("blind_deg", "limit_mps"),
     [
-        ((), 0.75),
-        ((45.0,), 0.5625),
-        ((30.0, 60.0), 0.375),
-        ((150.0,), 0.25),
-        ((180.0,), 0.25),
-        ((200.0,), 0.25),
+        ((), 0.75), ((45.0,), 0.5625), ((30.0, 60.0), 0.375), ((150.0,), 0.25), ((180.0,), 0.25), ((200.0,), 0.25),
+        ((math.nan,), 0.25), ((math.inf,), 0.25), ((-90.0,), 0.75),
     ],
-)
+)  # fmt: skip
 def test_the_more_of_the_circle_is_blind_the_slower_the_robot(
     blind_deg: tuple[float, ...], limit_mps: float
 ) -> None:
@@ -149,6 +145,16 @@ def test_the_more_of_the_circle_is_blind_the_slower_the_robot(
     decision = gate.step(now_ns, replace(healthy(now_ns), health={"lidar_top": Seen(health, 0.1)}))
     assert decision.findings[0].speed_limit_mps == pytest.approx(limit_mps)
     assert decision.speed_limit_mps == pytest.approx(limit_mps)
+
+
+def test_a_blind_robot_that_is_slower_than_an_escape_stays_so() -> None:
+    """Half of its 0.3 m/s is below the 0.25 m/s of an escape."""
+    gate, now_ns = running_gate(replace(CONFIG, max_speed_mps=0.3))
+    health = SensorHealth(
+        0, "lidar_top", SensorStatus.DEGRADED, (SensorProblem.SECTOR_BLIND,), 10.0, 0.1, 1, 0, 0, 0, ((-1.0, 2.0),), ""
+    )  # fmt: skip
+    decision = gate.step(now_ns, replace(healthy(now_ns, 0.1), health={"lidar_top": Seen(health, 0.1)}))
+    assert decision.findings[0].speed_limit_mps == pytest.approx(0.15)
 
 
 @pytest.mark.parametrize("state", list(ModelState))
