@@ -116,12 +116,12 @@ def test_what_cannot_be_explained_is_one_clear_line(
     assert complaint in str(result.exception)
 
 
-def test_a_recording_needs_its_robot_and_a_live_run_has_other_times(tmp_path: Path) -> None:
+def test_a_recording_needs_its_robot_and_a_live_run_its_journal(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["explain", str(BAG), "--time", "1"])
     assert "give --robot" in str(result.exception)
     (tmp_path / "summary.json").write_text('{"mode": "live", "bag_path": "x", "robot": "amr"}')
     result = RUNNER.invoke(app, ["explain", str(tmp_path), "--time", "1"])
-    assert "live run" in str(result.exception)
+    assert "no such journal" in str(result.exception)
     (tmp_path / "summary.json").write_text("{}")
     result = RUNNER.invoke(app, ["explain", str(tmp_path), "--time", "1"])
     assert "no summary of a replay" in str(result.exception)
