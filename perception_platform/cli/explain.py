@@ -55,15 +55,7 @@ def explain(
 
     perception-platform explain gate.jsonl --decision 120
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    from perception_platform.bags.reader import span_ns
-    from perception_platform.perception.load import load_graph
-    from perception_platform.replay.explain import explain as told_of
-    from perception_platform.replay.explain import find_decision, in_words, recorded_line
     from perception_platform.replay.gate_journal import JOURNAL
-    from perception_platform.robot.load import load_robot
 
     if (decision is None) == (time is None):
         raise InputError("explain", "give either --decision or --time")
@@ -75,9 +67,30 @@ def explain(
         _explain_journal(source, None, decision, time, json_file)
         return
     bag_file, name = _recording(source, run, robot, bag)
+    _explain_replay(bag_file, name, source if run is not None else None, decision, time, json_file)
+
+
+def _explain_replay(
+    bag_file: Path,
+    name: str,
+    run_dir: Path | None,
+    sequence: int | None,
+    time_s: float | None,
+    json_file: Path | None,
+) -> None:
+    """Of a recording: replayed up to the decision, which is held against that of a run if there is one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from perception_platform.bags.reader import span_ns
+    from perception_platform.perception.load import load_graph
+    from perception_platform.replay.explain import explain as told_of
+    from perception_platform.replay.explain import find_decision, in_words, recorded_line
+    from perception_platform.robot.load import load_robot
+
     start_ns = span_ns(bag_file)[0]
-    asked = _asked(decision, time, start_ns)
-    recorded = recorded_line(source, asked.sequence, asked.from_ns)[0] if run is not None else None
+    asked = _asked(sequence, time_s, start_ns)
+    recorded = None if run_dir is None else recorded_line(run_dir, asked.sequence, asked.from_ns)[0]
     description: Robot = load_robot(name)
     console = Console()
     with Progress(TextColumn("replaying"), BarColumn(), console=console, transient=True) as bar:

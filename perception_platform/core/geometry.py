@@ -158,3 +158,9 @@ def points_in_polygon(
     hit = x < (x1 - x0) * (y - y0) / rise + x0
     inside[near] = (crosses & hit).sum(axis=1) % 2 == 1
     return np.asarray(inside)
+
+
+def one_a_voxel(points_m: npt.NDArray[np.floating], size_m: float) -> npt.NDArray[np.intp]:
+    """Rows of the first of the points (N, 3) in each cube of a grid, cube by cube; for places within 2^20 cubes."""
+    cube = np.floor(points_m / size_m).astype(np.int64) + (1 << 20)
+    return np.unique((cube[:, 0] << 42) | (cube[:, 1] << 21) | cube[:, 2], return_index=True)[1]

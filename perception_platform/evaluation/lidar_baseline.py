@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from perception_platform.core.errors import InputError
-from perception_platform.core.geometry import Array
+from perception_platform.core.geometry import Array, one_a_voxel
 from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.evaluation.lidar_measures import Boxes
 from perception_platform.perception.parameters import GeometryParams
@@ -50,7 +50,7 @@ def baseline_finder(robot: Robot, lidar: Lidar, seed: int) -> Callable[[PointClo
         plane.fit(xyz_m[:, :2], xyz_m[:, 2])
         above_m = xyz_m[:, 2] - plane.predict(xyz_m[:, :2])
         obstacles_m = xyz_m[(above_m > _PLANE_M) & (above_m < highest_m)]
-        thin_m = _thinned(obstacles_m)
+        thin_m = obstacles_m[one_a_voxel(obstacles_m, _VOXEL_M)]
         labels = DBSCAN(eps=_NEIGHBOURS_M, min_samples=_FEWEST).fit_predict(thin_m) if len(thin_m) else []
         boxes = _boxes(thin_m, np.asarray(labels))
         centers_m = lidar_from_base.apply(boxes.centers_m)
@@ -58,13 +58,6 @@ def baseline_finder(robot: Robot, lidar: Lidar, seed: int) -> Callable[[PointClo
         return Boxes(centers_m, boxes.sizes_m, yaws_rad), lidar_from_base.apply(obstacles_m)
 
     return find
-
-
-def _thinned(points_m: Points) -> Points:
-    """One point of each voxel."""
-    voxel = np.floor(points_m / _VOXEL_M).astype(np.int64) + (1 << 20)
-    keys = (voxel[:, 0] << 42) | (voxel[:, 1] << 21) | voxel[:, 2]
-    return points_m[np.unique(keys, return_index=True)[1]]
 
 
 def _boxes(points_m: Points, labels: np.ndarray[Any, Any]) -> Boxes:

@@ -23,7 +23,7 @@ from perception_platform.core.runtime_status import RuntimeStatus
 from perception_platform.core.sensor_data import EgoState, PointCloud, SensorHealth
 from perception_platform.core.verdicts import Assessment, Decision, Reason
 from perception_platform.messages.motion import SafeCommand, steering_rad
-from perception_platform.replay.gate_journal import GateJournal
+from perception_platform.replay.gate_journal import GateJournal, JournaledGate
 from perception_platform.robot.load import robot_path
 from perception_platform.ros.node import PlatformNode
 from perception_platform.ros.ports import publish_all
@@ -79,7 +79,6 @@ class SafetyGateNode(PlatformNode):
     def set_up(self) -> None:
         """Begin knowing nothing: stopped."""
         self._lock = Lock()
-        self._gate = SafetyGate(GateConfig.from_robot(self.robot))
         self._assessment: Received[Assessment] | None = None
         self._ego: Received[EgoState] | None = None
         self._command: Received[tuple[float, float, float]] | None = None
@@ -92,10 +91,7 @@ class SafetyGateNode(PlatformNode):
         self._models: dict[str, ModelStatus] = {}
         self._robot_file = robot_path(self.get_parameter("robot").value)
         self._robot_text = self._robot_file.read_bytes()
-        self._journal: GateJournal | None = None
-        if path := self.get_parameter("journal").value:
-            self._journal = GateJournal(Path(path), self._robot_text.decode())
-            self.let_go_later(self._journal.close)
+        self._gate = self._make_gate()
         self._decision = self.output("decision")
         self._command_safe = self.output("command_safe")
         self._subscribe_to_inputs()
@@ -107,6 +103,14 @@ class SafetyGateNode(PlatformNode):
             self._offer("~/override", self._override)
         self.every(CONFIG_LOOK_S, self._look_at_robot_file)
         self.beat(1.0 / self.robot.gate.rate_hz, self._beat)
+
+    def _make_gate(self) -> SafetyGate:
+        config, path = GateConfig.from_robot(self.robot), self.get_parameter("journal").value
+        if not path:
+            return SafetyGate(config)
+        journal = GateJournal(Path(path), self._robot_text.decode(), self.get_logger().error)
+        self.let_go_later(journal.close)
+        return JournaledGate(config, journal)
 
     def _offer(self, name: str, answer: Callable[[Any, Any], Any]) -> None:
         service = self.create_service(Trigger, name, answer)
@@ -149,10 +153,8 @@ class SafetyGateNode(PlatformNode):
 
     def _beat(self) -> None:
         with self._lock:
-            now_ns, inputs = self.now_ns(), self._inputs(time.monotonic())
-            decision = self._gate.step(now_ns, inputs)
-            if self._journal is not None:
-                self._journal.beat(now_ns, inputs, decision)
+            now_ns = self.now_ns()
+            decision = self._gate.step(now_ns, self._inputs(time.monotonic()))
             came_ns = min(self._assessment.came_ns, now_ns) if self._assessment else now_ns
             done_ns = max(self.now_ns(), now_ns)
             stage = StageTiming(self.get_name(), came_ns, came_ns, now_ns, done_ns, done_ns)
@@ -194,17 +196,12 @@ class SafetyGateNode(PlatformNode):
     def _reset(self, _request: Any, response: Any) -> Any:
         with self._lock:
             self._gate.reset()
-            if self._journal is not None:
-                self._journal.reset()
         response.success, response.message = True, "released; what still asks for a stop stops again"
         return response
 
     def _override(self, _request: Any, response: Any) -> Any:
         with self._lock:
-            now_ns = self.now_ns()
-            self._gate.override(now_ns, OVERRIDE_S)
-            if self._journal is not None:
-                self._journal.override(now_ns, OVERRIDE_S)
+            self._gate.override(self.now_ns(), OVERRIDE_S)
         response.success, response.message = True, f"faults do not stop the robot for {OVERRIDE_S:g} s"
         self.get_logger().warning(f"DEVELOPMENT OVERRIDE: {response.message}")
         return response

@@ -8,9 +8,10 @@ reads no clock and draws no lots, so from its first beat on the same lines give 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -109,68 +110,76 @@ def decode(told: Any) -> Any:
 
 
 class GateJournal:
-    """Writes a journal in a thread of its own, so that no beat waits for a disk.
+    """Writes a journal in a thread of its own, so that no beat waits for a disk, nor fails with it.
 
     Args:
         path: file; lines are appended, as a gate that was started again goes on in it.
         robot_text: the robot file that the gate runs by.
+        complain: told when the disk refuses; nothing is written from then on.
 
     Raises:
-        InputError: if the file cannot be written.
+        InputError: if the file cannot be written to begin with.
     """
 
-    def __init__(self, path: Path, robot_text: str) -> None:
+    def __init__(self, path: Path, robot_text: str, complain: Callable[[str], object] = print) -> None:
         self._waiting: Queue[tuple[Any, ...] | None] = Queue(WAITING_BEATS)
         self._lost = 0
+        self._complain = complain
+        self._file: IO[str] | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = path.open("a", encoding="utf-8")
+            self._file = path.open("a", encoding="utf-8")
+            self._write({"gate_journal": FORMAT, "robot": robot_text})
         except OSError as error:
+            self._close_file()
             raise InputError(path, f"cannot be written: {error.strerror}", "journal") from error
         self._known: dict[int, tuple[int, Any]] = {}
         self._count = 0
-        self._write({"gate_journal": FORMAT, "robot": robot_text})
         self._thread = threading.Thread(target=self._work, name="gate journal")
         self._thread.start()
 
-    def beat(self, now_ns: int, inputs: GateInputs, decision: Decision) -> None:
-        """A beat: what the gate was given, and what it decided."""
-        self._put(("beat", now_ns, inputs, decision))
-
-    def reset(self) -> None:
-        """A latched stop was released by hand."""
-        self._put(("reset",))
-
-    def override(self, now_ns: int, duration_s: float) -> None:
-        """An override was granted."""
-        self._put(("override", now_ns, duration_s))
+    def put(self, *entry: Any) -> None:
+        """``"beat"`` with time, inputs and decision, ``"reset"``, or ``"override"`` with time and duration."""
+        try:
+            self._waiting.put_nowait((self._lost, entry))
+            self._lost = 0
+        except Full:
+            self._lost += 1
 
     def close(self) -> None:
         """Write what waits, and end."""
         self._waiting.put(None)
         self._thread.join()
-        self._file.close()
+        self._close_file()
 
-    def _put(self, entry: tuple[Any, ...]) -> None:
-        try:
-            self._waiting.put_nowait(entry)
-        except Full:
-            self._lost += 1
+    def _close_file(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # that of a disk that has refused before
+                self._file.close()
 
     def _work(self) -> None:
-        while (entry := self._waiting.get()) is not None:
-            if self._lost:
-                self._write({"lost": self._lost})
-                self._lost = 0
-            match entry:
-                case ("beat", now_ns, inputs, decision):
-                    self._write(self._line(now_ns, inputs, decision))
-                case ("override", now_ns, duration_s):
-                    self._write({"override": now_ns, "duration_s": duration_s})
-                case (what,):
-                    self._write({what: True})
+        works = True
+        while (waiting := self._waiting.get()) is not None:
+            try:
+                if works:
+                    self._write_entry(*waiting)
+            except OSError as error:
+                works = False
+                self._complain(f"the journal ends here: {error}")
+
+    def _write_entry(self, lost: int, entry: tuple[Any, ...]) -> None:
+        if lost:
+            self._write({"lost": lost})
+        match entry:
+            case ("beat", now_ns, inputs, decision):
+                self._write(self._line(now_ns, inputs, decision))
+            case ("override", now_ns, duration_s):
+                self._write({"override": now_ns, "duration_s": duration_s})
+            case (what,):
+                self._write({what: True})
 
     def _write(self, line: dict[str, Any]) -> None:
+        assert self._file is not None  # it is opened first of all
         self._file.write(_text(line) + "\n")
         self._file.flush()
 
@@ -206,6 +215,30 @@ class GateJournal:
         return {"new": new, **line}
 
 
+class JournaledGate(SafetyGate):
+    """A gate that writes down what it was given and what it made of it."""
+
+    def __init__(self, config: GateConfig, journal: GateJournal) -> None:
+        super().__init__(config)
+        self._journal = journal
+
+    def step(self, now_ns: int, inputs: GateInputs) -> Decision:
+        """One beat."""
+        decision = super().step(now_ns, inputs)
+        self._journal.put("beat", now_ns, inputs, decision)
+        return decision
+
+    def reset(self) -> None:
+        """Release a latched stop."""
+        super().reset()
+        self._journal.put("reset")
+
+    def override(self, now_ns: int, duration_s: float) -> None:
+        """Grant an override."""
+        super().override(now_ns, duration_s)
+        self._journal.put("override", now_ns, duration_s)
+
+
 @dataclass(frozen=True, slots=True)
 class JournalCheck:
     """What came of making all decisions of a journal again.
@@ -214,7 +247,8 @@ class JournalCheck:
         decisions: how many there are.
         same: how many came out byte for byte the same.
         first_other: sequence number of the first that did not, or None.
-        lost: beats that were not written, as the disk was slow; no decision after the first can be made again.
+        lost: beats that were not written, as the disk was slow; until the gate was started again no decision after them
+            can be made again.
         cut: whether the last line breaks off, as that of a gate that was killed does.
     """
 
@@ -238,14 +272,14 @@ def check_journal(path: Path) -> tuple[JournalCheck, list[Decision]]:
     values: dict[int, Any] = {}
     made: list[Decision] = []
     told = same = lost = 0
+    whole = True  # since the gate was started
     first_other: int | None = None
-    lines = _lines(path)
-    for number, line in lines:
+    for number, line in _lines(path):
         try:
             if "gate_journal" in line:
-                gate, values = _gate(line), {}
+                gate, values, whole = _gate(line), {}, True
             elif "lost" in line:
-                lost += line["lost"]
+                lost, whole = lost + line["lost"], False
             elif gate is None:
                 raise ValueError("nothing says which robot's it is")
             elif "reset" in line:
@@ -254,7 +288,7 @@ def check_journal(path: Path) -> tuple[JournalCheck, list[Decision]]:
                 gate.override(line["override"], line["duration_s"])
             else:
                 told += 1
-                if lost:
+                if not whole:
                     continue
                 inputs, values = _inputs(line, values)
                 made.append(gate.step(line["beat"], inputs))

@@ -390,12 +390,13 @@ class Lockstep:
     def _assess(self, tracks: Tracks, now_ns: int) -> Assessment:
         obstacles = [self._obstacles[name].value for name in sorted(self._obstacles)]
         ego = self._ego_now()
-        obstacles += self._unseen.look(obstacles, tracks, ego)
         before = None if self._witness is None else self._risk.copy()
-        assessment: Assessment = self._timed(
-            "risk",
-            lambda: self._risk.step(tracks, obstacles, ego, now_ns=now_ns),
-        )
+
+        def look() -> Assessment:
+            obstacles.extend(self._unseen.look(obstacles, tracks, ego))
+            return self._risk.step(tracks, obstacles, ego, now_ns=now_ns)
+
+        assessment: Assessment = self._timed("risk", look)
         done_ns = now_ns + from_ms(self._robot.latency.risk_ms)
         lineage = assessment.lineage.then(declared_timing("risk", now_ns, done_ns))
         received = _Received(

@@ -206,7 +206,7 @@ class RiskConfig:
             beside_m=robot.clearance.beside_m,
             position_sigma_m=robot.clearance.position_sigma_m,
             zones=tuple(_zone(zone, robot) for zone in robot.zones),
-            sights={lidar.name: _sight(lidar) for lidar in robot.lidars if lidar.beam_span_deg},
+            sights={s.name: _sight(s, s.beam_span_deg) for s in robot.lidars if s.beam_span_deg},
             emergency_over_service=drive.emergency_decel_mps2 / drive.service_decel_mps2,
         )
 
@@ -216,9 +216,8 @@ class RiskConfig:
         return self.brakes.under(ratio, max(downhill, self.max_downhill))
 
 
-def _sight(lidar: Lidar) -> Sight:
-    low_deg, high_deg = lidar.beam_span_deg or (-90.0, 90.0)
-    elevation_rad = (float(np.deg2rad(low_deg)), float(np.deg2rad(high_deg)))
+def _sight(lidar: Lidar, span_deg: tuple[float, float]) -> Sight:
+    elevation_rad = (float(np.deg2rad(span_deg[0])), float(np.deg2rad(span_deg[1])))
     return Sight(lidar.mounting.transform().inverse(), elevation_rad, lidar.range_m[0])
 
 

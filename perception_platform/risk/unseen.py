@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, Transform, points_in_polygon
+from perception_platform.core.geometry import Array, Transform, one_a_voxel, points_in_polygon
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import from_s
@@ -92,10 +92,11 @@ class Unseen:
             fresh_m, old_m = (
                 self._lost(now_from_then.apply(p), sight) for p in (before.seen_m, before.kept_m)
             )
-            standing, moving = self._boxes(tracks, ego)
-            fresh_m = fresh_m[_inside(fresh_m, standing)]
+            standing_m, moving_m = self._boxes(tracks, ego)
+            fresh_m = fresh_m[_inside(fresh_m, standing_m)]
             lost_m = np.concatenate([old_m, fresh_m])
-            kept_m = _thinned(lost_m[~_inside(lost_m, moving)])
+            kept_m = lost_m[~_inside(lost_m, moving_m)]
+            kept_m = kept_m[np.sort(one_a_voxel(kept_m, GRID_M))]
         return _Before(cloud.t_ns, ego.odom_from_base, seen_m, kept_m)
 
     def _lost(self, xyz_m: Array, sight: Sight) -> Array:
@@ -104,8 +105,8 @@ class Unseen:
         out[out] = ~points_in_polygon(xyz_m[out, :2], self._config.footprint_m)
         return xyz_m[out]
 
-    def _boxes(self, tracks: Tracks, ego: EgoState) -> tuple[list[Array], list[Array]]:
-        """Outlines, grown by the skin, of the tracks that surely stand, and of those that move or may at any time."""
+    def _boxes(self, tracks: Tracks, ego: EgoState) -> tuple[Array, Array]:
+        """Corners (K, 4, 2), grown by the skin, of the tracks that surely stand, and of those that move or may."""
         corners_m = track_corners(replace(tracks, sizes_m=tracks.sizes_m + 2 * SKIN_M), ego)
         moves = np.hypot(*tracks.velocities_mps.T) >= self._config.moving_mps
         moves |= np.isin(tracks.class_ids, _ALIVE)
@@ -113,18 +114,12 @@ class Unseen:
         sure &= tracks.t_ns - tracks.last_seen_ns <= from_s(SEEN_WITHIN_S)
         sure &= tracks.t_ns - tracks.first_seen_ns >= from_s(STANDS_FOR_S)
         near = ((corners_m.min(axis=1) < NEAR_M) & (corners_m.max(axis=1) > -NEAR_M)).all(axis=1)
-        return list(corners_m[sure & ~moves & near]), list(corners_m[moves & near])
+        return corners_m[sure & ~moves & near], corners_m[moves & near]
 
 
-def _inside(xyz_m: Array, outlines_m: Sequence[Array]) -> Mask:
-    """Which of the points (N, 3) lie in any of the outlines."""
+def _inside(xyz_m: Array, boxes_m: Array) -> Mask:
+    """Which of the points (N, 3) lie in any of the boxes (K, 4, 2)."""
     inside = np.zeros(len(xyz_m), dtype=np.bool_)
-    for outline_m in outlines_m if len(xyz_m) else ():
-        inside |= points_in_polygon(xyz_m[:, :2], outline_m)
+    for box_m in boxes_m if len(xyz_m) else ():
+        inside |= points_in_polygon(xyz_m[:, :2], box_m)
     return inside
-
-
-def _thinned(xyz_m: Array) -> Array:
-    """The first point of each cube of the grid, in their order."""
-    _, first = np.unique(np.floor(xyz_m / GRID_M).astype(np.int64), axis=0, return_index=True)
-    return xyz_m[np.sort(first)]

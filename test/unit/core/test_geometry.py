@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception_platform.core.geometry import Transform, box_corners, points_in_polygon, wrap_angle
+from perception_platform.core.geometry import (
+    Transform,
+    box_corners,
+    one_a_voxel,
+    points_in_polygon,
+    wrap_angle,
+)
 
 angles = st.floats(-np.pi, np.pi)
 lengths = st.floats(-100.0, 100.0)
@@ -62,3 +68,11 @@ def test_wrapped_angles_point_the_same_way(angle: float) -> None:
     assert -np.pi <= wrapped < np.pi
     assert np.cos(wrapped) == pytest.approx(np.cos(angle), abs=1e-9)
     assert np.sin(wrapped) == pytest.approx(np.sin(angle), abs=1e-9)
+
+
+def test_of_each_cube_the_first_point_is_taken() -> None:
+    points_m = np.array(
+        [[0.06, 0.0, 0.0], [0.01, 0.04, 0.01], [0.02, 0.01, 0.03], [-0.01, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    )
+    assert sorted(one_a_voxel(points_m, 0.05).tolist()) == [0, 1, 3]
+    assert len(one_a_voxel(np.zeros((0, 3)), 0.05)) == 0

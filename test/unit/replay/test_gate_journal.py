@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +21,8 @@ from perception_platform.core.model_status import ModelState, ModelStatus
 from perception_platform.core.sensor_data import SensorHealth, SensorProblem, SensorStatus
 from perception_platform.core.time import from_s
 from perception_platform.core.verdicts import Action, Decision, NearObjects, Reason
-from perception_platform.replay.gate_journal import GateJournal, check_journal, decode, encode
+from perception_platform.replay.gate_journal import GateJournal, JournaledGate, check_journal, decode, encode
 from perception_platform.robot.load import robot_path
-from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import Event, GateInputs, Seen
 from test.unit.safety.healthy import CONFIG, PERIOD_NS, assessment, finding, healthy
 from test.unit.scenes import points
@@ -64,16 +66,14 @@ def eventful(count: int = 40) -> Iterator[tuple[int, GateInputs]]:
 
 def written(path: Path, count: int = 40) -> list[Decision]:
     """A journal of these beats, with a reset and an override among them."""
-    gate, journal, made = SafetyGate(CONFIG), GateJournal(path, ROBOT_TEXT), []
+    journal, made = GateJournal(path, ROBOT_TEXT), []
+    gate = JournaledGate(CONFIG, journal)
     for beat, (now_ns, inputs) in enumerate(eventful(count)):
         if beat == 5:
             gate.reset()
-            journal.reset()
         if beat == 17:
             gate.override(now_ns, 1.0)
-            journal.override(now_ns, 1.0)
         made.append(gate.step(now_ns, inputs))
-        journal.beat(now_ns, inputs, made[-1])
     journal.close()
     return made
 
@@ -87,11 +87,12 @@ def test_every_decision_comes_out_again(tmp_path: Path) -> None:
 
 
 def test_a_value_that_stays_is_written_once(tmp_path: Path) -> None:
-    gate, journal = SafetyGate(CONFIG), GateJournal(tmp_path / "gate.jsonl", ROBOT_TEXT)
+    journal = GateJournal(tmp_path / "gate.jsonl", ROBOT_TEXT)
+    gate = JournaledGate(CONFIG, journal)
     inputs = healthy(START_NS)
     for beat in range(3):
         now_ns = START_NS + beat * PERIOD_NS
-        journal.beat(now_ns, inputs, gate.step(now_ns, inputs))
+        gate.step(now_ns, inputs)
     journal.close()
     lines = [json.loads(line) for line in (tmp_path / "gate.jsonl").read_text().splitlines()[1:]]
     assert [len(line["new"]) for line in lines] == [5, 0, 0]
@@ -154,6 +155,65 @@ def test_what_is_no_journal_is_named(tmp_path: Path, text: str, where: str) -> N
     (tmp_path / "gate.jsonl").write_text(text)
     with pytest.raises(InputError, match=where):
         check_journal(tmp_path / "gate.jsonl")
+
+
+def test_a_gate_started_again_after_lost_beats_can_be_held_to_what_follows(tmp_path: Path) -> None:
+    with (tmp_path / "gate.jsonl").open("w") as file:
+        file.write(
+            json.dumps({"gate_journal": 1, "robot": ROBOT_TEXT}) + "\n" + json.dumps({"lost": 7}) + "\n"
+        )
+    written(tmp_path / "gate.jsonl", 12)
+    check, made = check_journal(tmp_path / "gate.jsonl")
+    assert (check.decisions, check.same, check.lost, len(made)) == (12, 12, 7, 12)
+
+
+def test_beats_that_a_slow_disk_leaves_no_room_for_are_told_where_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes the first beat only once all have come: one is being written, three wait, the rest is lost."""
+    monkeypatch.setattr("perception_platform.replay.gate_journal.WAITING_BEATS", 3)
+    path, begun, go_on = tmp_path / "gate.jsonl", threading.Event(), threading.Event()
+    journal = GateJournal(path, ROBOT_TEXT)
+    write = journal._write
+
+    def slowly(line: dict[str, object]) -> None:
+        begun.set()
+        assert go_on.wait(20.0)
+        write(line)
+
+    monkeypatch.setattr(journal, "_write", slowly)
+    gate = JournaledGate(CONFIG, journal)
+    for beat, (now_ns, inputs) in enumerate(eventful(10)):
+        gate.step(now_ns, inputs)
+        if beat == 0:
+            assert begun.wait(20.0)
+    go_on.set()
+    time.sleep(0.2)  # the queue is empty by then
+    gate.step(START_NS + 10 * PERIOD_NS, healthy(START_NS + 10 * PERIOD_NS))
+    journal.close()
+    check, _ = check_journal(path)
+    assert (check.decisions, check.same, check.lost) == (5, 4, 6)
+
+
+def test_a_disk_that_refuses_ends_the_journal_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[str] = []
+    journal = GateJournal(tmp_path / "gate.jsonl", ROBOT_TEXT, complaints.append)
+
+    def full(line: dict[str, object]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(journal, "_write", full)
+    gate = JournaledGate(CONFIG, journal)
+    for now_ns, inputs in [*eventful(), *eventful()]:
+        gate.step(now_ns, inputs)
+    journal.close()
+    assert len(complaints) == 1
+    assert "No space left" in complaints[0]
+    if Path("/dev/full").exists():
+        with pytest.raises(InputError, match="No space left"):
+            GateJournal(Path("/dev/full"), ROBOT_TEXT)
 
 
 def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:

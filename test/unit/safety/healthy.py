@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from perception_platform.core.lineage import Lineage, SourceStamp
 from perception_platform.core.objects import Tracks
@@ -11,7 +12,7 @@ from perception_platform.core.verdicts import Action, Assessment, Decision, Find
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
 from perception_platform.robot.load import load_robot
-from perception_platform.safety.config import GateConfig
+from perception_platform.safety.config import Drive, GateConfig
 from perception_platform.safety.gate import SafetyGate
 from perception_platform.safety.inputs import GateInputs, Seen
 from test.unit.scenes import ego_state, points
@@ -19,6 +20,8 @@ from test.unit.scenes import ego_state, points
 ROBOT = load_robot("amr")
 CONFIG = GateConfig.from_robot(ROBOT)
 PERIOD_NS = CONFIG.period_ns
+# A footprint that is not the same on all sides: forks first, 2.1 m ahead and 1.2 m behind, 0.6 m to each side.
+FORKLIFT = replace(GateConfig.from_robot(load_robot("forklift")), drive=Drive.DIFFERENTIAL)
 NO_RISKS = assess(Tracks.empty(0, "odom"), (), ego_state(), RiskConfig.from_robot(ROBOT), now_ns=0).objects
 
 
