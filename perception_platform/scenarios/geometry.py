@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, box_corners
+from perception_platform.core.geometry import Array
 from perception_platform.robot.description import Robot
 from perception_platform.runtime.compiled import compiled
 from perception_platform.simulation.solids import Solids
@@ -38,21 +38,15 @@ def look_around(robot: Robot, solids: Solids, state: VehicleState) -> Around:
 
     The footprint counts as convex.
     """
-    c, s = np.cos(state.yaw_rad), np.sin(state.yaw_rad)
-    x, y = solids.centers_m[:, 0] - state.x_m, solids.centers_m[:, 1] - state.y_m
-    centers = np.column_stack([x * c + y * s, y * c - x * s])
-    corners = box_corners(centers, solids.sizes_m, solids.yaws_rad - state.yaw_rad)
-    half_height = solids.sizes_m[:, 2] / 2
-    tangible = (solids.centers_m[:, 2] - half_height < robot.height_m) & (
-        solids.centers_m[:, 2] + half_height > LOWEST_M
-    )
     distance_m, ahead_m = np.full(len(solids), np.inf), np.full((2, len(solids)), np.inf)
     _look(
         _counter_clockwise(robot.footprint),
-        np.ascontiguousarray(corners),
-        np.ascontiguousarray(centers),
-        np.where(solids.is_round, solids.sizes_m[:, 0] / 2, -1.0),
-        tangible,
+        np.ascontiguousarray(solids.centers_m),
+        np.ascontiguousarray(solids.sizes_m),
+        solids.yaws_rad,
+        solids.is_round,
+        (state.x_m, state.y_m, state.yaw_rad),
+        float(robot.height_m),
         float(robot.clearance.beside_m),
         SLACK_M + SLACK_S * abs(state.speed_mps),
         distance_m,
@@ -68,19 +62,30 @@ def _counter_clockwise(polygon_m: Array) -> Array:
 
 
 @compiled("float64(float64, float64, float64[:,::1])", finite=False)
-def _to_polygon(x: float, y: float, polygon_m: Array) -> float:
-    """Distance from a point to a convex, counter-clockwise polygon; negative inside, by that to the nearest edge."""
-    outside, inside = np.inf, -np.inf
+def _to_edges2(x: float, y: float, polygon_m: Array) -> float:
+    """Squared distance from a point to the edges of a polygon."""
+    nearest = np.inf
     count = len(polygon_m)
     for i in range(count):
         x0, y0 = polygon_m[i, 0], polygon_m[i, 1]
         ex, ey = polygon_m[(i + 1) % count, 0] - x0, polygon_m[(i + 1) % count, 1] - y0
-        length2 = max(ex * ex + ey * ey, 1e-18)
         px, py = x - x0, y - y0
-        inside = max(inside, (py * -ex + px * ey) / np.sqrt(length2))
-        share = min(max((px * ex + py * ey) / length2, 0.0), 1.0)
-        outside = min(outside, np.hypot(px - share * ex, py - share * ey))
-    return inside if inside < 0 else outside
+        share = min(max((px * ex + py * ey) / max(ex * ex + ey * ey, 1e-18), 0.0), 1.0)
+        dx, dy = px - share * ex, py - share * ey
+        nearest = min(nearest, dx * dx + dy * dy)
+    return nearest
+
+
+@compiled("boolean(float64, float64, float64[:,::1])", finite=False)
+def _is_inside(x: float, y: float, polygon_m: Array) -> bool:
+    """Whether a point lies within a convex, counter-clockwise polygon."""
+    count = len(polygon_m)
+    for i in range(count):
+        x0, y0 = polygon_m[i, 0], polygon_m[i, 1]
+        ex, ey = polygon_m[(i + 1) % count, 0] - x0, polygon_m[(i + 1) % count, 1] - y0
+        if (y - y0) * ex < (x - x0) * ey:
+            return False
+    return True
 
 
 @compiled("boolean(float64[:,::1], float64[:,::1])", finite=False)
@@ -104,10 +109,10 @@ def _between(one: Array, other: Array) -> float:
         return 0.0
     nearest = np.inf
     for i in range(len(one)):
-        nearest = min(nearest, abs(_to_polygon(one[i, 0], one[i, 1], other)))
+        nearest = min(nearest, _to_edges2(one[i, 0], one[i, 1], other))
     for i in range(len(other)):
-        nearest = min(nearest, abs(_to_polygon(other[i, 0], other[i, 1], one)))
-    return nearest
+        nearest = min(nearest, _to_edges2(other[i, 0], other[i, 1], one))
+    return float(np.sqrt(nearest))
 
 
 @compiled("float64(float64[:,::1], float64, float64, float64)", finite=False)
@@ -134,37 +139,55 @@ def _disc_ahead(x: float, y: float, radius: float, front_m: float, right_m: floa
     return float(x - np.sqrt(radius * radius - off_m * off_m) - front_m)
 
 
+@compiled("void(float64, float64, float64, float64, float64, float64[:,::1])", finite=False)
+def _corners(x: float, y: float, yaw: float, length: float, width: float, corners_m: Array) -> None:
+    """The corners (4, 2) of a box, counter-clockwise."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    for i in range(4):
+        along, across = (0.5 if i in (0, 3) else -0.5) * length, (0.5 if i < 2 else -0.5) * width
+        corners_m[i, 0], corners_m[i, 1] = x + along * c - across * s, y + along * s + across * c
+
+
 @compiled(
-    "void(float64[:,::1], float64[:,:,::1], float64[:,::1], float64[::1], boolean[::1], float64, float64,"
-    " float64[::1], float64[:,::1])",
+    "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[:], boolean[:], UniTuple(float64, 3), float64,"
+    " float64, float64, float64[::1], float64[:,::1])",
     finite=False,
 )
 def _look(
     footprint_m: Array,
-    corners_m: Array,
     centers_m: Array,
-    radius_m: Array,
-    tangible: npt.NDArray[np.bool_],
+    sizes_m: Array,
+    yaws_rad: Array,
+    is_round: npt.NDArray[np.bool_],
+    pose: tuple[float, float, float],
+    height_m: float,
     beside_m: float,
     slack_m: float,
     distance_m: Array,
     ahead_m: Array,
 ) -> None:
-    """Fill in distances (S,) and ways ahead (2, S) of what is tangible; a radius of -1 says that a solid is a box."""
+    """Fill in distances (S,) and ways ahead (2, S) of what stands in the robot's height."""
     front_m, right_m, left_m = footprint_m[:, 0].max(), footprint_m[:, 1].min(), footprint_m[:, 1].max()
-    for s in range(len(corners_m)):
-        if not tangible[s]:
+    robot_x, robot_y, robot_yaw = pose
+    cos, sin = np.cos(robot_yaw), np.sin(robot_yaw)
+    corners_m = np.empty((4, 2))
+    for s in range(len(centers_m)):
+        middle, half = centers_m[s, 2], sizes_m[s, 2] / 2
+        if middle - half >= height_m or middle + half <= LOWEST_M:
             continue
-        x, y, radius = centers_m[s, 0], centers_m[s, 1], radius_m[s]
-        if radius < 0:
-            distance_m[s] = _between(footprint_m, corners_m[s])
+        dx, dy = centers_m[s, 0] - robot_x, centers_m[s, 1] - robot_y
+        x, y, radius = dx * cos + dy * sin, dy * cos - dx * sin, sizes_m[s, 0] / 2
+        if is_round[s]:
+            inside = _is_inside(x, y, footprint_m)
+            distance_m[s] = 0.0 if inside else max(np.sqrt(_to_edges2(x, y, footprint_m)) - radius, 0.0)
         else:
-            distance_m[s] = max(_to_polygon(x, y, footprint_m) - radius, 0.0)
+            _corners(x, y, yaws_rad[s] - robot_yaw, sizes_m[s, 0], sizes_m[s, 1], corners_m)
+            distance_m[s] = _between(footprint_m, corners_m)
         for k in range(2):
             right, left = right_m - k * beside_m, left_m + k * beside_m
-            if radius < 0:
-                gap_m = _ahead(corners_m[s], front_m, right, left)
-            else:
+            if is_round[s]:
                 gap_m = _disc_ahead(x, y, radius, front_m, right, left)
+            else:
+                gap_m = _ahead(corners_m, front_m, right, left)
             if gap_m > -slack_m:
                 ahead_m[k, s] = max(gap_m, 0.0)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from perception_platform.core.geometry import Array
 from perception_platform.robot.description import Robot
 from perception_platform.scenarios.cases import Case
 from perception_platform.scenarios.description import ActorSpec, Amount, Fault
-from perception_platform.scenarios.things import Body, body
+from perception_platform.scenarios.things import body
 from perception_platform.simulation.air import Air, DustCloud
 from perception_platform.simulation.camera_effects import CameraEffects
+from perception_platform.simulation.catalogue import Body, swing_m
 from perception_platform.simulation.chassis import Ground
 from perception_platform.simulation.odometry import OdometryNoise
 from perception_platform.simulation.solids import Solids, join
@@ -27,7 +29,7 @@ class Mover:
     """An actor of a scenario: it stands at its first point until its trigger fires.
 
     Attributes:
-        body: its solids in its own frame, given the distance travelled.
+        body: its solids in its own frame.
         path: where it is, when, counted from the trigger.
         turned_rad: how the body is turned against the way it goes.
         at_s: when it sets out; None while that depends on the robot.
@@ -39,7 +41,6 @@ class Mover:
     turned_rad: float
     at_s: float | None
     within_m: float | None
-    _last: tuple[float, Solids] | None = field(default=None, repr=False)
 
     def watch(self, front_x_m: float, t_s: float) -> None:
         """Set out if the robot is near enough."""
@@ -50,15 +51,11 @@ class Mover:
         ):
             self.at_s = t_s
 
-    def solids_at(self, t_s: float) -> Solids:
-        """Its solids in the world frame."""
+    def pose_at(self, t_s: float) -> tuple[float, float, float, float]:
+        """(x, y, yaw, swing of its legs) in the world frame, m and rad."""
         since_s = -1.0 if self.at_s is None else t_s - self.at_s
-        since_s = min(max(since_s, -1.0), float(self.path.t_s[-1]) + 1.0)  # it stands before and after
-        if self._last is None or self._last[0] != since_s:
-            x_m, y_m, yaw_rad = self.path.pose(since_s)
-            solids = self.body(self.path.travelled_m(since_s)).placed(x_m, y_m, yaw_rad + self.turned_rad)
-            self._last = (since_s, solids)
-        return self._last[1]
+        x_m, y_m, yaw_rad = self.path.pose(since_s)
+        return x_m, y_m, yaw_rad + self.turned_rad, swing_m(self.path.travelled_m(since_s))
 
     def is_done(self, t_s: float) -> bool:
         """Whether it moves no more."""
@@ -83,17 +80,50 @@ class LiveWorld:
 
     def solids_at(self, t_s: float) -> Solids:
         """Everything above the floor, in the world frame; the order is the same at all times."""
-        return join([self.standing, *self.movers_at(t_s)])
+        centers_m, yaws_rad = self._moved(t_s)
+        return replace(
+            self._all,
+            centers_m=np.concatenate([self.standing.centers_m, centers_m]),
+            yaws_rad=np.concatenate([self.standing.yaws_rad, yaws_rad]),
+        )
 
-    def movers_at(self, t_s: float) -> list[Solids]:
-        """Solids of each mover."""
-        return [mover.solids_at(t_s) for mover in self.movers]
+    def moving_at(self, t_s: float) -> Solids:
+        """The movers' solids."""
+        centers_m, yaws_rad = self._moved(t_s)
+        return replace(self._bodies, centers_m=centers_m, yaws_rad=yaws_rad)
 
     @cached_property
     def is_actor(self) -> npt.NDArray[np.bool_]:
         """(S,) which of the solids belong to movers."""
-        moving = sum(len(solids) for solids in self.movers_at(0.0))
-        return np.arange(len(self.standing) + moving) >= len(self.standing)
+        return np.arange(len(self._all)) >= len(self.standing)
+
+    @cached_property
+    def _bodies(self) -> Solids:
+        """All movers' solids, each in its own frame."""
+        return join([mover.body.standing for mover in self.movers])
+
+    @cached_property
+    def _all(self) -> Solids:
+        """Sizes and looks of everything."""
+        return join([self.standing, self._bodies])
+
+    @cached_property
+    def _mover(self) -> npt.NDArray[np.int64]:
+        """(M,) whose solid each of the moving ones is."""
+        return np.repeat(np.arange(len(self.movers)), [len(mover.body.swing) for mover in self.movers])
+
+    @cached_property
+    def _swing(self) -> Array:
+        return np.concatenate([np.zeros(0), *(mover.body.swing for mover in self.movers)])
+
+    def _moved(self, t_s: float) -> tuple[Array, Array]:
+        """Centres (M, 3) and headings (M,) of the moving solids in the world frame."""
+        poses = np.array([mover.pose_at(t_s) for mover in self.movers]).reshape(-1, 4)
+        c, s = np.cos(poses[:, 2]), np.sin(poses[:, 2])
+        of, own = self._mover, self._bodies
+        x, y = own.centers_m[:, 0] + self._swing * poses[of, 3], own.centers_m[:, 1]
+        x_m, y_m = x * c[of] - y * s[of] + poses[of, 0], x * s[of] + y * c[of] + poses[of, 1]
+        return np.column_stack([x_m, y_m, own.centers_m[:, 2]]), own.yaws_rad + poses[of, 2]
 
 
 @dataclass(frozen=True)

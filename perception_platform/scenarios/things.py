@@ -10,20 +10,15 @@ from functools import lru_cache
 import numpy as np
 
 from perception_platform.simulation import catalogue
-from perception_platform.simulation.solids import Bgr, Solids, Surface, box, cylinder, join
-
-Body = Callable[[float], Solids]
-
-
-def _still(solids: Solids) -> Body:
-    return lambda travelled_m: solids
+from perception_platform.simulation.catalogue import Body
+from perception_platform.simulation.solids import Bgr, Surface, box, cylinder, join
 
 
 def person(height_m: float = 1.75, reflectivity: float = 0.6) -> Body:
     """A walker; ``reflectivity`` of the clothes."""
-
-    dressed = np.minimum(catalogue.person(0.0, height_m=height_m).reflectivity, reflectivity)
-    return lambda travelled_m: replace(catalogue.person(travelled_m, height_m=height_m), reflectivity=dressed)
+    walker = catalogue.walker(height_m)
+    dressed = np.minimum(walker.standing.reflectivity, reflectivity)
+    return replace(walker, standing=replace(walker.standing, reflectivity=dressed))
 
 
 def crouching(height_m: float = 0.8, reflectivity: float = 0.5) -> Body:
@@ -34,7 +29,7 @@ def crouching(height_m: float = 0.8, reflectivity: float = 0.5) -> Body:
             reflectivity=reflectivity),
         cylinder((0.12, 0.0), 0.18, 0.2 * height_m, bottom_m=0.8 * height_m, bgr=catalogue.SKIN),
     ]  # fmt: skip
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def lying(length_m: float = 1.7, thickness_m: float = 0.25, reflectivity: float = 0.4) -> Body:
@@ -46,7 +41,7 @@ def lying(length_m: float = 1.7, thickness_m: float = 0.25, reflectivity: float 
             reflectivity=reflectivity),
         cylinder((0.44 * length_m, 0.0), 0.2, 0.8 * thickness_m, bgr=catalogue.SKIN),
     ]  # fmt: skip
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def ladder_worker(height_m: float = 3.0, feet_m: float = 1.2) -> Body:
@@ -62,7 +57,7 @@ def ladder_worker(height_m: float = 3.0, feet_m: float = 1.2) -> Body:
     ]
     worker = catalogue.person(0.0)
     lifted = replace(worker, centers_m=worker.centers_m + np.array([0.0, 0.0, feet_m]))
-    return _still(join([*rails, *rungs, lifted]))
+    return Body.rigid(join([*rails, *rungs, lifted]))
 
 
 def cyclist(height_m: float = 1.7) -> Body:
@@ -75,7 +70,7 @@ def cyclist(height_m: float = 1.7) -> Body:
         box((-0.05, 0.0), (0.35, 0.42, 0.55), bottom_m=0.9, bgr=catalogue.VEST, reflectivity=0.5),
         cylinder((0.1, 0.0), 0.2, height_m - 1.45, bottom_m=1.45, bgr=catalogue.SKIN),
     ]
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def wheelchair_user() -> Body:
@@ -84,7 +79,7 @@ def wheelchair_user() -> Body:
     parts.append(box((0.0, 0.0), (0.8, 0.5, 0.5), bottom_m=0.1, bgr=catalogue.TROUSERS, reflectivity=0.4))
     parts.append(box((-0.15, 0.0), (0.3, 0.45, 0.6), bottom_m=0.6, bgr=catalogue.VEST, reflectivity=0.5))
     parts.append(cylinder((-0.1, 0.0), 0.18, 0.22, bottom_m=1.2, bgr=catalogue.SKIN))
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def car(length_m: float = 4.4, reflectivity: float = 0.3) -> Body:
@@ -98,7 +93,7 @@ def car(length_m: float = 4.4, reflectivity: float = 0.3) -> Body:
         for x in (-0.3, 0.3)
         for y in (-0.7, 0.7)
     ]
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def van(length_m: float = 5.5) -> Body:
@@ -107,7 +102,7 @@ def van(length_m: float = 5.5) -> Body:
         box((0.0, 0.0), (length_m, 2.0, 2.1), bottom_m=0.25, bgr=(225, 225, 225), reflectivity=0.6),
         box((0.0, 0.0), (0.9 * length_m, 1.7, 0.25), bgr=catalogue.DARK, reflectivity=0.1),
     ]
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def truck(length_m: float = 8.0) -> Body:
@@ -122,7 +117,7 @@ def truck(length_m: float = 8.0) -> Body:
         for x in (-0.32, -0.18, 0.36)
         for y in (-0.95, 0.95)
     ]
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def forklift(load_length_m: float = 0.0, load_width_m: float = 0.8, load_bottom_m: float = 0.15) -> Body:
@@ -133,12 +128,12 @@ def forklift(load_length_m: float = 0.0, load_width_m: float = 0.8, load_bottom_
             box((1.05 + load_length_m / 2, 0.0), (load_length_m, load_width_m, 0.6), bottom_m=load_bottom_m,
                 bgr=(110, 140, 175), reflectivity=0.4)
         )  # fmt: skip
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 def pallet(load_m: float = 0.0) -> Body:
     """A pallet, with a load of that height."""
-    return _still(catalogue.pallet(load_m=load_m))
+    return Body.rigid(catalogue.pallet(load_m=load_m))
 
 
 def shelf(seed: float = 0.0, bays: float = 1.0) -> Body:
@@ -149,12 +144,12 @@ def shelf(seed: float = 0.0, bays: float = 1.0) -> Body:
         for i in range(count)
     ]
     ends = [box((side * count, 0.0), (0.04, 0.84, 2.7), bgr=(150, 110, 60)) for side in (-1, 1)]
-    return _still(join([*row, *ends]))
+    return Body.rigid(join([*row, *ends]))
 
 
 def wall(length_m: float = 4.0) -> Body:
     """A wall across x."""
-    return _still(catalogue.wall(length_m))
+    return Body.rigid(catalogue.wall(length_m))
 
 
 def glass(length_m: float = 2.0, height_m: float = 2.2, frame_m: float = 0.08) -> Body:
@@ -166,12 +161,14 @@ def glass(length_m: float = 2.0, height_m: float = 2.2, frame_m: float = 0.08) -
         box((0.0, side * (length_m + frame_m) / 2), (frame_m, frame_m, height_m), bgr=(90, 90, 95))
         for side in (-1, 1)
     ]
-    return _still(join([pane, *posts]))
+    return Body.rigid(join([pane, *posts]))
 
 
 def mirror(length_m: float = 3.0, height_m: float = 2.0) -> Body:
     """A polished steel sheet across x: what it shows seems to stand behind it."""
-    return _still(box((0.0, 0.0), (0.05, length_m, height_m), bgr=(200, 200, 200), surface=Surface.MIRROR))
+    return Body.rigid(
+        box((0.0, 0.0), (0.05, length_m, height_m), bgr=(200, 200, 200), surface=Surface.MIRROR)
+    )
 
 
 def block(
@@ -183,7 +180,7 @@ def block(
 ) -> Body:
     """A plain box that begins ``bottom_m`` above the floor."""
     size = (length_m, width_m, height_m)
-    return _still(
+    return Body.rigid(
         box((0.0, 0.0), size, bottom_m=bottom_m, bgr=catalogue.CARTONS[0], reflectivity=reflectivity)
     )
 
@@ -191,7 +188,7 @@ def block(
 def post(diameter_m: float = 0.1, height_m: float = 1.0, reflectivity: float = 0.4) -> Body:
     """A bollard or pillar."""
     bgr: Bgr = (60, 120, 230)
-    return _still(cylinder((0.0, 0.0), diameter_m, height_m, bgr=bgr, reflectivity=reflectivity))
+    return Body.rigid(cylinder((0.0, 0.0), diameter_m, height_m, bgr=bgr, reflectivity=reflectivity))
 
 
 def cone(height_m: float = 0.5) -> Body:
@@ -201,7 +198,7 @@ def cone(height_m: float = 0.5) -> Body:
         cylinder((0.0, 0.0), d, third, bottom_m=i * third, bgr=(30, 100, 240), reflectivity=0.6)
         for i, d in enumerate((0.3, 0.2, 0.1))
     ]
-    return _still(join(parts))
+    return Body.rigid(join(parts))
 
 
 THINGS: Mapping[str, Callable[..., Body]] = {

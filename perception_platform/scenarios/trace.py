@@ -10,7 +10,7 @@ import numpy.typing as npt
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.verdicts import Decision
 from perception_platform.scenarios.setup import Setup
-from perception_platform.simulation.solids import Solids, join
+from perception_platform.simulation.solids import Solids
 from perception_platform.simulation.vehicle import VehicleState
 
 EVERY_S = 0.1
@@ -56,7 +56,7 @@ class Trace:
                 "action": "starting" if decision is None else decision.action.name.lower(),
                 "limit_mps": None if decision is None else round(decision.speed_limit_mps, 3),
                 "why": decision.findings[0].text if decision is not None and decision.findings else "",
-                "moving": outlines_of(join(self._world.movers_at(t_s))),
+                "moving": outlines_of(self._world.moving_at(t_s)),
                 "tracks": [] if tracks is None else _tracks(tracks),
             }
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -22,33 +23,57 @@ TRUCK: Bgr = (30, 160, 230)
 DARK: Bgr = (45, 45, 45)
 
 
-def person(travelled_m: float, *, height_m: float = 1.75) -> Solids:
-    """A walker: two legs, trunk, arms and head.
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Something that may move, in its own frame.
 
-    Args:
-        travelled_m: distance walked so far; the legs swing with it, one cycle each 1.5 m.
-        height_m: body height. Proportions after Winter, Biomechanics and Motor Control of Human Movement.
+    Attributes:
+        standing: its solids while it stands.
+        swing: (S,) how far ahead each of them gets, as a share of a leg's swing; 0 for what only moves with the rest.
     """
-    swing = 0.22 * np.sin(2 * np.pi * travelled_m / 1.5)
-    standing, share = _standing_person(height_m)
-    centers = standing.centers_m.copy()
-    centers[:, 0] = share * swing
-    return replace(standing, centers_m=centers)
+
+    standing: Solids
+    swing: Array
+
+    @classmethod
+    def rigid(cls, solids: Solids) -> Body:
+        """One without legs."""
+        return cls(solids, np.zeros(len(solids)))
+
+    def __call__(self, travelled_m: float) -> Solids:
+        """Its solids after a way."""
+        centers = self.standing.centers_m.copy()
+        centers[:, 0] += self.swing * swing_m(travelled_m)
+        return replace(self.standing, centers_m=centers)
+
+
+def swing_m(travelled_m: float) -> float:
+    """How far ahead of the trunk a walker's leg is: one cycle each 1.5 m."""
+    return 0.22 * math.sin(2 * math.pi * travelled_m / 1.5)
+
+
+def person(travelled_m: float, *, height_m: float = 1.75) -> Solids:
+    """A walker after a way; see ``walker``."""
+    return walker(height_m)(travelled_m)
 
 
 @lru_cache(maxsize=256)
-def _standing_person(height_m: float) -> tuple[Solids, Array]:
-    """Somebody who stands, and the share of a leg's swing that each part makes ahead."""
+def walker(height_m: float = 1.75) -> Body:
+    """A walker: two legs, trunk, arms and head.
+
+    Args:
+        height_m: body height. Proportions after Winter, Biomechanics and Motor Control of Human Movement.
+    """
     leg, trunk = 0.49 * height_m, 0.34 * height_m
-    parts, share = [], []
+    parts, swing = [], []
     for side in (-1, 1):
         parts.append(cylinder((0.0, side * 0.10), 0.15, leg, bgr=TROUSERS))
         parts.append(cylinder((0.0, side * 0.24), 0.09, 0.32 * height_m,
                               bottom_m=0.48 * height_m, bgr=VEST, reflectivity=0.5))  # fmt: skip
-        share += [side, -side * 0.8]
+        swing += [side, -side * 0.8]
     parts.append(box((0.0, 0.0), (0.24, 0.38, trunk), bottom_m=leg, bgr=VEST, reflectivity=0.6))
     parts.append(cylinder((0.0, 0.0), 0.18, 0.15 * height_m, bottom_m=0.85 * height_m, bgr=SKIN))
-    return join(parts), np.array([*share, 0.0, 0.0])
+    return Body(join(parts), np.array([*swing, 0.0, 0.0]))
 
 
 def wall(length_m: float) -> Solids:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.sensor_data import PointCloud
 from perception_platform.robot.sensors import Lidar, Scan
+from perception_platform.runtime.compiled import compiled
 from perception_platform.simulation.air import Air, Echo, through_dust, through_rain
 from perception_platform.simulation.raycast import FLOOR, Fans
 from perception_platform.simulation.scene import Scene
@@ -65,29 +67,25 @@ def fans_of(
         bases: (C, 3 or more) x, y, yaw of the base frame at those moments.
         base_from_sensor: the sensor's mounting.
     """
-    ca, sa, zero = np.cos(azimuths_rad), np.sin(azimuths_rad), np.zeros_like(azimuths_rad)
-    rays = sensor_rays(azimuths_rad, elevations_rad)
     c, s = np.cos(bases[:, 2]), np.sin(bases[:, 2])
-    turns = np.stack(
-        [np.stack([c, -s, zero], -1), np.stack([s, c, zero], -1), np.tile([0.0, 0, 1], (len(c), 1))], 1
+    ca, sa, still = np.cos(azimuths_rad), np.sin(azimuths_rad), base_from_sensor.rotation
+    # Rows of each fan's own world_from_sensor, and what they make of a ray (ca f, sa f, u).
+    rows = (
+        c[:, None] * still[0] - s[:, None] * still[1],
+        s[:, None] * still[0] + c[:, None] * still[1],
+        still[2:],
     )
-    rotations = turns @ base_from_sensor.rotation
-    origins = turns @ base_from_sensor.translation_m
-    origins[:, :2] += bases[:, :2]
-    return Fans(
-        origins,
-        rays @ rotations.transpose(0, 2, 1),
-        np.einsum("cij,cj->ci", rotations, np.column_stack([ca, sa, zero])),
-        np.einsum("cij,cj->ci", rotations, np.column_stack([-sa, ca, zero])),
-        share,
-    )
-
-
-def sensor_rays(azimuths_rad: Array, elevations_rad: Array) -> Array:
-    """(C, B, 3) unit vectors in the sensor frame."""
     flat, up = np.cos(elevations_rad), np.sin(elevations_rad)
-    x, y = np.cos(azimuths_rad)[:, None] * flat, np.sin(azimuths_rad)[:, None] * flat
-    return np.stack([x, y, np.broadcast_to(up, x.shape)], axis=-1)
+    ahead = np.stack([row[:, 0] * ca + row[:, 1] * sa for row in rows], axis=1)
+    normals = np.stack([row[:, 1] * ca - row[:, 0] * sa for row in rows], axis=1)
+    directions = np.empty((len(ca), len(flat), 3))
+    for axis, row in enumerate(rows):
+        directions[:, :, axis] = ahead[:, axis, None] * flat + row[:, 2, None] * up
+    x_m, y_m, z_m = base_from_sensor.translation_m
+    origins = np.column_stack(
+        [x_m * c - y_m * s + bases[:, 0], x_m * s + y_m * c + bases[:, 1], np.full_like(c, z_m)]
+    )
+    return Fans(origins, directions, ahead, normals, share)
 
 
 def sweep(
@@ -119,16 +117,19 @@ def sweep(
     rng = scene.noise(sensor.name, t_s)
     echoes = _echoes(scene, fans, (t_s - period_s, t_s), air, rng)
     ranges, intensity = _measured(echoes, sensor.range_m, noise or LidarNoise(), rng)
-    column, ring = np.nonzero(np.isfinite(ranges))
-    points = sensor_rays(azimuths, elevations)[column, ring] * ranges[column, ring, None]
+    returned = _Returns.empty(int(np.isfinite(ranges).sum()))
+    _fill(
+        ranges, intensity, np.cos(azimuths), np.sin(azimuths), np.cos(elevations), np.sin(elevations),
+        returned.xyz_m, returned.intensity, returned.ring, returned.column,
+    )  # fmt: skip
     return PointCloud(
         scene.stamp_ns(t_s),
         frame_id=sensor.name,
         sensor=sensor.name,
-        xyz_m=(np.round(points / GRID_M) * GRID_M).astype(np.float32),
-        intensity=intensity[column, ring].astype(np.float32),
-        ring=ring.astype(np.uint16),
-        offset_s=(period_s * (share[column] - 1)).astype(np.float32),
+        xyz_m=returned.xyz_m,
+        intensity=returned.intensity,
+        ring=returned.ring,
+        offset_s=(period_s * (share[returned.column] - 1)).astype(np.float32),
     )
 
 
@@ -185,9 +186,86 @@ def _measured(
 ) -> tuple[Array, Array]:
     """Ranges (C, B), inf where nothing is seen, and intensities in steps of 1/16."""
     shape = echoes.range_m.shape
-    ranges = echoes.range_m + noise.range_sigma_m * rng.standard_normal(shape)
-    power = echoes.reflectivity * echoes.kept * (limits_m[1] / np.maximum(echoes.range_m, 0.1)) ** 2
-    seen = (ranges >= limits_m[0]) & (ranges <= limits_m[1]) & (power >= FAINTEST)
-    seen &= rng.random(shape) >= noise.dropout
-    brightness = np.clip(echoes.reflectivity + 0.02 * rng.standard_normal(shape), 0.0, 1.0)
-    return np.where(seen, ranges, np.inf), np.round(brightness * 16) / 16
+    ranges, lost = rng.standard_normal(shape), rng.random(shape)
+    brightness = rng.standard_normal(shape)
+    _measure(
+        echoes.range_m, echoes.reflectivity, echoes.kept, lost, *limits_m, noise.range_sigma_m, noise.dropout,
+        ranges, brightness,
+    )  # fmt: skip
+    return ranges, brightness
+
+
+@compiled(
+    "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[:,::1], float64, float64, float64, float64,"
+    " float64[:,::1], float64[:,::1])",
+    finite=False,
+)
+def _measure(
+    range_m: Array,
+    reflectivity: Array,
+    kept: Array,
+    lost: Array,
+    nearest_m: float,
+    farthest_m: float,
+    sigma_m: float,
+    dropout: float,
+    ranges: Array,
+    brightness: Array,
+) -> None:
+    """Turn normal noise into measured ``ranges`` and ``brightness``; ``lost`` is drawn evenly from 0 to 1."""
+    for c in range(range_m.shape[0]):
+        for b in range(range_m.shape[1]):
+            measured = range_m[c, b] + sigma_m * ranges[c, b]
+            fading = farthest_m / max(range_m[c, b], 0.1)
+            power = reflectivity[c, b] * kept[c, b] * (fading * fading)
+            seen = nearest_m <= measured <= farthest_m and power >= FAINTEST and lost[c, b] >= dropout
+            ranges[c, b] = measured if seen else np.inf
+            light = min(max(reflectivity[c, b] + 0.02 * brightness[c, b], 0.0), 1.0)
+            brightness[c, b] = np.rint(light * 16) / 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Returns:
+    """What came back, N points: position in the sensor frame, intensity, beam and column."""
+
+    xyz_m: npt.NDArray[np.float32]
+    intensity: npt.NDArray[np.float32]
+    ring: npt.NDArray[np.uint16]
+    column: npt.NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, count: int) -> _Returns:
+        row = np.empty(count, np.float32)
+        return cls(
+            np.empty((count, 3), np.float32), row, np.empty(count, np.uint16), np.empty(count, np.int64)
+        )
+
+
+@compiled(
+    "void(float64[:,::1], float64[:,::1], float64[::1], float64[::1], float64[::1], float64[::1], float32[:,::1],"
+    " float32[::1], uint16[::1], int64[::1])",
+    finite=False,
+)
+def _fill(
+    ranges: Array,
+    brightness: Array,
+    cos_azimuth: Array,
+    sin_azimuth: Array,
+    cos_elevation: Array,
+    sin_elevation: Array,
+    xyz_m: npt.NDArray[np.float32],
+    intensity: npt.NDArray[np.float32],
+    ring: npt.NDArray[np.uint16],
+    column: npt.NDArray[np.int64],
+) -> None:
+    """Fill in the N points of the finite ``ranges`` (C, B), column by column."""
+    n = 0
+    for c in range(ranges.shape[0]):
+        for b in range(ranges.shape[1]):
+            r = ranges[c, b]
+            if r < np.inf:
+                xyz_m[n, 0] = np.rint(cos_azimuth[c] * cos_elevation[b] * r / GRID_M) * GRID_M
+                xyz_m[n, 1] = np.rint(sin_azimuth[c] * cos_elevation[b] * r / GRID_M) * GRID_M
+                xyz_m[n, 2] = np.rint(sin_elevation[b] * r / GRID_M) * GRID_M
+                intensity[n], ring[n], column[n] = brightness[c, b], b, c
+                n += 1

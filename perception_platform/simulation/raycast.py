@@ -1,7 +1,8 @@
 """Ray casting against a flat floor and upright solids that move during a sweep: one compiled loop over fans.
 
 Rays come in fans: all beams that fire at one moment from one point, in one plane (a lidar's column).
-Fan planes and boxes are tested against each other first (separating axis): few pairs go to the exact tests.
+Fan planes and boxes are tested against each other first (separating axis), and before that blocks of neighbouring fans
+and balls around boxes: few pairs go to the exact tests.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from perception_platform.simulation.solids import Solids
 FLOOR = -1
 NOTHING = -2
 Ints = npt.NDArray[np.int64]
+BLOCK = 16  # fans that are looked at together
+_ROUNDING_M = 1e-6  # more than sums of world coordinates are off
 _PARALLEL = 1e-12  # a ray that turns less towards a plane than this never meets it
 
 
@@ -88,6 +91,14 @@ def _whole(array: Array) -> Array:
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
+@compiled("float64(float64[:,::1], int64, int64)", finite=False)
+def _apart(points: Array, one: int, other: int) -> float:
+    """Distance between two rows."""
+    x, y = points[one, 0] - points[other, 0], points[one, 1] - points[other, 1]
+    z = points[one, 2] - points[other, 2]
+    return float(np.sqrt(x * x + y * y + z * z))
+
+
 @compiled("boolean(float64, float64, float64, float64[::1])", finite=False)
 def _slab(start: float, direction: float, half: float, span: Array) -> bool:
     """Cut a ray's span (entry, exit) to a slab of half thickness (Kay and Kajiya, 1986); False if nothing is left."""
@@ -108,6 +119,22 @@ def _disc(x: float, y: float, dx: float, dy: float, radius: float, span: Array) 
     root = np.sqrt(discriminant)
     span[0], span[1] = max(span[0], (-b - root) / a), min(span[1], (-b + root) / a)
     return bool(span[0] <= span[1])
+
+
+@compiled(
+    "Tuple((float64[::1], float64[::1], float64[::1]))(float64[:,::1], float64[:,::1], float64[:,::1])",
+    finite=False,
+)
+def _within_blocks(origins_m: Array, ahead: Array, normals: Array) -> tuple[Array, Array, Array]:
+    """Of each block of fans, the most that a normal, a middle and an origin differ from its first fan's, (N,) each."""
+    count = (len(origins_m) + BLOCK - 1) // BLOCK
+    turned, tilted, shifted = np.zeros(count), np.zeros(count), np.zeros(count)
+    for c in range(len(origins_m)):
+        block, first = c // BLOCK, c // BLOCK * BLOCK
+        turned[block] = max(turned[block], _apart(normals, c, first))
+        tilted[block] = max(tilted[block], _apart(ahead, c, first))
+        shifted[block] = max(shifted[block], _apart(origins_m, c, first))
+    return turned, tilted, shifted
 
 
 @compiled(
@@ -134,39 +161,53 @@ def _nearest(
 ) -> None:
     """Lower ``range_m`` (C, B) to the nearest solid's and set its ``index``.
 
-    A solid is looked at only if the fan's plane cuts its box, grown by what it moves, on the side the fan looks to.
+    A solid is looked at only if the fan's plane cuts its box, grown by what it moves, on the side the fan looks to. A
+    block of fans is passed over if none of its planes can: its first fan's is too far away, even turned and moved as
+    far as any of the block is against it.
     """
+    turned, tilted, shifted = _within_blocks(origins_m, ahead, normals)
     # Numbers one by one: rows of arrays would be made anew for each of the many pairs.
     span = np.empty(2)
     cos, sin = np.cos(yaws_rad), np.sin(yaws_rad)
     for s in range(len(centers_m)):
         hx, hy, hz = half_m[s, 0], half_m[s, 1], half_m[s, 2]
         radius = np.sqrt(hx * hx + hy * hy + hz * hz) + moved_m[s]
-        for c in range(len(origins_m)):
-            ox = centers_m[s, 0] - origins_m[c, 0]
-            oy = centers_m[s, 1] - origins_m[c, 1]
-            oz = centers_m[s, 2] - origins_m[c, 2]
-            nx, ny, nz = normals[c, 0], normals[c, 1], normals[c, 2]
-            off = abs(nx * ox + ny * oy + nz * oz)
-            if off > radius or ahead[c, 0] * ox + ahead[c, 1] * oy + ahead[c, 2] * oz + radius <= 0:
+        for block in range(len(turned)):
+            first = block * BLOCK
+            ox = centers_m[s, 0] - origins_m[first, 0]
+            oy = centers_m[s, 1] - origins_m[first, 1]
+            oz = centers_m[s, 2] - origins_m[first, 2]
+            away = np.sqrt(ox * ox + oy * oy + oz * oz)
+            off = abs(normals[first, 0] * ox + normals[first, 1] * oy + normals[first, 2] * oz)
+            along = ahead[first, 0] * ox + ahead[first, 1] * oy + ahead[first, 2] * oz
+            most = radius + shifted[block] + _ROUNDING_M
+            if off > most + turned[block] * away or along + most + tilted[block] * away <= 0:
                 continue
-            reach = abs(nx * cos[s] + ny * sin[s]) * hx + abs(ny * cos[s] - nx * sin[s]) * hy
-            if off > reach + abs(nz) * hz + moved_m[s]:
-                continue
-            yaw = yaws_rad[s] + share[c] * turn_rad[s]
-            cy, sy = np.cos(yaw), np.sin(yaw)
-            ex, ey = ox + share[c] * way_m[s, 0], oy + share[c] * way_m[s, 1]
-            x, y, z = -(ex * cy + ey * sy), ex * sy - ey * cy, -(oz + share[c] * way_m[s, 2])
-            for b in range(directions.shape[1]):
-                dx, dy, dz = directions[c, b, 0], directions[c, b, 1], directions[c, b, 2]
-                span[0], span[1] = -np.inf, range_m[c, b]
-                if not _slab(z, dz, hz, span):
+            for c in range(first, min(first + BLOCK, len(origins_m))):
+                ox = centers_m[s, 0] - origins_m[c, 0]
+                oy = centers_m[s, 1] - origins_m[c, 1]
+                oz = centers_m[s, 2] - origins_m[c, 2]
+                nx, ny, nz = normals[c, 0], normals[c, 1], normals[c, 2]
+                off = abs(nx * ox + ny * oy + nz * oz)
+                if off > radius or ahead[c, 0] * ox + ahead[c, 1] * oy + ahead[c, 2] * oz + radius <= 0:
                     continue
-                lx, ly = dx * cy + dy * sy, dy * cy - dx * sy
-                if is_round[s]:
-                    meets = _disc(x, y, lx, ly, hx, span)
-                else:
-                    meets = _slab(x, lx, hx, span) and _slab(y, ly, hy, span)
-                if meets and span[0] > 0 and span[0] <= range_m[c, b]:
-                    range_m[c, b] = span[0]
-                    index[c, b] = s
+                reach = abs(nx * cos[s] + ny * sin[s]) * hx + abs(ny * cos[s] - nx * sin[s]) * hy
+                if off > reach + abs(nz) * hz + moved_m[s]:
+                    continue
+                yaw = yaws_rad[s] + share[c] * turn_rad[s]
+                cy, sy = np.cos(yaw), np.sin(yaw)
+                ex, ey = ox + share[c] * way_m[s, 0], oy + share[c] * way_m[s, 1]
+                x, y, z = -(ex * cy + ey * sy), ex * sy - ey * cy, -(oz + share[c] * way_m[s, 2])
+                for b in range(directions.shape[1]):
+                    dx, dy, dz = directions[c, b, 0], directions[c, b, 1], directions[c, b, 2]
+                    span[0], span[1] = -np.inf, range_m[c, b]
+                    if not _slab(z, dz, hz, span):
+                        continue
+                    lx, ly = dx * cy + dy * sy, dy * cy - dx * sy
+                    if is_round[s]:
+                        meets = _disc(x, y, lx, ly, hx, span)
+                    else:
+                        meets = _slab(x, lx, hx, span) and _slab(y, ly, hy, span)
+                    if meets and span[0] > 0 and span[0] <= range_m[c, b]:
+                        range_m[c, b] = span[0]
+                        index[c, b] = s
