@@ -28,6 +28,7 @@ from perception_platform.perception.predicted import predicted
 from perception_platform.perception.scan_people import ScanPeople
 from perception_platform.replay.records import FrameCounts
 from perception_platform.risk.config import RiskConfig
+from perception_platform.risk.entering import EdgeWatch
 from perception_platform.risk.stage import RiskStage
 from perception_platform.risk.unseen import Unseen
 from perception_platform.robot.description import Robot
@@ -137,6 +138,7 @@ class Lockstep:
         self._records = records
         self._risk = RiskStage(RiskConfig.from_robot(robot))
         self._unseen = Unseen(self._risk.config)
+        self._edges = EdgeWatch(self._risk.config)
         self._gate_config = GateConfig.from_robot(robot)
         gate = SafetyGate(self._gate_config)
         gate.reset()  # a recording is a cut out of a running drive
@@ -393,7 +395,9 @@ class Lockstep:
         before = None if self._witness is None else self._risk.copy()
 
         def look() -> Assessment:
-            obstacles.extend(self._unseen.look(obstacles, tracks, ego))
+            seen = tuple(obstacles)
+            obstacles.extend(self._unseen.look(seen, tracks, ego))
+            obstacles.extend(self._edges.look(seen, tracks, ego))
             return self._risk.step(tracks, obstacles, ego, now_ns=now_ns)
 
         assessment: Assessment = self._timed("risk", look)

@@ -126,6 +126,7 @@ class RiskConfig:
         position_sigma_m: 1-sigma of where sensors put things relative to the robot, beside that of a track.
         zones: areas with rules.
         sights: where each lidar looks of which that is known.
+        eyes_m: (x, y) in the base frame of each lidar and scanner.
         emergency_over_service: how many times harder the emergency brake is.
         sigmas: how many 1-sigmas of a track's position and speed are allowed for.
         creep_mps: a limit below this is a stop: nothing drives that slowly.
@@ -164,6 +165,7 @@ class RiskConfig:
     position_sigma_m: float
     zones: tuple[ZoneRule, ...]
     sights: Mapping[str, Sight]
+    eyes_m: Mapping[str, tuple[float, float]]
     emergency_over_service: float
     sigmas: float = 2.0
     creep_mps: float = 0.1
@@ -207,6 +209,7 @@ class RiskConfig:
             position_sigma_m=robot.clearance.position_sigma_m,
             zones=tuple(_zone(zone, robot) for zone in robot.zones),
             sights={s.name: _sight(s, s.beam_span_deg) for s in robot.lidars if s.beam_span_deg},
+            eyes_m={s.name: s.mounting.xyz_m[:2] for s in robot.sensors if s.kind in ("lidar", "scan")},
             emergency_over_service=drive.emergency_decel_mps2 / drive.service_decel_mps2,
         )
 

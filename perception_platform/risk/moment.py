@@ -14,6 +14,7 @@ from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, ObjectRisks, Reason
 from perception_platform.risk.brakes import Brakes
 from perception_platform.risk.config import RiskConfig
+from perception_platform.risk.entering import Entering
 from perception_platform.risk.measures import needed_way_m
 from perception_platform.risk.path import Path
 from perception_platform.risk.unseen import Remembered
@@ -89,6 +90,8 @@ def point_evidence(text: str, xyz_m: npt.NDArray[np.floating], sensor: str) -> E
 
 def told(cloud: PointCloud) -> str:
     """What points of a cloud are, for people."""
+    if isinstance(cloud, Entering):
+        return f"points of {cloud.sensor} that enter"
     kind = "remembered points" if isinstance(cloud, Remembered) else "points"
     return f"{kind} of {cloud.sensor}"
 

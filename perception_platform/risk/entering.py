@@ -1,0 +1,239 @@
+"""What comes out of the edge of what is seen, into space that was seen to be free, and will be in the way too soon.
+
+A track needs a box: one that grows out of a shelf, or a truck that has long stood like a wall, is told from it late.
+The points know it before. Where a sensor looked through a moment ago, something stands now, and the edge of it has come
+nearer to the path from look to look. Such points are judged as if they were where they enter the path, if waiting
+until they are there would be too late for the service brake.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from perception_platform.core.geometry import Array, box_corners, points_in_polygon
+from perception_platform.core.objects import Tracks
+from perception_platform.core.sensor_data import EgoState, PointCloud
+from perception_platform.core.time import to_s
+from perception_platform.risk.config import RiskConfig
+from perception_platform.risk.measures import needed_way_m
+from perception_platform.risk.path import Path, predict_path
+from perception_platform.runtime.compiled import compiled
+
+NEAR_M = 10.0  # farther off, there is time for a track
+BESIDE_M = 3.0  # and so there is farther from the path
+LEAST_S, MOST_S = 0.12, 0.35  # looks that far apart are compared
+BINS = 360  # of azimuth
+FREE_M = 0.15  # so much nearer than all that was seen in its direction, something is new there
+STRETCH_M = 0.5  # along the path, over which an edge is taken to be of one thing
+LEAST_POINTS = 4  # of a new edge
+SLOWEST_MPS, FASTEST_MPS = 0.5, 5.0  # at which an edge comes nearer
+STEADY_SHARE = 0.25  # of its way, it has to make in each half of the time: what appears at once has not come
+SKIN_SHARE = 1.3  # a track that moves accounts for points in its box, grown by so much
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Entering(PointCloud):
+    """Points where they will enter the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look of a sensor.
+
+    Attributes:
+        t_ns: when.
+        points_m: (N, 2) obstacle points near the robot, fixed frame.
+        eye_m: (2,) where the sensor was, fixed frame.
+        free_m: (BINS,) range from the eye of the nearest point in each direction and those beside it.
+    """
+
+    t_ns: int
+    points_m: Array
+    eye_m: Array
+    free_m: Array
+
+
+class EdgeWatch:
+    """Watches the edges beside the path, sensor by sensor: lidars and scanners, which see what is free."""
+
+    def __init__(self, config: RiskConfig) -> None:
+        self._config = config
+        self._looks: dict[str, deque[_Look]] = {}
+        self._found: dict[str, Entering] = {}
+
+    def look(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> list[PointCloud]:
+        """What enters the path, beside the newest obstacle points.
+
+        Args:
+            obstacles: newest obstacle points of each source, in the base frame.
+            tracks: in the odometry frame; those that are known to move account for their points themselves.
+            ego: newest pose and motion.
+
+        Returns:
+            A cloud for each sensor that sees anything enter, with the stamp of its newest look.
+        """
+        return [cloud for cloud in self._each(obstacles, tracks, ego) if len(cloud)]
+
+    def _each(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> Iterator[Entering]:
+        for cloud in obstacles:
+            eye_m = self._config.eyes_m.get(cloud.sensor)
+            if eye_m is None:
+                continue
+            looks = self._looks.setdefault(cloud.sensor, deque())
+            if not looks or cloud.t_ns != looks[-1].t_ns:
+                if looks and cloud.t_ns < looks[-1].t_ns:  # a clock set back begins afresh
+                    looks.clear()
+                then = ego.at(cloud.t_ns)
+                looks.append(_seen(cloud, eye_m, then))
+                while to_s(cloud.t_ns - looks[0].t_ns) > MOST_S:
+                    looks.popleft()
+                xyz_m = self._entering(looks, tracks, then)
+                self._found[cloud.sensor] = Entering(cloud.t_ns, cloud.frame_id, cloud.sensor, xyz_m)
+            yield self._found[cloud.sensor]
+
+    def _entering(self, looks: deque[_Look], tracks: Tracks, ego: EgoState) -> npt.NDArray[np.float32]:
+        """(N, 3) points of the base frame in the path."""
+        nothing = np.zeros((0, 3), dtype=np.float32)
+        path = predict_path(
+            ego, self._config.footprint_m, self._config.beside_m, sideways=self._config.sideways
+        )
+        if path.speed_mps <= self._config.creep_mps:
+            return nothing
+        for before in list(looks)[-3::-1]:  # what has only just set out has not come steadily for long
+            found = self._since(before, looks, tracks, ego, path)
+            if found:
+                flat_m = path.points_m(np.array(found))
+                return np.column_stack([flat_m, np.zeros(len(found))]).astype(np.float32)
+        return nothing
+
+    def _since(
+        self, before: _Look, looks: deque[_Look], tracks: Tracks, ego: EgoState, path: Path
+    ) -> list[tuple[float, float]]:
+        """(s, d) where what has come since a look enters the path."""
+        now = looks[-1]
+        age_s = to_s(now.t_ns - before.t_ns)
+        fresh_m = now.points_m[_is_fresh(now.points_m, before.eye_m, before.free_m)]
+        if age_s < LEAST_S or len(fresh_m) < LEAST_POINTS:
+            return []
+        fresh_m = fresh_m[~self._accounted_for(fresh_m, tracks)]
+        half = min(list(looks)[:-1], key=lambda look: abs(to_s(now.t_ns - look.t_ns) - age_s / 2))
+        edges = [_beside(points_m, ego, path) for points_m in (fresh_m, half.points_m, before.points_m)]
+        return [
+            place for side in (-1.0, 1.0) for place in self._of_side(side, *edges, age_s=age_s, path=path)
+        ]
+
+    def _accounted_for(self, points_m: Array, tracks: Tracks) -> Mask:
+        """Which of the points (N, 2), fixed frame, lie on a track that certainly exists and is known to move."""
+        moves = np.hypot(*tracks.velocities_mps.T) >= self._config.moving_mps
+        moves &= tracks.existence >= self._config.min_existence
+        inside = np.zeros(len(points_m), dtype=np.bool_)
+        if len(points_m) and moves.any():
+            for box_m in box_corners(tracks.centers_m, tracks.sizes_m * SKIN_SHARE, tracks.yaws_rad)[moves]:
+                inside |= points_in_polygon(points_m, box_m)
+        return inside
+
+    def _of_side(
+        self, side: float, fresh: Array, half: Array, before: Array, *, age_s: float, path: Path
+    ) -> Iterator[tuple[float, float]]:
+        """(s, d) where edges of one side enter the path, as often as points make them out.
+
+        Args:
+            side: 1 for left, -1 for right.
+            fresh: (N, 3) s, distance beside the path and side of points that are new.
+            half: (M, 3) the same of all points half the time before.
+            before: (K, 3) and the whole time before.
+            age_s: that time.
+            path: the path.
+        """
+        fresh, half, before = (points[points[:, 2] == side] for points in (fresh, half, before))
+        cells = np.floor(fresh[:, 0] / STRETCH_M).astype(np.int64)
+        for cell in np.unique(cells).tolist():
+            own = fresh[cells == cell]
+            if len(own) < LEAST_POINTS:
+                continue
+            s_m = (cell + 0.5) * STRETCH_M
+            edge_m = float(np.partition(own[:, 1], LEAST_POINTS - 1)[LEAST_POINTS - 1])
+            was_m, meanwhile_m = (_edge(points, s_m, edge_m) for points in (before, half))
+            speed_mps = (was_m - edge_m) / age_s
+            least_m = STEADY_SHARE * (was_m - edge_m)
+            steady = meanwhile_m - edge_m >= least_m and was_m - meanwhile_m >= least_m
+            if (
+                SLOWEST_MPS <= speed_mps <= FASTEST_MPS
+                and steady
+                and self._too_late(own, edge_m / speed_mps, path)
+            ):
+                d_m = path.left_m - 0.01 if side > 0 else path.right_m + 0.01
+                nearest = own[np.argsort(own[:, 1], kind="stable")[:LEAST_POINTS]]
+                yield from ((s, d_m) for s in nearest[:, 0].tolist())
+
+    def _too_late(self, own: Array, enters_s: float, path: Path) -> bool:
+        """Whether the robot cannot wait until the edge is in the path: it would not stop for it, nor be past it."""
+        config, speed_mps = self._config, path.speed_mps
+        s_m = float(own[:, 0].min())
+        way_m = speed_mps * (enters_s + config.look_period_s)
+        if (
+            enters_s > config.horizon_s
+            or s_m < float(path.front_s_m.max())
+            or s_m - path.rear_m < speed_mps * enters_s
+        ):
+            return False
+        reaction_s = config.expected_latency_s + config.sweep_age_s + config.gate_period_s + config.reaction_s
+        needs_m = float(needed_way_m(speed_mps, 0.0, reaction_s, config.brakes.at(speed_mps)))
+        return s_m - float(path.front_s_m.max()) - way_m < needs_m + config.ahead_m
+
+
+def _seen(cloud: PointCloud, eye_m: tuple[float, float], ego: EgoState) -> _Look:
+    near = (np.abs(cloud.xyz_m[:, :2]) < NEAR_M).all(axis=1)
+    flat = np.column_stack([cloud.xyz_m[near, :2], np.zeros(int(near.sum()))]).astype(np.float64)
+    points_m = np.ascontiguousarray(ego.odom_from_base.apply(flat)[:, :2])
+    eye = ego.odom_from_base.apply(np.array([[*eye_m, 0.0]]))[0, :2]
+    return _Look(cloud.t_ns, points_m, eye, _free(points_m, eye))
+
+
+@compiled("float64[::1](float64[:,::1], float64[::1])")
+def _free(points_m: Array, eye_m: Array) -> Array:
+    """(BINS,) range of the nearest of the points (N, 2) in each direction and the two beside it."""
+    nearest = np.full(BINS, 1e9)
+    for i in range(len(points_m)):
+        x, y = points_m[i, 0] - eye_m[0], points_m[i, 1] - eye_m[1]
+        b = int(np.floor((np.arctan2(y, x) / (2 * np.pi)) * BINS)) % BINS
+        nearest[b] = min(nearest[b], np.hypot(x, y))
+    out = np.empty(BINS)
+    for b in range(BINS):
+        out[b] = min(nearest[b], nearest[(b + 1) % BINS], nearest[(b - 1) % BINS])
+    return out
+
+
+@compiled("boolean[::1](float64[:,::1], float64[::1], float64[::1])")
+def _is_fresh(points_m: Array, eye_m: Array, free_m: Array) -> Mask:
+    """Which of the points (N, 2) stand where the eye looked through."""
+    out = np.zeros(len(points_m), dtype=np.bool_)
+    for i in range(len(points_m)):
+        x, y = points_m[i, 0] - eye_m[0], points_m[i, 1] - eye_m[1]
+        b = int(np.floor((np.arctan2(y, x) / (2 * np.pi)) * BINS)) % BINS
+        out[i] = np.hypot(x, y) + FREE_M < free_m[b]
+    return out
+
+
+def _beside(points_m: Array, ego: EgoState, path: Path) -> Array:
+    """(K, 3) s, distance beside the path and side (1 left, -1 right) of points (N, 2) of the fixed frame beside it."""
+    base_from_odom = ego.odom_from_base.inverse()
+    sd = path.coordinates(base_from_odom.apply(np.pad(points_m, ((0, 0), (0, 1))))[:, :2])
+    beside_m = np.maximum(sd[:, 1] - path.left_m, path.right_m - sd[:, 1])
+    out = np.column_stack([sd[:, 0], beside_m, np.where(sd[:, 1] > path.left_m, 1.0, -1.0)])
+    return out[(beside_m > 0) & (beside_m < BESIDE_M) & (sd[:, 0] > path.rear_m)]
+
+
+def _edge(points: Array, s_m: float, least_m: float) -> float:
+    """How far beside the path the nearest point about s is that is not nearer than ``least_m``; NaN for none."""
+    own = points[(np.abs(points[:, 0] - s_m) < STRETCH_M) & (points[:, 1] >= least_m), 1]
+    return (
+        float(np.partition(own, LEAST_POINTS - 1)[LEAST_POINTS - 1]) if len(own) >= LEAST_POINTS else np.nan
+    )
