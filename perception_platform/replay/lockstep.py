@@ -395,9 +395,8 @@ class Lockstep:
         before = None if self._witness is None else self._risk.copy()
 
         def look() -> Assessment:
-            seen = tuple(obstacles)
-            obstacles.extend(self._unseen.look(seen, tracks, ego))
-            obstacles.extend(self._edges.look(seen, tracks, ego))
+            more = [*self._unseen.look(obstacles, tracks, ego), *self._edges.look(obstacles, tracks, ego)]
+            obstacles.extend(more)
             return self._risk.step(tracks, obstacles, ego, now_ns=now_ns)
 
         assessment: Assessment = self._timed("risk", look)
