@@ -40,7 +40,7 @@ def baseline_finder(robot: Robot, lidar: Lidar, seed: int) -> Callable[[PointClo
     except ModuleNotFoundError as error:
         raise InputError("scikit-learn", "is not installed: the baseline needs the extra [test]") from error
     params = GeometryParams()
-    body, highest_m = Body.of(robot, params.body_margin_m), robot.height_m + params.headroom_m
+    body, highest_m = Body.of(robot, params.body_margin_m), robot.height_m + robot.clearance.above_m
     base_from_lidar = lidar.mounting.transform()
     lidar_from_base = base_from_lidar.inverse()
 

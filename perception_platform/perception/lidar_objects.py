@@ -38,7 +38,7 @@ class GeometricPath:
         self._base_frame = robot.base_frame
         self._params = params
         self._body = Body.of(robot, params.body_margin_m)
-        self._highest_m = float(robot.height_m) + params.headroom_m
+        self._highest_m = float(robot.height_m + robot.clearance.above_m)
         self.model = params.model_ref()
 
     def step(self, cloud: PointCloud, lidar: Lidar, lineage: Lineage) -> Percept:

@@ -96,7 +96,6 @@ class GeometryParams:
         clusters: clustering and boxes.
         backscatter: what is left out as drops in the air; None leaves out nothing.
         body_margin_m: points this close to the footprint are the robot's own.
-        headroom_m: obstacles are points up to the robot's height plus this.
         tall_m: an object's height is followed up to this.
     """
 
@@ -104,7 +103,6 @@ class GeometryParams:
     clusters: ClusterParams = ClusterParams()
     backscatter: BackscatterParams | None = BackscatterParams()
     body_margin_m: float = 0.05
-    headroom_m: float = 0.30
     tall_m: float = 2.6
 
     def model_ref(self) -> ModelRef:

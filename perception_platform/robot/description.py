@@ -97,12 +97,16 @@ class Drive(Part):
 class Clearance(Part):
     """Distances kept: ``ahead_m`` left after a stop, ``beside_m`` added to each side of the path.
 
+    What hangs more than ``above_m`` over the robot's height is passed under: room for its pitching and for what a
+    mounting is off.
+
     ``position_sigma_m`` is the 1-sigma of where sensors put things relative to the robot (mountings, own motion while
     a sweep is taken); twice that, with what a track says of itself, is taken off every gap to a track.
     """
 
     ahead_m: Positive
     beside_m: NonNegative
+    above_m: NonNegative = 0.30
     position_sigma_m: NonNegative = 0.02
 
 
