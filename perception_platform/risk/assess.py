@@ -16,6 +16,7 @@ from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Assessment, Finding, Reason
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.contact import Braking, touched
+from perception_platform.risk.entering import Approaching
 from perception_platform.risk.measures import needed_way_m, way_left_m
 from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence, told
 from perception_platform.risk.objects import (
@@ -195,7 +196,8 @@ def _point_findings(moment: Moment) -> Iterator[Finding]:
         nearest = np.argsort(gaps_m, kind="stable")[:EVIDENCE_POINTS]
         gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
         evidence = point_evidence(told(cloud), xyz_m[nearest], cloud.sensor)
-        yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, 0.0, evidence)
+        comes_mps = cloud.approach_mps if isinstance(cloud, Approaching) else 0.0
+        yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, -comes_mps, evidence)
 
 
 def _gap_finding(

@@ -3,7 +3,8 @@
 A track needs a box: one that grows out of a shelf, or a truck that has long stood like a wall, is told from it late.
 The points know it before. Where a sensor looked through a moment ago, something stands now, and the edge of it has come
 nearer to the path from look to look. Such points are judged as if they were where they enter the path, if waiting
-until they are there would be too late for the service brake.
+until they are there would be too late for the service brake. In the path, those that come along it are judged as what
+comes at that speed, where points by themselves count as standing.
 """
 
 from __future__ import annotations
@@ -44,6 +45,17 @@ class Entering(PointCloud):
 
 
 @dataclass(frozen=True, slots=True)
+class Approaching(PointCloud):
+    """Points in the path that come along it.
+
+    Attributes:
+        approach_mps: how fast.
+    """
+
+    approach_mps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     """One look of a sensor.
 
@@ -60,16 +72,33 @@ class _Look:
     free_m: Array
 
 
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """What three looks show in coordinates of the path as it is now, (s, d) each.
+
+    Attributes:
+        fresh: (N, 2) points that stand where there was free space, and on no track that is known to move.
+        half: (M, 2) all points of a look half the time before.
+        before: (K, 2) and of one the whole time before.
+        age_s: that time.
+    """
+
+    fresh: Array
+    half: Array
+    before: Array
+    age_s: float
+
+
 class EdgeWatch:
-    """Watches the edges beside the path, sensor by sensor: lidars and scanners, which see what is free."""
+    """Watches the edges of what is seen, sensor by sensor: lidars and scanners, which see what is free."""
 
     def __init__(self, config: RiskConfig) -> None:
         self._config = config
         self._looks: dict[str, deque[_Look]] = {}
-        self._found: dict[str, Entering] = {}
+        self._found: dict[str, tuple[PointCloud, ...]] = {}
 
     def look(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> list[PointCloud]:
-        """What enters the path, beside the newest obstacle points.
+        """What enters the path and what comes along it, beside the newest obstacle points.
 
         Args:
             obstacles: newest obstacle points of each source, in the base frame.
@@ -77,11 +106,9 @@ class EdgeWatch:
             ego: newest pose and motion.
 
         Returns:
-            A cloud for each sensor that sees anything enter, with the stamp of its newest look.
+            ``Entering`` and ``Approaching`` clouds of the sensors that see such, with the stamps of their newest looks.
         """
-        return [cloud for cloud in self._each(obstacles, tracks, ego) if len(cloud)]
-
-    def _each(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> Iterator[Entering]:
+        found: list[PointCloud] = []
         for cloud in obstacles:
             eye_m = self._config.eyes_m.get(cloud.sensor)
             if eye_m is None:
@@ -94,40 +121,42 @@ class EdgeWatch:
                 looks.append(_seen(cloud, eye_m, then))
                 while to_s(cloud.t_ns - looks[0].t_ns) > MOST_S:
                     looks.popleft()
-                xyz_m = self._entering(looks, tracks, then)
-                self._found[cloud.sensor] = Entering(cloud.t_ns, cloud.frame_id, cloud.sensor, xyz_m)
-            yield self._found[cloud.sensor]
+                self._found[cloud.sensor] = tuple(self._told(cloud, looks, tracks, then))
+            found += self._found[cloud.sensor]
+        return found
 
-    def _entering(self, looks: deque[_Look], tracks: Tracks, ego: EgoState) -> npt.NDArray[np.float32]:
-        """(N, 3) points of the base frame in the path."""
-        nothing = np.zeros((0, 3), dtype=np.float32)
-        path = predict_path(
-            ego, self._config.footprint_m, self._config.beside_m, sideways=self._config.sideways
-        )
-        if path.speed_mps <= self._config.creep_mps:
-            return nothing
-        for before in list(looks)[-3::-1]:  # what has only just set out has not come steadily for long
-            found = self._since(before, looks, tracks, ego, path)
-            if found:
-                flat_m = path.points_m(np.array(found))
-                return np.column_stack([flat_m, np.zeros(len(found))]).astype(np.float32)
-        return nothing
+    def _told(
+        self, cloud: PointCloud, looks: deque[_Look], tracks: Tracks, ego: EgoState
+    ) -> Iterator[PointCloud]:
+        config = self._config
+        path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
+        # Shortly before first: what has only just set out has not come steadily for long.
+        edges = [
+            e for e in (self._since(before, looks, tracks, ego, path) for before in list(looks)[-3::-1]) if e
+        ]
+        head = (cloud.t_ns, cloud.frame_id, cloud.sensor)
+        places = next((places for e in edges if (places := self._entering(e, path))), ())
+        if places:
+            yield Entering(*head, _points(np.array(places), path))
+        ahead = next((found for e in edges if (found := _coming(e, path))), None)
+        if ahead is not None:
+            yield Approaching(*head, _points(ahead[0], path), approach_mps=ahead[1])
 
     def _since(
         self, before: _Look, looks: deque[_Look], tracks: Tracks, ego: EgoState, path: Path
-    ) -> list[tuple[float, float]]:
-        """(s, d) where what has come since a look enters the path."""
+    ) -> _Edges | None:
+        """What has changed since a look; None if that is too short ago, or nothing has."""
         now = looks[-1]
         age_s = to_s(now.t_ns - before.t_ns)
         fresh_m = now.points_m[_is_fresh(now.points_m, before.eye_m, before.free_m)]
         if age_s < LEAST_S or len(fresh_m) < LEAST_POINTS:
-            return []
+            return None
         fresh_m = fresh_m[~self._accounted_for(fresh_m, tracks)]
         half = min(list(looks)[:-1], key=lambda look: abs(to_s(now.t_ns - look.t_ns) - age_s / 2))
-        edges = [_beside(points_m, ego, path) for points_m in (fresh_m, half.points_m, before.points_m)]
-        return [
-            place for side in (-1.0, 1.0) for place in self._of_side(side, *edges, age_s=age_s, path=path)
-        ]
+        fresh, then, first = (
+            _along(points_m, ego, path) for points_m in (fresh_m, half.points_m, before.points_m)
+        )
+        return _Edges(fresh, then, first, age_s)
 
     def _accounted_for(self, points_m: Array, tracks: Tracks) -> Mask:
         """Which of the points (N, 2), fixed frame, lie on a track that certainly exists and is known to move."""
@@ -139,36 +168,22 @@ class EdgeWatch:
                 inside |= points_in_polygon(points_m, box_m)
         return inside
 
-    def _of_side(
-        self, side: float, fresh: Array, half: Array, before: Array, *, age_s: float, path: Path
-    ) -> Iterator[tuple[float, float]]:
-        """(s, d) where edges of one side enter the path, as often as points make them out.
+    def _entering(self, edges: _Edges, path: Path) -> list[tuple[float, float]]:
+        """(s, d) where edges enter the path, as often as points make them out; none while the robot stands."""
+        if path.speed_mps <= self._config.creep_mps:
+            return []
+        return [place for side in (-1.0, 1.0) for place in self._of_side(side, edges, path)]
 
-        Args:
-            side: 1 for left, -1 for right.
-            fresh: (N, 3) s, distance beside the path and side of points that are new.
-            half: (M, 3) the same of all points half the time before.
-            before: (K, 3) and the whole time before.
-            age_s: that time.
-            path: the path.
-        """
-        fresh, half, before = (points[points[:, 2] == side] for points in (fresh, half, before))
+    def _of_side(self, side: float, edges: _Edges, path: Path) -> Iterator[tuple[float, float]]:
+        """Those of one side, 1 for left and -1 for right."""
+        fresh, half, before = (_beside(sd, side, path) for sd in (edges.fresh, edges.half, edges.before))
         cells = np.floor(fresh[:, 0] / STRETCH_M).astype(np.int64)
         for cell in np.unique(cells).tolist():
-            own = fresh[cells == cell]
-            if len(own) < LEAST_POINTS:
-                continue
-            s_m = (cell + 0.5) * STRETCH_M
-            edge_m = float(np.partition(own[:, 1], LEAST_POINTS - 1)[LEAST_POINTS - 1])
-            was_m, meanwhile_m = (_edge(points, s_m, edge_m) for points in (before, half))
-            speed_mps = (was_m - edge_m) / age_s
-            least_m = STEADY_SHARE * (was_m - edge_m)
-            steady = meanwhile_m - edge_m >= least_m and was_m - meanwhile_m >= least_m
-            if (
-                SLOWEST_MPS <= speed_mps <= FASTEST_MPS
-                and steady
-                and self._too_late(own, edge_m / speed_mps, path)
-            ):
+            own, s_m = fresh[cells == cell], (cell + 0.5) * STRETCH_M
+            then, first = (points[np.abs(points[:, 0] - s_m) < STRETCH_M, 1] for points in (half, before))
+            speed_mps = _speed_mps(own[:, 1], then, first, edges.age_s)
+            edge_m = _nth(own[:, 1])
+            if speed_mps > 0 and self._too_late(own, edge_m / speed_mps, path):
                 d_m = path.left_m - 0.01 if side > 0 else path.right_m + 0.01
                 nearest = own[np.argsort(own[:, 1], kind="stable")[:LEAST_POINTS]]
                 yield from ((s, d_m) for s in nearest[:, 0].tolist())
@@ -222,18 +237,47 @@ def _is_fresh(points_m: Array, eye_m: Array, free_m: Array) -> Mask:
     return out
 
 
-def _beside(points_m: Array, ego: EgoState, path: Path) -> Array:
-    """(K, 3) s, distance beside the path and side (1 left, -1 right) of points (N, 2) of the fixed frame beside it."""
+def _along(points_m: Array, ego: EgoState, path: Path) -> Array:
+    """(N, 2) s and d of points (N, 2) of the fixed frame."""
     base_from_odom = ego.odom_from_base.inverse()
-    sd = path.coordinates(base_from_odom.apply(np.pad(points_m, ((0, 0), (0, 1))))[:, :2])
-    beside_m = np.maximum(sd[:, 1] - path.left_m, path.right_m - sd[:, 1])
-    out = np.column_stack([sd[:, 0], beside_m, np.where(sd[:, 1] > path.left_m, 1.0, -1.0)])
+    return path.coordinates(base_from_odom.apply(np.pad(points_m, ((0, 0), (0, 1))))[:, :2])
+
+
+def _beside(sd: Array, side: float, path: Path) -> Array:
+    """(K, 2) s and distance beside the path of those (s, d) (N, 2) on one side of it, not behind the robot."""
+    beside_m = sd[:, 1] - path.left_m if side > 0 else path.right_m - sd[:, 1]
+    out = np.column_stack([sd[:, 0], beside_m])
     return out[(beside_m > 0) & (beside_m < BESIDE_M) & (sd[:, 0] > path.rear_m)]
 
 
-def _edge(points: Array, s_m: float, least_m: float) -> float:
-    """How far beside the path the nearest point about s is that is not nearer than ``least_m``; NaN for none."""
-    own = points[(np.abs(points[:, 0] - s_m) < STRETCH_M) & (points[:, 1] >= least_m), 1]
-    return (
-        float(np.partition(own, LEAST_POINTS - 1)[LEAST_POINTS - 1]) if len(own) >= LEAST_POINTS else np.nan
+def _coming(edges: _Edges, path: Path) -> tuple[Array, float] | None:
+    """(s, d) of the nearest fresh points of the path, and how fast they come along it; None if nothing does."""
+    fresh = edges.fresh[path.in_band(edges.fresh)]
+    gaps_m, then_m, first_m = (
+        path.gap_m(sd[path.in_band(sd)]) for sd in (edges.fresh, edges.half, edges.before)
     )
+    speed_mps = _speed_mps(gaps_m, then_m, first_m, edges.age_s)
+    return (fresh[np.argsort(gaps_m, kind="stable")[:LEAST_POINTS]], speed_mps) if speed_mps > 0 else None
+
+
+def _points(sd: Array, path: Path) -> npt.NDArray[np.float32]:
+    """(N, 3) points on the floor of the base frame at (s, d)."""
+    return np.pad(path.points_m(sd), ((0, 0), (0, 1))).astype(np.float32)
+
+
+def _speed_mps(now_m: Array, half_m: Array, before_m: Array, age_s: float) -> float:
+    """How fast the nearest of some distances have become less; 0 unless they have in each half of the time."""
+    if len(now_m) < LEAST_POINTS:
+        return 0.0
+    edge_m = _nth(now_m)
+    was_m, meanwhile_m = (_nth(m[m >= edge_m]) for m in (before_m, half_m))
+    speed_mps, least_m = (was_m - edge_m) / age_s, STEADY_SHARE * (was_m - edge_m)
+    steady = meanwhile_m - edge_m >= least_m and was_m - meanwhile_m >= least_m
+    return speed_mps if steady and SLOWEST_MPS <= speed_mps <= FASTEST_MPS else 0.0
+
+
+def _nth(distances_m: Array) -> float:
+    """The distance that as many are within as an edge needs; NaN without so many."""
+    if len(distances_m) < LEAST_POINTS:
+        return np.nan
+    return float(np.partition(distances_m, LEAST_POINTS - 1)[LEAST_POINTS - 1])

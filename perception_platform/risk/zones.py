@@ -12,7 +12,7 @@ from perception_platform.core.geometry import Array, points_in_polygon
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import FieldRule, ZoneRule
-from perception_platform.risk.entering import Entering
+from perception_platform.risk.entering import Approaching, Entering
 from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence, told
 from perception_platform.risk.occlusion import occlusion_finding
 from perception_platform.risk.path import outline
@@ -108,7 +108,7 @@ def _track_finding(zone: ZoneRule, moment: Moment) -> Iterator[Finding]:
 
 def _point_findings(zone: ZoneRule, moment: Moment) -> Iterator[Finding]:
     for cloud in moment.obstacles:
-        if isinstance(cloud, Entering):  # it is not there yet
+        if isinstance(cloud, Entering | Approaching):  # not there yet, or told by the cloud itself
             continue
         inside = np.flatnonzero(_inside(zone, moment, cloud.xyz_m))
         if len(inside) < zone.min_points:
