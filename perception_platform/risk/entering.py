@@ -30,6 +30,9 @@ BESIDE_M = 3.0  # and so there is farther from the path
 LEAST_S, MOST_S = 0.12, 0.35  # looks that far apart are compared
 BINS = 360  # of azimuth
 FREE_M = 0.15  # so much nearer than all that was seen in its direction, something is new there
+SMOOTH_M = (
+    0.15  # by no more do ranges differ from one direction to the next on a surface; in dust and rain they do
+)
 STRETCH_M = 0.5  # along the path, over which an edge is taken to be of one thing
 LEAST_POINTS = 4  # of a new edge
 SLOWEST_MPS, FASTEST_MPS = 0.5, 5.0  # at which an edge comes nearer
@@ -151,6 +154,7 @@ class EdgeWatch:
         fresh_m = now.points_m[_is_fresh(now.points_m, before.eye_m, before.free_m)]
         if age_s < LEAST_S or len(fresh_m) < LEAST_POINTS:
             return None
+        fresh_m = fresh_m[_on_surface(fresh_m, now.eye_m)]
         fresh_m = fresh_m[~self._accounted_for(fresh_m, tracks)]
         half = min(list(looks)[:-1], key=lambda look: abs(to_s(now.t_ns - look.t_ns) - age_s / 2))
         fresh, then, first = (
@@ -234,6 +238,16 @@ def _is_fresh(points_m: Array, eye_m: Array, free_m: Array) -> Mask:
         x, y = points_m[i, 0] - eye_m[0], points_m[i, 1] - eye_m[1]
         b = int(np.floor((np.arctan2(y, x) / (2 * np.pi)) * BINS)) % BINS
         out[i] = np.hypot(x, y) + FREE_M < free_m[b]
+    return out
+
+
+def _on_surface(points_m: Array, eye_m: Array) -> Mask:
+    """Which of the points (N, 2) are about as far from the eye as the next ones to both sides."""
+    offset_m = points_m - eye_m
+    order = np.argsort(np.arctan2(offset_m[:, 1], offset_m[:, 0]), kind="stable")
+    alike = np.abs(np.diff(np.hypot(*offset_m[order].T))) <= SMOOTH_M
+    out = np.zeros(len(points_m), dtype=np.bool_)
+    out[order[1:-1]] = alike[1:] & alike[:-1]
     return out
 
 
