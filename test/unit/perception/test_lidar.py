@@ -91,6 +91,13 @@ def test_what_hangs_above_the_robot_is_no_obstacle() -> None:
     assert len(load_graph(VAN).step(van_sweep(sign)).obstacles) == 0
 
 
+@pytest.mark.parametrize(("above_m", "obstacle"), [(0.15, False), (0.30, True)])
+def test_the_robot_file_says_how_far_above_it_things_are_passed_under(above_m: float, obstacle: bool) -> None:
+    robot = AMR.model_copy(update={"clearance": AMR.clearance.model_copy(update={"above_m": above_m})})
+    beam = Solid(4.0, 0.0, (0.3, 4.0, 0.4), bottom_m=AMR.height_m + 0.2)
+    assert bool(len(load_graph(robot).step(sweep([beam], AMR_LIDAR, "lidar_top")).obstacles)) is obstacle
+
+
 def test_the_inside_of_a_corner_stays_free() -> None:
     walls = [Solid(10.0, 0.0, (0.2, 12.0, 2.0)), Solid(4.0, 6.0, (12.0, 0.2, 2.0))]
     found = load_graph(VAN).step(van_sweep(*walls)).detections

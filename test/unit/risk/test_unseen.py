@@ -128,6 +128,32 @@ def test_what_begins_to_move_takes_its_points_along() -> None:
     assert unseen.look([bar(3.5, 16)], moving, at(3.5, 16)) == []
 
 
+def test_what_is_seen_elsewhere_took_its_points_along() -> None:
+    """A truck that passed for a wall while it crept by: its track never moved fast enough to count as moving."""
+    unseen = Unseen(CONFIG)
+    driven(unseen, 3.5)
+    gone = bar_track(16, centers_m=np.array([[BAR_M, 1.5, 0.6]]))
+    assert unseen.look([bar(3.5, 16)], gone, at(3.5, 16)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ids": np.array([7])},
+        {"last_seen_ns": np.array([0])},
+        {"sizes_m": np.array([[0.2, 6.5, 0.2]])},
+    ],
+    ids=["another track", "not seen there", "longer than is seen at once"],
+)
+def test_only_its_own_whole_track_takes_it_along(changes: dict[str, object]) -> None:
+    unseen = Unseen(CONFIG)
+    driven(unseen, 3.5)
+    elsewhere = np.array([[BAR_M, 5.0, 0.6]])
+    tracks = bar_track(16, centers_m=elsewhere, **changes)
+    (cloud,) = unseen.look([bar(3.5, 16)], tracks, at(3.5, 16))
+    assert len(cloud) == 5
+
+
 def test_a_standing_robot_takes_nothing_in() -> None:
     """What comes near by itself, and noise at the edge of sight, are no reason to remember."""
     unseen = Unseen(CONFIG)
