@@ -201,6 +201,8 @@ def _check_health(inputs: GateInputs, config: GateConfig) -> Iterator[Finding]:
                 Reason.SENSOR_FAILED, config, sensor=sensor, detail=f"{sensor} never reported"
             )
     for sensor, seen in sorted(inputs.health.items()):
+        if sensor in config.idle_sensors:
+            continue
         reason = _health_reason(seen, sensor in config.required_sensors)
         if reason is not None:
             silent = not seen.silence_s <= HEALTH_TIMEOUT_S

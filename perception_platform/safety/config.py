@@ -55,6 +55,8 @@ class GateConfig:
         gap_sensors: sensors whose obstacle points have to be fresh.
         reporting_sensors: required sensors without points, whose health reports have to be fresh.
         required_sensors: sensors whose failure is a stop.
+        idle_sensors: cameras that are not required and that no model looks at: nothing rests on them, so their health
+            limits nothing.
     """
 
     drive: Drive
@@ -82,6 +84,7 @@ class GateConfig:
     gap_sensors: tuple[str, ...]
     reporting_sensors: tuple[str, ...]
     required_sensors: frozenset[str]
+    idle_sensors: frozenset[str]
 
     def timeout_s(self, name: str) -> float:
         """Age at which an input of that name is stale, s."""
@@ -97,6 +100,7 @@ class GateConfig:
         """From a robot file."""
         gate, drive = robot.gate, robot.drive
         required = [s for s in robot.sensors if s.required]
+        looked_at = {model.sensor for model in robot.models}
         return cls(
             drive=Drive(drive.type),
             footprint_m=robot.footprint,
@@ -128,4 +132,5 @@ class GateConfig:
             gap_sensors=tuple(s.name for s in required if s.kind != "camera"),
             reporting_sensors=tuple(s.name for s in required if s.kind == "camera"),
             required_sensors=frozenset(s.name for s in required),
+            idle_sensors=frozenset(s.name for s in robot.cameras if not s.required) - looked_at,
         )

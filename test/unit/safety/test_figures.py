@@ -13,6 +13,7 @@ from perception_platform.core.model_status import ModelState, ModelStatus
 from perception_platform.core.sensor_data import EgoState, SensorHealth, SensorStatus
 from perception_platform.core.time import from_s
 from perception_platform.core.verdicts import Action, Decision, Finding, NearObjects, Reason
+from perception_platform.robot.description import Model
 from perception_platform.robot.load import load_robot
 from perception_platform.safety.checks import age_s
 from perception_platform.safety.config import Drive, GateConfig
@@ -94,6 +95,22 @@ def test_a_slow_robot_escapes_no_faster_than_it_drives() -> None:
     watched = ROBOT.model_copy(update={"sensors": [*ROBOT.lidars, camera]})
     assert GateConfig.from_robot(watched).reporting_sensors == ("camera_front",)
     assert GateConfig.from_robot(watched).gap_sensors == ("lidar_top",)
+
+
+def test_only_what_nothing_rests_on_is_idle() -> None:
+    """A camera that is not required and that no model looks at."""
+    model = Model(head="camera_objects", sensor="camera_front", path="anything")
+    camera = ROBOT.sensor("camera_front")
+    required = camera.model_copy(update={"required": True})
+    lidar = ROBOT.lidars[0].model_copy(update={"required": False})
+
+    def idle(**changes: object) -> frozenset[str]:
+        return GateConfig.from_robot(ROBOT.model_copy(update=changes)).idle_sensors
+
+    assert idle() == {"camera_front"}
+    assert idle(models=[model]) == set()
+    assert idle(sensors=[*ROBOT.lidars, required]) == set()
+    assert idle(sensors=[ROBOT.sensor("scan_front"), lidar, camera]) == {"camera_front"}
 
 
 def moving(t_ns: int) -> Seen[EgoState]:
