@@ -131,12 +131,20 @@ class EdgeWatch:
     def _told(
         self, cloud: PointCloud, looks: deque[_Look], tracks: Tracks, ego: EgoState
     ) -> Iterator[PointCloud]:
-        config = self._config
-        path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
+        config, now = self._config, looks[-1]
         # Shortly before first: what has only just set out has not come steadily for long.
-        edges = [
-            e for e in (self._since(before, looks, tracks, ego, path) for before in list(looks)[-3::-1]) if e
-        ]
+        since = [(before, self._fresh_m(now, before, tracks)) for before in list(looks)[-3::-1]]
+        since = [(before, fresh_m) for before, fresh_m in since if len(fresh_m) >= LEAST_POINTS]
+        if not since:
+            return
+        path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
+        seen = {look.t_ns: _along(look.points_m, ego, path) for look in list(looks)[:-1]}
+        edges = []
+        for before, fresh_m in since:
+            half_ns = (now.t_ns + before.t_ns) // 2
+            half = seen[min(seen, key=lambda t_ns: abs(t_ns - half_ns))]
+            age_s = to_s(now.t_ns - before.t_ns)
+            edges.append(_Edges(_along(fresh_m, ego, path), half, seen[before.t_ns], age_s))
         head = (cloud.t_ns, cloud.frame_id, cloud.sensor)
         places = next((places for e in edges if (places := self._entering(e, path))), ())
         if places:
@@ -145,22 +153,13 @@ class EdgeWatch:
         if ahead is not None:
             yield Approaching(*head, _points(ahead[0], path), approach_mps=ahead[1])
 
-    def _since(
-        self, before: _Look, looks: deque[_Look], tracks: Tracks, ego: EgoState, path: Path
-    ) -> _Edges | None:
-        """What has changed since a look; None if that is too short ago, or nothing has."""
-        now = looks[-1]
-        age_s = to_s(now.t_ns - before.t_ns)
+    def _fresh_m(self, now: _Look, before: _Look, tracks: Tracks) -> Array:
+        """(N, 2) points, fixed frame, of surfaces that stand where a look saw free space; none if it is too new."""
+        if to_s(now.t_ns - before.t_ns) < LEAST_S:
+            return now.points_m[:0]
         fresh_m = now.points_m[_is_fresh(now.points_m, before.eye_m, before.free_m)]
-        if age_s < LEAST_S or len(fresh_m) < LEAST_POINTS:
-            return None
         fresh_m = fresh_m[_on_surface(fresh_m, now.eye_m)]
-        fresh_m = fresh_m[~self._accounted_for(fresh_m, tracks)]
-        half = min(list(looks)[:-1], key=lambda look: abs(to_s(now.t_ns - look.t_ns) - age_s / 2))
-        fresh, then, first = (
-            _along(points_m, ego, path) for points_m in (fresh_m, half.points_m, before.points_m)
-        )
-        return _Edges(fresh, then, first, age_s)
+        return fresh_m[~self._accounted_for(fresh_m, tracks)]
 
     def _accounted_for(self, points_m: Array, tracks: Tracks) -> Mask:
         """Which of the points (N, 2), fixed frame, lie on a track that certainly exists and is known to move."""
