@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perception_platform.core.geometry import Transform
 from perception_platform.core.objects import ObjectClass, Tracks
@@ -229,3 +231,24 @@ def test_what_comes_allows_less_than_what_stands() -> None:
     found = stage.copy().step(tracks, [cloud, *comes], ego, now_ns=from_s(t_s)).findings[0]
     assert found.speed_limit_mps < stands.speed_limit_mps
     assert "that come at 1.5 m/s" in found.text
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.sampled_from([0.5, 5.0, 50.0]))
+def test_any_points_are_survived(seed: int, count: int, scale_m: float) -> None:
+    rng, watch = np.random.default_rng(seed), EdgeWatch(CONFIG)
+    odd = [
+        (np.nan, 0.0, 0.0),
+        (np.inf, 1.0, 0.0),
+        (1e30, 0.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (2.0, 1.0, 0.2),
+        (2.0, 1.0, 0.2),
+    ]
+    for look in range(6):
+        t_s = look * float(rng.choice([0.0, 0.03, PERIOD_S, 0.2, 1.0]))
+        rows = [*map(tuple, rng.uniform(-scale_m, scale_m, (count, 3)).tolist())]
+        cloud = replace(points(*odd[: int(rng.integers(len(odd) + 1))], *rows, t_ns=from_s(t_s)), sensor=SCAN)
+        ego = replace(ego_at(t_s, float(rng.uniform(-1, 2))), yaw_rate_radps=float(rng.uniform(-2, 2)))
+        for found in watch.look([cloud], Tracks.empty(from_s(t_s), "odom"), ego):
+            assert len(found) > 0
+            assert np.isfinite(found.xyz_m).all()
