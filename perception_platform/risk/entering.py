@@ -33,6 +33,9 @@ FREE_M = 0.15  # so much nearer than all that was seen in its direction, somethi
 SMOOTH_M = (
     0.15  # by no more do ranges differ from one direction to the next on a surface; in dust and rain they do
 )
+# Of what drives along the path, the flank was there before: no farther off along the path than that, and from the path
+# no farther than the new edge by so much, nor nearer by so much.
+FLANK_M, FARTHER_M, NEARER_M, FLANK_POINTS = 1.0, 0.1, 0.5, 2
 STRETCH_M = 0.5  # along the path, over which an edge is taken to be of one thing
 LEAST_POINTS = 4  # of a new edge
 SLOWEST_MPS, FASTEST_MPS = 0.5, 5.0  # at which an edge comes nearer
@@ -81,12 +84,14 @@ class _Edges:
 
     Attributes:
         fresh: (N, 2) points that stand where there was free space, and on no track that is known to move.
+        old: (L, 2) points of the same look where there was none.
         half: (M, 2) all points of a look half the time before.
         before: (K, 2) and of one the whole time before.
         age_s: that time.
     """
 
     fresh: Array
+    old: Array
     half: Array
     before: Array
     age_s: float
@@ -133,18 +138,19 @@ class EdgeWatch:
     ) -> Iterator[PointCloud]:
         config, now = self._config, looks[-1]
         # Shortly before first: what has only just set out has not come steadily for long.
-        since = [(before, self._fresh_m(now, before, tracks)) for before in list(looks)[-3::-1]]
-        since = [(before, fresh_m) for before, fresh_m in since if len(fresh_m) >= LEAST_POINTS]
+        since = [(before, *self._parted_m(now, before, tracks)) for before in list(looks)[-3::-1]]
+        since = [(before, fresh_m, old_m) for before, fresh_m, old_m in since if len(fresh_m) >= LEAST_POINTS]
         if not since:
             return
         path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
         seen = {look.t_ns: _along(look.points_m, ego, path) for look in list(looks)[:-1]}
         edges = []
-        for before, fresh_m in since:
+        for before, fresh_m, old_m in since:
             half_ns = (now.t_ns + before.t_ns) // 2
             half = seen[min(seen, key=lambda t_ns: abs(t_ns - half_ns))]
             age_s = to_s(now.t_ns - before.t_ns)
-            edges.append(_Edges(_along(fresh_m, ego, path), half, seen[before.t_ns], age_s))
+            fresh, old = _along(fresh_m, ego, path), _along(old_m, ego, path)
+            edges.append(_Edges(fresh, old, half, seen[before.t_ns], age_s))
         head = (cloud.t_ns, cloud.frame_id, cloud.sensor)
         places = next((places for e in edges if (places := self._entering(e, path))), ())
         if places:
@@ -153,13 +159,17 @@ class EdgeWatch:
         if ahead is not None:
             yield Approaching(*head, _points(ahead[0], path), approach_mps=ahead[1])
 
-    def _fresh_m(self, now: _Look, before: _Look, tracks: Tracks) -> Array:
-        """(N, 2) points, fixed frame, of surfaces that stand where a look saw free space; none if it is too new."""
+    def _parted_m(self, now: _Look, before: _Look, tracks: Tracks) -> tuple[Array, Array]:
+        """Points (N, 2), fixed frame, of surfaces where an earlier look saw free space, and those where it saw none.
+
+        None if that is too short ago.
+        """
         if to_s(now.t_ns - before.t_ns) < LEAST_S:
-            return now.points_m[:0]
-        fresh_m = now.points_m[_is_fresh(now.points_m, before.eye_m, before.free_m)]
+            return now.points_m[:0], now.points_m[:0]
+        is_fresh = _is_fresh(now.points_m, before.eye_m, before.free_m)
+        fresh_m = now.points_m[is_fresh]
         fresh_m = fresh_m[_on_surface(fresh_m, now.eye_m)]
-        return fresh_m[~self._accounted_for(fresh_m, tracks)]
+        return fresh_m[~self._accounted_for(fresh_m, tracks)], now.points_m[~is_fresh]
 
     def _accounted_for(self, points_m: Array, tracks: Tracks) -> Mask:
         """Which of the points (N, 2), fixed frame, lie on a track that certainly exists and is known to move."""
@@ -179,16 +189,21 @@ class EdgeWatch:
 
     def _of_side(self, side: float, edges: _Edges, path: Path) -> Iterator[tuple[float, float]]:
         """Those of one side, 1 for left and -1 for right."""
-        fresh, half, before = (_beside(sd, side, path) for sd in (edges.fresh, edges.half, edges.before))
+        sides = (edges.fresh, edges.old, edges.half, edges.before)
+        fresh, old, half, before = (_beside(sd, side, path) for sd in sides)
         cells = np.floor(fresh[:, 0] / STRETCH_M).astype(np.int64)
         for cell in np.unique(cells).tolist():
             own, s_m = fresh[cells == cell], (cell + 0.5) * STRETCH_M
             then, first = (points[np.abs(points[:, 0] - s_m) < STRETCH_M, 1] for points in (half, before))
             speed_mps = _speed_mps(own[:, 1], then, first, edges.age_s)
             edge_m = _nth(own[:, 1])
-            if speed_mps > 0 and self._too_late(own, edge_m / speed_mps, path):
+            nearest = own[np.argsort(own[:, 1], kind="stable")[:LEAST_POINTS]]
+            if (
+                speed_mps > 0
+                and not _drives_along(nearest, old)
+                and self._too_late(own, edge_m / speed_mps, path)
+            ):
                 d_m = path.left_m - 0.01 if side > 0 else path.right_m + 0.01
-                nearest = own[np.argsort(own[:, 1], kind="stable")[:LEAST_POINTS]]
                 yield from ((s, d_m) for s in nearest[:, 0].tolist())
 
     def _too_late(self, own: Array, enters_s: float, path: Path) -> bool:
@@ -261,6 +276,13 @@ def _beside(sd: Array, side: float, path: Path) -> Array:
     beside_m = sd[:, 1] - path.left_m if side > 0 else path.right_m - sd[:, 1]
     out = np.column_stack([sd[:, 0], beside_m])
     return out[(beside_m > 0) & (beside_m < BESIDE_M) & (sd[:, 0] > path.rear_m)]
+
+
+def _drives_along(edge: Array, old: Array) -> bool:
+    """Whether a new edge (N, 2) is the front of what was as near to the path before: (s, distance beside it) (M, 2)."""
+    s_m, beside_m = edge[:, 0].mean(), edge[:, 1].max()
+    flank = (np.abs(old[:, 0] - s_m) <= FLANK_M) & (old[:, 1] <= beside_m + FARTHER_M)
+    return int((flank & (old[:, 1] >= beside_m - NEARER_M)).sum()) >= FLANK_POINTS
 
 
 def _coming(edges: _Edges, path: Path) -> tuple[Array, float] | None:

@@ -192,6 +192,28 @@ def test_dust_beside_the_way_is_no_edge(monkeypatch: pytest.MonkeyPatch) -> None
     assert told() > 0, "the scene would be told if nothing asked for a surface"
 
 
+def test_what_drives_along_beside_the_way_does_not_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its front comes into each stretch of the path, as far beside it as the rest of it always was."""
+
+    def told() -> int:
+        watch, count = EdgeWatch(CONFIG), 0
+        for look in range(20):
+            t_s = look * PERIOD_S
+            front_m = 6.0 - 2.4 * t_s
+            flank = [(front_m + d, 0.9) for d in np.arange(0.0, 3.0, 0.05)]
+            front = [(front_m + y - 0.9, y) for y in np.arange(0.95, 1.85, 0.03)]
+            wall = [(x, 1.9) for x in np.arange(0.0, front_m - 0.1, 0.05)]
+            here = [(x - SPEED_MPS * t_s, y, 0.2) for x, y in [*flank, *front, *wall]]
+            cloud = replace(points(*here, t_ns=from_s(t_s)), sensor=SCAN)
+            found = watch.look([cloud], Tracks.empty(from_s(t_s), "odom"), ego_at(t_s))
+            count += any(isinstance(cloud, Entering) for cloud in found)
+        return count
+
+    assert told() == 0
+    monkeypatch.setattr(entering, "_drives_along", lambda edge, old: False)
+    assert told() > 0, "the scene would be told if nothing asked what was there before"
+
+
 def wall_ahead(t_s: float, x_m: float, speed_mps: float) -> PointCloud:
     """A scan of a flat front across the way at ``x_m`` of the world."""
     here = [(x_m - speed_mps * t_s, y, 0.2) for y in np.arange(-0.5, 0.5, 0.02)]
