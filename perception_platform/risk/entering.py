@@ -33,9 +33,8 @@ FREE_M = 0.15  # so much nearer than all that was seen in its direction, somethi
 SMOOTH_M = (
     0.15  # by no more do ranges differ from one direction to the next on a surface; in dust and rain they do
 )
-# Of what drives along the path, the flank was there before: no farther off along the path than that, and from the path
-# no farther than the new edge by so much, nor nearer by so much.
-FLANK_M, FARTHER_M, NEARER_M, FLANK_POINTS = 1.0, 0.1, 0.5, 2
+# An edge is the nearest to the path so far along it; of what drives along, the flank is as near and was there before.
+FLANK_M, AS_NEAR_M, FLANK_POINTS = 1.0, 0.1, 2
 STRETCH_M = 0.5  # along the path, over which an edge is taken to be of one thing
 LEAST_POINTS = 4  # of a new edge
 SLOWEST_MPS, FASTEST_MPS = 0.5, 5.0  # at which an edge comes nearer
@@ -280,9 +279,8 @@ def _beside(sd: Array, side: float, path: Path) -> Array:
 
 def _drives_along(edge: Array, old: Array) -> bool:
     """Whether a new edge (N, 2) is the front of what was as near to the path before: (s, distance beside it) (M, 2)."""
-    s_m, beside_m = edge[:, 0].mean(), edge[:, 1].max()
-    flank = (np.abs(old[:, 0] - s_m) <= FLANK_M) & (old[:, 1] <= beside_m + FARTHER_M)
-    return int((flank & (old[:, 1] >= beside_m - NEARER_M)).sum()) >= FLANK_POINTS
+    near = (np.abs(old[:, 0] - edge[:, 0].mean()) <= FLANK_M) & (old[:, 1] <= edge[:, 1].max() + AS_NEAR_M)
+    return int(near.sum()) >= FLANK_POINTS
 
 
 def _coming(edges: _Edges, path: Path) -> tuple[Array, float] | None:
