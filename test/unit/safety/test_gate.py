@@ -183,6 +183,14 @@ def test_health_reports(sensor: str, status: SensorStatus, silence_s: float, exp
     assert step_with(health={sensor: Seen(health, silence_s)}).action is expected
 
 
+def test_an_idle_camera_keeps_nothing_else_from_being_looked_at() -> None:
+    failed = SensorHealth(0, "camera_front", SensorStatus.FAILED, (), 10.0, 0.1, 1, 0, 0, 0, (), "dark")
+    lidar = replace(failed, sensor="lidar_top")
+    decision = step_with(health={"camera_front": Seen(failed, 0.5), "lidar_top": Seen(lidar, 0.5)})
+    assert decision.reasons == (Reason.SENSOR_FAILED,)
+    assert decision.findings[0].sensor == "lidar_top"
+
+
 def test_a_required_camera_has_to_report() -> None:
     config = replace(CONFIG, reporting_sensors=("camera_front",))
     inputs = healthy(from_s(1.0))
