@@ -2,12 +2,13 @@
 
 A roof lidar's lowest beam passes over a low or hanging thing before a robot that stops for it stands. Not to see it
 there says nothing, so its last points are kept, carried along by the odometry, for as long as they lie where that lidar
-cannot look. They go when they come into view again (what is there then counts), when the robot's own body is there,
-when something that moves is, and when the object that they were on is seen to have gone elsewhere.
+cannot look. They go when they come into view again (what is there then counts), when the robot's own body is there, and
+when something that moves is.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perception_platform.core.geometry import Array, Transform, one_a_voxel, points_in_polygon
-from perception_platform.core.objects import Ints, ObjectClass, Tracks
+from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import from_s
 from perception_platform.risk.config import RiskConfig, Sight
@@ -26,7 +27,8 @@ GRID_M = 0.05  # one remembered point to a cube of this size
 SKIN_M = 0.2  # points this much outside a track's box still are the object's
 SEEN_WITHIN_S = 0.2  # a track that was not seen lately says nothing of what stands there
 STANDS_FOR_S = 0.5  # nor does one that has only just been seen
-LARGEST_M = 6.0  # what is longer is seen in parts, and its box moves with the part
+# One that is seen as a whole and has drifted farther than this meanwhile goes, however slow the tracker takes it to be.
+DRIFT_M, LARGEST_M = 0.3, 6.0
 _ALIVE = (int(ObjectClass.PERSON), int(ObjectClass.CYCLIST))  # these do not stay where they are
 
 Mask = npt.NDArray[np.bool_]
@@ -39,21 +41,12 @@ class Remembered(PointCloud):
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """The sweep before.
-
-    Attributes:
-        t_ns: its time.
-        odom_from_base: its pose.
-        seen_m: (N, 3) points near by that the lidar saw.
-        kept_m: (K, 3) points that it only remembers.
-        kept_ids: (K,) of the tracks that these were on.
-    """
+    """The sweep before: its time and pose, the points near by that the lidar saw, and those it only remembers."""
 
     t_ns: int
     odom_from_base: Transform
     seen_m: Array
     kept_m: Array
-    kept_ids: Ints
 
 
 class Unseen:
@@ -62,6 +55,7 @@ class Unseen:
     def __init__(self, config: RiskConfig) -> None:
         self._config = config
         self._before: dict[str, _Before] = {}
+        self._places: deque[Tracks] = deque()
 
     def look(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> list[PointCloud]:
         """What is remembered beside the newest obstacle points.
@@ -77,7 +71,28 @@ class Unseen:
         Returns:
             A cloud for each lidar that remembers anything, with the stamp of its newest sweep.
         """
+        self._note(tracks)
         return [cloud for cloud in self._looks(obstacles, tracks, ego) if len(cloud)]
+
+    def _note(self, tracks: Tracks) -> None:
+        """Keep the tracks of the last half second, and the newest older ones."""
+        places = self._places
+        if places and tracks.t_ns < places[-1].t_ns:  # a clock set back begins afresh
+            places.clear()
+        if not places or tracks.t_ns > places[-1].t_ns:
+            places.append(tracks)
+        while len(places) > 1 and tracks.t_ns - places[1].t_ns >= from_s(STANDS_FOR_S):
+            places.popleft()
+
+    def _drifts(self, tracks: Tracks) -> Mask:
+        """(N,) which of the tracks, seen as a whole, are not where they were."""
+        then = self._places[0]
+        was_m = dict(zip(then.ids.tolist(), then.centers_m[:, :2], strict=True))
+        out = tracks.sizes_m.max(axis=1) <= LARGEST_M
+        for i in np.flatnonzero(out).tolist():
+            before_m = was_m.get(int(tracks.ids[i]))
+            out[i] = before_m is not None and np.hypot(*(tracks.centers_m[i, :2] - before_m)) > DRIFT_M
+        return np.asarray(out)
 
     def _looks(self, obstacles: Sequence[PointCloud], tracks: Tracks, ego: EgoState) -> Iterator[Remembered]:
         for cloud in obstacles:
@@ -95,33 +110,28 @@ class Unseen:
         self, before: _Before | None, cloud: PointCloud, sight: Sight, tracks: Tracks, ego: EgoState
     ) -> _Before:
         near = (np.abs(cloud.xyz_m[:, :2]) < NEAR_M).all(axis=1)
-        seen_m, kept_m, kept_ids = (
-            cloud.xyz_m[near].astype(np.float64),
-            np.zeros((0, 3)),
-            np.zeros(0, np.int64),
-        )
+        seen_m, kept_m = cloud.xyz_m[near].astype(np.float64), np.zeros((0, 3))
         seen_m = seen_m[~sight.misses(seen_m)]  # so that what noise alone puts out of sight is not remembered
         if before is not None and cloud.t_ns > before.t_ns:  # a clock set back begins afresh
             now_from_then = ego.odom_from_base.inverse() @ before.odom_from_base
-            fresh_m, old_m = now_from_then.apply(before.seen_m), now_from_then.apply(before.kept_m)
-            fresh_m, is_lost = fresh_m[self._is_lost(fresh_m, sight)], self._is_lost(old_m, sight)
-            boxes = self._boxes(tracks, ego)
-            fresh_ids = boxes.standing_on(fresh_m)
-            stays = ~boxes.gone(old_m, before.kept_ids) & is_lost
-            kept_m = np.concatenate([old_m[stays], fresh_m[fresh_ids >= 0]])
-            kept_ids = np.concatenate([before.kept_ids[stays], fresh_ids[fresh_ids >= 0]])
-            left = np.flatnonzero(~_inside(kept_m, boxes.moving_m))
-            left = left[np.sort(one_a_voxel(kept_m[left], GRID_M))]
-            kept_m, kept_ids = kept_m[left], kept_ids[left]
-        return _Before(cloud.t_ns, ego.odom_from_base, seen_m, kept_m, kept_ids)
+            fresh_m, old_m = (
+                self._lost(now_from_then.apply(p), sight) for p in (before.seen_m, before.kept_m)
+            )
+            standing_m, moving_m = self._boxes(tracks, ego)
+            fresh_m = fresh_m[_inside(fresh_m, standing_m)]
+            lost_m = np.concatenate([old_m, fresh_m])
+            kept_m = lost_m[~_inside(lost_m, moving_m)]
+            kept_m = kept_m[np.sort(one_a_voxel(kept_m, GRID_M))]
+        return _Before(cloud.t_ns, ego.odom_from_base, seen_m, kept_m)
 
-    def _is_lost(self, xyz_m: Array, sight: Sight) -> Mask:
-        """Which of the points (N, 3) the lidar cannot see, though the robot is not there."""
+    def _lost(self, xyz_m: Array, sight: Sight) -> Array:
+        """Those of the points (N, 3) that the lidar cannot see, and that are not where the robot is."""
         out = sight.misses(xyz_m)
         out[out] = ~points_in_polygon(xyz_m[out, :2], self._config.footprint_m)
-        return out
+        return xyz_m[out]
 
-    def _boxes(self, tracks: Tracks, ego: EgoState) -> _Boxes:
+    def _boxes(self, tracks: Tracks, ego: EgoState) -> tuple[Array, Array]:
+        """Corners (K, 4, 2), grown by the skin, of the tracks that surely stand, and of those that move or may."""
         corners_m = track_corners(replace(tracks, sizes_m=tracks.sizes_m + 2 * SKIN_M), ego)
         moves = np.hypot(*tracks.velocities_mps.T) >= self._config.moving_mps
         moves |= np.isin(tracks.class_ids, _ALIVE)
@@ -129,48 +139,7 @@ class Unseen:
         sure &= tracks.t_ns - tracks.last_seen_ns <= from_s(SEEN_WITHIN_S)
         sure &= tracks.t_ns - tracks.first_seen_ns >= from_s(STANDS_FOR_S)
         near = ((corners_m.min(axis=1) < NEAR_M) & (corners_m.max(axis=1) > -NEAR_M)).all(axis=1)
-        standing, whole = sure & ~moves & near, sure & (tracks.sizes_m.max(axis=1) <= LARGEST_M)
-        return _Boxes(
-            *(corners_m[standing], tracks.ids[standing]),
-            *(corners_m[whole], tracks.ids[whole]),
-            corners_m[moves & near],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Boxes:
-    """Corners (K, 4, 2) of tracks' boxes, grown by the skin, and their ids (K,).
-
-    Attributes:
-        standing_m: of those near by that surely stand.
-        standing_ids: their ids.
-        whole_m: of those that surely exist and are small enough to be seen as a whole.
-        whole_ids: their ids.
-        moving_m: of those near by that move or may.
-    """
-
-    standing_m: Array
-    standing_ids: Ints
-    whole_m: Array
-    whole_ids: Ints
-    moving_m: Array
-
-    def standing_on(self, xyz_m: Array) -> Ints:
-        """(N,) ids of the standing tracks that points are on; -1 for none."""
-        ids = np.full(len(xyz_m), -1, dtype=np.int64)
-        for track_id, box_m in zip(self.standing_ids.tolist(), self.standing_m, strict=True):
-            if len(xyz_m):
-                ids[points_in_polygon(xyz_m[:, :2], box_m)] = track_id
-        return ids
-
-    def gone(self, xyz_m: Array, ids: Ints) -> Mask:
-        """Which of the points (N, 3) have been left by the track that they were on."""
-        out = np.zeros(len(xyz_m), dtype=np.bool_)
-        for track_id, box_m in zip(self.whole_ids.tolist(), self.whole_m, strict=True):
-            own = np.flatnonzero(ids == track_id)
-            if len(own):
-                out[own] = ~points_in_polygon(xyz_m[own, :2], box_m)
-        return out
+        return corners_m[sure & ~moves & ~self._drifts(tracks) & near], corners_m[moves & near]
 
 
 def _inside(xyz_m: Array, boxes_m: Array) -> Mask:
