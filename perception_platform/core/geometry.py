@@ -160,6 +160,16 @@ def points_in_polygon(
     return np.asarray(inside)
 
 
+def points_in_any(
+    points_m: npt.NDArray[np.floating], polygons_m: Sequence[Array] | Array
+) -> npt.NDArray[np.bool_]:
+    """Which of the points (N, 2 or more) lie in any of the polygons."""
+    inside = np.zeros(len(points_m), dtype=np.bool_)
+    for polygon_m in polygons_m if len(points_m) else ():
+        inside |= points_in_polygon(points_m[:, :2], polygon_m)
+    return inside
+
+
 def one_a_voxel(points_m: npt.NDArray[np.floating], size_m: float) -> npt.NDArray[np.intp]:
     """Rows of the first of the points (N, 3) in each cube of a grid, cube by cube; for places within 2^20 cubes."""
     cube = np.floor(points_m / size_m).astype(np.int64) + (1 << 20)

@@ -22,7 +22,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 def draw_measures(robot: Robot, path: Path) -> None:
     """Nine panels: one a formula."""
     config = RiskConfig.from_robot(robot)
-    reaction_s = config.expected_latency_s + config.sweep_age_s + config.gate_period_s + config.reaction_s
+    reaction_s = config.reaction_after_s(config.expected_latency_s)
     panels: list[Callable[[Axes, RiskConfig, float], None]] = [
         _stopping,
         _limits,

@@ -16,9 +16,9 @@ from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Assessment, Finding, Reason
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.contact import Braking, touched
-from perception_platform.risk.entering import Approaching
+from perception_platform.risk.inferred import Approaching, told
 from perception_platform.risk.measures import needed_way_m, way_left_m
-from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence, told
+from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
 from perception_platform.risk.objects import (
     assess_objects,
     explained_by_moving,
@@ -108,7 +108,7 @@ def _moment(
     latency_s: float,
     conditions: Conditions,
 ) -> Moment:
-    reaction_s = latency_s + config.sweep_age_s + config.gate_period_s + config.reaction_s
+    reaction_s = config.reaction_after_s(latency_s)
     path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
     payload_kg = config.max_payload_kg if conditions.payload_kg is None else conditions.payload_kg
     downhill = -float(ego.odom_from_base.rotation[2, :2] @ np.array(path.travel))

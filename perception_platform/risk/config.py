@@ -183,6 +183,10 @@ class RiskConfig:
         """How much older than the newest input obstacle points of a sensor may be, s."""
         return self.timeouts_s.get(sensor, self.input_timeout_s)
 
+    def reaction_after_s(self, latency_s: float) -> float:
+        """From the capture of data that is so old to the beginning of braking."""
+        return latency_s + self.sweep_age_s + self.gate_period_s + self.reaction_s
+
     @classmethod
     def from_robot(cls, robot: Robot) -> RiskConfig:
         """From a robot file."""

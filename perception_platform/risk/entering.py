@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, box_corners, points_in_polygon
+from perception_platform.core.geometry import Array, box_corners, points_in_any
 from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_s
 from perception_platform.risk.config import RiskConfig
+from perception_platform.risk.inferred import Approaching, Entering
 from perception_platform.risk.measures import needed_way_m
 from perception_platform.risk.path import Path, predict_path
 from perception_platform.runtime.compiled import compiled
@@ -30,9 +31,8 @@ BESIDE_M = 3.0  # and so there is farther from the path
 LEAST_S, MOST_S = 0.12, 0.35  # looks that far apart are compared
 BINS = 360  # of azimuth
 FREE_M = 0.15  # so much nearer than all that was seen in its direction, something is new there
-SMOOTH_M = (
-    0.15  # by no more do ranges differ from one direction to the next on a surface; in dust and rain they do
-)
+# By no more do ranges differ from one direction to the next on a surface; in dust and rain they do.
+SMOOTH_M = 0.15
 # An edge is the nearest to the path so far along it; of what drives along, the flank is as near and was there before.
 FLANK_M, AS_NEAR_M, FLANK_POINTS = 1.0, 0.1, 2
 STRETCH_M = 0.5  # along the path, over which an edge is taken to be of one thing
@@ -42,22 +42,6 @@ STEADY_SHARE = 0.25  # of its way, it has to make in each half of the time: what
 SKIN_SHARE = 1.3  # a track that moves accounts for points in its box, grown by so much
 
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Entering(PointCloud):
-    """Points where they will enter the path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Approaching(PointCloud):
-    """Points in the path that come along it.
-
-    Attributes:
-        approach_mps: how fast.
-    """
-
-    approach_mps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +158,10 @@ class EdgeWatch:
         """Which of the points (N, 2), fixed frame, lie on a track that certainly exists and is known to move."""
         moves = np.hypot(*tracks.velocities_mps.T) >= self._config.moving_mps
         moves &= tracks.existence >= self._config.min_existence
-        inside = np.zeros(len(points_m), dtype=np.bool_)
-        if len(points_m) and moves.any():
-            for box_m in box_corners(tracks.centers_m, tracks.sizes_m * SKIN_SHARE, tracks.yaws_rad)[moves]:
-                inside |= points_in_polygon(points_m, box_m)
-        return inside
+        boxes_m = box_corners(
+            tracks.centers_m[moves], tracks.sizes_m[moves] * SKIN_SHARE, tracks.yaws_rad[moves]
+        )
+        return points_in_any(points_m, boxes_m)
 
     def _entering(self, edges: _Edges, path: Path) -> list[tuple[float, float]]:
         """(s, d) where edges enter the path, as often as points make them out; none while the robot stands."""
@@ -216,7 +199,7 @@ class EdgeWatch:
             or s_m - path.rear_m < speed_mps * enters_s
         ):
             return False
-        reaction_s = config.expected_latency_s + config.sweep_age_s + config.gate_period_s + config.reaction_s
+        reaction_s = config.reaction_after_s(config.expected_latency_s)
         needs_m = float(needed_way_m(speed_mps, 0.0, reaction_s, config.brakes.at(speed_mps)))
         return s_m - float(path.front_s_m.max()) - way_m < needs_m + config.ahead_m
 

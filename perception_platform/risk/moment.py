@@ -14,10 +14,8 @@ from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, ObjectRisks, Reason
 from perception_platform.risk.brakes import Brakes
 from perception_platform.risk.config import RiskConfig
-from perception_platform.risk.entering import Approaching, Entering
 from perception_platform.risk.measures import needed_way_m
 from perception_platform.risk.path import Path
-from perception_platform.risk.unseen import Remembered
 
 EVIDENCE_POINTS = 5
 
@@ -86,16 +84,6 @@ def point_evidence(text: str, xyz_m: npt.NDArray[np.floating], sensor: str) -> E
     """The first few of points (N, 3)."""
     points_m = tuple((float(x), float(y), float(z)) for x, y, z in xyz_m[:EVIDENCE_POINTS])
     return Evidence(text, points_m=points_m, sensor=sensor)
-
-
-def told(cloud: PointCloud) -> str:
-    """What points of a cloud are, for people."""
-    if isinstance(cloud, Entering):
-        return f"points of {cloud.sensor} that enter"
-    if isinstance(cloud, Approaching):
-        return f"points of {cloud.sensor} that come at {cloud.approach_mps:.1f} m/s"
-    kind = "remembered points" if isinstance(cloud, Remembered) else "points"
-    return f"{kind} of {cloud.sensor}"
 
 
 def finding(

@@ -16,9 +16,8 @@ import numpy.typing as npt
 from perception_platform.core.geometry import Array, points_in_polygon
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import ZoneRule
-from perception_platform.risk.entering import Approaching, Entering
+from perception_platform.risk.inferred import Inferred
 from perception_platform.risk.moment import Evidence, Moment, finding
-from perception_platform.risk.unseen import Remembered
 from perception_platform.runtime.compiled import compiled
 
 BINS = 180  # of azimuth: wide enough that a sparse sweep leaves none empty
@@ -57,7 +56,7 @@ def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator
 def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
     """(K, 2) where somebody may come into view, and whom (K,): a hidden track, or -1."""
     reach_m = float(np.hypot(area_m[:, 0], area_m[:, 1]).max()) + BEYOND_M
-    now = [cloud for cloud in moment.obstacles if not isinstance(cloud, Remembered | Entering | Approaching)]
+    now = [cloud for cloud in moment.obstacles if not isinstance(cloud, Inferred)]
     edges = [seen_edges(cloud.xyz_m, reach_m) for cloud in now]
     places_m = np.concatenate([np.zeros((0, 2)), *edges])
     hidden = np.flatnonzero(moment.tracks.hidden)

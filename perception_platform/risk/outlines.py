@@ -47,8 +47,7 @@ def outlines(
     """
     payload_kg = config.max_payload_kg if payload_kg is None else payload_kg
     path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
-    reaction_s = max(latency_s, config.expected_latency_s) + config.sweep_age_s
-    reaction_s += config.gate_period_s + config.reaction_s
+    reaction_s = config.reaction_after_s(max(latency_s, config.expected_latency_s))
     decel_mps2 = config.brakes_under(payload_kg, 0.0).at(path.speed_mps)
     stopping_m = float(needed_way_m(path.speed_mps, 0.0, reaction_s, decel_mps2))
     found = [Outline("path", "", _band(path, stopping_m + config.ahead_m))]

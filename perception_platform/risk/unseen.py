@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, Transform, one_a_voxel, points_in_polygon
+from perception_platform.core.geometry import Array, Transform, one_a_voxel, points_in_any, points_in_polygon
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import from_s
 from perception_platform.risk.config import RiskConfig, Sight
+from perception_platform.risk.inferred import Remembered
 from perception_platform.risk.objects import track_corners
 
 NEAR_M = 8.0  # farther off, nothing of use is below the lowest beam
@@ -32,11 +33,6 @@ DRIFT_M, LARGEST_M = 0.3, 6.0
 _ALIVE = (int(ObjectClass.PERSON), int(ObjectClass.CYCLIST))  # these do not stay where they are
 
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered(PointCloud):
-    """Points of a lidar that it saw before they came too near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +114,9 @@ class Unseen:
                 self._lost(now_from_then.apply(p), sight) for p in (before.seen_m, before.kept_m)
             )
             standing_m, moving_m = self._boxes(tracks, ego)
-            fresh_m = fresh_m[_inside(fresh_m, standing_m)]
+            fresh_m = fresh_m[points_in_any(fresh_m, standing_m)]
             lost_m = np.concatenate([old_m, fresh_m])
-            kept_m = lost_m[~_inside(lost_m, moving_m)]
+            kept_m = lost_m[~points_in_any(lost_m, moving_m)]
             kept_m = kept_m[np.sort(one_a_voxel(kept_m, GRID_M))]
         return _Before(cloud.t_ns, ego.odom_from_base, seen_m, kept_m)
 
@@ -140,11 +136,3 @@ class Unseen:
         sure &= tracks.t_ns - tracks.first_seen_ns >= from_s(STANDS_FOR_S)
         near = ((corners_m.min(axis=1) < NEAR_M) & (corners_m.max(axis=1) > -NEAR_M)).all(axis=1)
         return corners_m[sure & ~moves & ~self._drifts(tracks) & near], corners_m[moves & near]
-
-
-def _inside(xyz_m: Array, boxes_m: Array) -> Mask:
-    """Which of the points (N, 3) lie in any of the boxes (K, 4, 2)."""
-    inside = np.zeros(len(xyz_m), dtype=np.bool_)
-    for box_m in boxes_m if len(xyz_m) else ():
-        inside |= points_in_polygon(xyz_m[:, :2], box_m)
-    return inside

@@ -12,8 +12,8 @@ from perception_platform.core.geometry import Array, points_in_polygon
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import FieldRule, ZoneRule
-from perception_platform.risk.entering import Approaching, Entering
-from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence, told
+from perception_platform.risk.inferred import Approaching, Entering, told
+from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
 from perception_platform.risk.occlusion import occlusion_finding
 from perception_platform.risk.path import outline
 

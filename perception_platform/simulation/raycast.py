@@ -122,6 +122,49 @@ def _disc(x: float, y: float, dx: float, dy: float, radius: float, span: Array) 
 
 
 @compiled(
+    "void(float64[:,::1], UniTuple(float64, 5), UniTuple(float64, 3), boolean, int64, float64[::1], float64[::1],"
+    " int64[::1])",
+    finite=False,
+)
+def _cast_fan(
+    directions: Array,
+    place: tuple[float, float, float, float, float],
+    half_m: tuple[float, float, float],
+    is_round: bool,
+    solid: int,
+    span: Array,
+    range_m: Array,
+    index: Ints,
+) -> None:
+    """Lower ``range_m`` (B,) of a fan's rays to a solid that they meet, and set their ``index`` to it.
+
+    Args:
+        directions: (B, 3) of the rays.
+        place: where they start in the solid's own frame, x, y, z, and cosine and sine of its heading.
+        half_m: half its sizes.
+        is_round: whether it is a cylinder.
+        solid: its index.
+        span: (2,) to work in.
+        range_m: (B,) nearest so far.
+        index: (B,) of what.
+    """
+    x, y, z, cy, sy = place
+    for b in range(len(directions)):
+        dx, dy, dz = directions[b, 0], directions[b, 1], directions[b, 2]
+        span[0], span[1] = -np.inf, range_m[b]
+        if not _slab(z, dz, half_m[2], span):
+            continue
+        lx, ly = dx * cy + dy * sy, dy * cy - dx * sy
+        if is_round:
+            meets = _disc(x, y, lx, ly, half_m[0], span)
+        else:
+            meets = _slab(x, lx, half_m[0], span) and _slab(y, ly, half_m[1], span)
+        if meets and span[0] > 0 and span[0] <= range_m[b]:
+            range_m[b] = span[0]
+            index[b] = solid
+
+
+@compiled(
     "Tuple((float64[::1], float64[::1], float64[::1]))(float64[:,::1], float64[:,::1], float64[:,::1])",
     finite=False,
 )
@@ -198,16 +241,5 @@ def _nearest(
                 cy, sy = np.cos(yaw), np.sin(yaw)
                 ex, ey = ox + share[c] * way_m[s, 0], oy + share[c] * way_m[s, 1]
                 x, y, z = -(ex * cy + ey * sy), ex * sy - ey * cy, -(oz + share[c] * way_m[s, 2])
-                for b in range(directions.shape[1]):
-                    dx, dy, dz = directions[c, b, 0], directions[c, b, 1], directions[c, b, 2]
-                    span[0], span[1] = -np.inf, range_m[c, b]
-                    if not _slab(z, dz, hz, span):
-                        continue
-                    lx, ly = dx * cy + dy * sy, dy * cy - dx * sy
-                    if is_round[s]:
-                        meets = _disc(x, y, lx, ly, hx, span)
-                    else:
-                        meets = _slab(x, lx, hx, span) and _slab(y, ly, hy, span)
-                    if meets and span[0] > 0 and span[0] <= range_m[c, b]:
-                        range_m[c, b] = span[0]
-                        index[c, b] = s
+                place, half = (x, y, z, cy, sy), (hx, hy, hz)
+                _cast_fan(directions[c], place, half, is_round[s], s, span, range_m[c], index[c])

@@ -16,7 +16,8 @@ from perception_platform.core.time import from_s
 from perception_platform.core.verdicts import Action, Reason
 from perception_platform.risk import entering
 from perception_platform.risk.config import RiskConfig
-from perception_platform.risk.entering import Approaching, EdgeWatch, Entering
+from perception_platform.risk.entering import EdgeWatch
+from perception_platform.risk.inferred import Approaching, Entering
 from perception_platform.risk.stage import RiskStage
 from perception_platform.robot.load import load_robot
 from test.unit.scenes import points, track
