@@ -16,7 +16,7 @@ from perception_platform.core.time import to_s
 from perception_platform.core.verdicts import Action, Assessment, Finding, Reason
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.contact import Braking, touched
-from perception_platform.risk.inferred import Approaching, told
+from perception_platform.risk.inferred import Approaching, Entering, told
 from perception_platform.risk.measures import needed_way_m, way_left_m
 from perception_platform.risk.moment import EVIDENCE_POINTS, Evidence, Moment, finding, point_evidence
 from perception_platform.risk.objects import (
@@ -183,21 +183,42 @@ def _slowing_mps2(tracks: Tracks, rows: npt.NDArray[np.int64], most_mps2: float)
 
 
 def _point_findings(moment: Moment) -> Iterator[Finding]:
-    path, config = moment.path, moment.config
+    entering: list[Finding] = []
     for cloud in moment.obstacles:
-        xyz_m = cloud.xyz_m[path.may_be_in_band(cloud.xyz_m)]
-        sd = path.coordinates(xyz_m)
-        inside = path.in_band(sd)
-        xyz_m, sd = xyz_m[inside], sd[inside]
-        apart = ~explained_by_moving(xyz_m[:, :2], moment.tracks, moment.corners_m, moment.ego, path, config)
-        xyz_m, gaps_m = xyz_m[apart], path.gap_m(sd[apart])
-        if len(xyz_m) < config.min_points:
-            continue
-        nearest = np.argsort(gaps_m, kind="stable")[:EVIDENCE_POINTS]
-        gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
-        evidence = point_evidence(told(cloud), xyz_m[nearest], cloud.sensor)
-        comes_mps = cloud.approach_mps if isinstance(cloud, Approaching) else 0.0
-        yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, -comes_mps, evidence)
+        if isinstance(cloud, Entering):
+            entering += _cloud_findings(moment, cloud)
+        else:
+            yield from _cloud_findings(moment, cloud)
+    # Several pairs of looks may show the same edge: of each sensor the strictest is said.
+    yield from {f.sensor: f for f in sorted(entering, key=lambda f: f.strictness, reverse=True)}.values()
+
+
+def _cloud_findings(moment: Moment, cloud: PointCloud) -> Iterator[Finding]:
+    path, config = moment.path, moment.config
+    xyz_m = cloud.xyz_m[path.may_be_in_band(cloud.xyz_m)]
+    sd = path.coordinates(xyz_m)
+    inside = path.in_band(sd)
+    xyz_m, sd = xyz_m[inside], sd[inside]
+    apart = ~explained_by_moving(xyz_m[:, :2], moment.tracks, moment.corners_m, moment.ego, path, config)
+    xyz_m, gaps_m = xyz_m[apart], path.gap_m(sd[apart])
+    if len(xyz_m) < config.min_points:
+        return
+    nearest = np.argsort(gaps_m, kind="stable")[:EVIDENCE_POINTS]
+    gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
+    if isinstance(cloud, Entering) and _can_wait(moment, gap_m, cloud.enters_s):
+        return
+    evidence = point_evidence(told(cloud), xyz_m[nearest], cloud.sensor)
+    comes_mps = cloud.approach_mps if isinstance(cloud, Approaching) else 0.0
+    yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, -comes_mps, evidence)
+
+
+def _can_wait(moment: Moment, gap_m: float, enters_s: float) -> bool:
+    """Whether there is time until something is in the path: the robot will be past it, or can still stop."""
+    path, config = moment.path, moment.config
+    if gap_m + float(path.front_s_m.max()) - path.rear_m < path.speed_mps * enters_s:
+        return True
+    way_m = path.speed_mps * (enters_s + config.look_period_s)
+    return gap_m - way_m >= moment.stopping_m + config.ahead_m
 
 
 def _gap_finding(

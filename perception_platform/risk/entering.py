@@ -2,9 +2,8 @@
 
 A track needs a box: one that grows out of a shelf, or a truck that has long stood like a wall, is told from it late.
 The points know it before. Where a sensor looked through a moment ago, something stands now, and the edge of it has come
-nearer to the path from look to look. Such points are judged as if they were where they enter the path, if waiting
-until they are there would be too late for the service brake. In the path, those that come along it are judged as what
-comes at that speed, where points by themselves count as standing.
+nearer to the path from look to look. Such points are told where and when they enter the path; in the path, those that
+come along it with their speed, where points by themselves count as standing. ``assess`` judges both.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_s
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.inferred import Approaching, Entering
-from perception_platform.risk.measures import needed_way_m
 from perception_platform.risk.path import Path, predict_path
 from perception_platform.runtime.compiled import compiled
 
@@ -39,6 +37,7 @@ STRETCH_M = 0.5  # along the path, over which an edge is taken to be of one thin
 LEAST_POINTS = 4  # of a new edge
 SLOWEST_MPS, FASTEST_MPS = 0.5, 5.0  # at which an edge comes nearer
 STEADY_SHARE = 0.25  # of its way, it has to make in each half of the time: what appears at once has not come
+INSIDE_M = 0.01  # what enters is told so far within the path
 SKIN_SHARE = 1.3  # a track that moves accounts for points in its box, grown by so much
 
 Mask = npt.NDArray[np.bool_]
@@ -135,9 +134,8 @@ class EdgeWatch:
             fresh, old = _along(fresh_m, ego, path), _along(old_m, ego, path)
             edges.append(_Edges(fresh, old, half, seen[before.t_ns], age_s))
         head = (cloud.t_ns, cloud.frame_id, cloud.sensor)
-        places = next((places for e in edges if (places := self._entering(e, path))), ())
-        if places:
-            yield Entering(*head, _points(np.array(places), path))
+        for sd, enters_s in (found for e in edges for found in self._entering(e, path)):
+            yield Entering(*head, _points(sd, path), enters_s=enters_s)
         ahead = next((found for e in edges if (found := _coming(e, path))), None)
         if ahead is not None:
             yield Approaching(*head, _points(ahead[0], path), approach_mps=ahead[1])
@@ -163,45 +161,28 @@ class EdgeWatch:
         )
         return points_in_any(points_m, boxes_m)
 
-    def _entering(self, edges: _Edges, path: Path) -> list[tuple[float, float]]:
-        """(s, d) where edges enter the path, as often as points make them out; none while the robot stands."""
-        if path.speed_mps <= self._config.creep_mps:
-            return []
-        return [place for side in (-1.0, 1.0) for place in self._of_side(side, edges, path)]
+    def _entering(self, edges: _Edges, path: Path) -> Iterator[tuple[Array, float]]:
+        """Where (s, d) edges enter the path ahead of the robot, and in what time; none while the robot stands."""
+        if path.speed_mps > self._config.creep_mps:
+            for side in (-1.0, 1.0):
+                yield from self._of_side(side, edges, path)
 
-    def _of_side(self, side: float, edges: _Edges, path: Path) -> Iterator[tuple[float, float]]:
+    def _of_side(self, side: float, edges: _Edges, path: Path) -> Iterator[tuple[Array, float]]:
         """Those of one side, 1 for left and -1 for right."""
         sides = (edges.fresh, edges.old, edges.half, edges.before)
         fresh, old, half, before = (_beside(sd, side, path) for sd in sides)
+        d_m = path.left_m - INSIDE_M if side > 0 else path.right_m + INSIDE_M
         cells = np.floor(fresh[:, 0] / STRETCH_M).astype(np.int64)
         for cell in np.unique(cells).tolist():
             own, s_m = fresh[cells == cell], (cell + 0.5) * STRETCH_M
             then, first = (points[np.abs(points[:, 0] - s_m) < STRETCH_M, 1] for points in (half, before))
             speed_mps = _speed_mps(own[:, 1], then, first, edges.age_s)
-            edge_m = _nth(own[:, 1])
+            if speed_mps <= 0 or own[:, 0].min() < path.front_s_m.max():
+                continue
             nearest = own[np.argsort(own[:, 1], kind="stable")[:LEAST_POINTS]]
-            if (
-                speed_mps > 0
-                and not _drives_along(nearest, old)
-                and self._too_late(own, edge_m / speed_mps, path)
-            ):
-                d_m = path.left_m - 0.01 if side > 0 else path.right_m + 0.01
-                yield from ((s, d_m) for s in nearest[:, 0].tolist())
-
-    def _too_late(self, own: Array, enters_s: float, path: Path) -> bool:
-        """Whether the robot cannot wait until the edge is in the path: it would not stop for it, nor be past it."""
-        config, speed_mps = self._config, path.speed_mps
-        s_m = float(own[:, 0].min())
-        way_m = speed_mps * (enters_s + config.look_period_s)
-        if (
-            enters_s > config.horizon_s
-            or s_m < float(path.front_s_m.max())
-            or s_m - path.rear_m < speed_mps * enters_s
-        ):
-            return False
-        reaction_s = config.reaction_after_s(config.expected_latency_s)
-        needs_m = float(needed_way_m(speed_mps, 0.0, reaction_s, config.brakes.at(speed_mps)))
-        return s_m - float(path.front_s_m.max()) - way_m < needs_m + config.ahead_m
+            enters_s = _nth(own[:, 1]) / speed_mps
+            if enters_s <= self._config.horizon_s and not _drives_along(nearest, old):
+                yield np.column_stack([nearest[:, 0], np.full(len(nearest), d_m)]), enters_s
 
 
 def _seen(cloud: PointCloud, eye_m: tuple[float, float], ego: EgoState) -> _Look:

@@ -19,7 +19,13 @@ class Remembered(Inferred):
 
 @dataclass(frozen=True, slots=True)
 class Entering(Inferred):
-    """Points where they will enter the path."""
+    """Points where they will enter the path.
+
+    Attributes:
+        enters_s: in what time.
+    """
+
+    enters_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ def told(cloud: PointCloud) -> str:
         case Remembered():
             return f"remembered points of {cloud.sensor}"
         case Entering():
-            return f"points of {cloud.sensor} that enter"
+            return f"points of {cloud.sensor} that enter in {cloud.enters_s:.1f} s"
         case Approaching():
             return f"points of {cloud.sensor} that come at {cloud.approach_mps:.1f} m/s"
     return f"points of {cloud.sensor}"

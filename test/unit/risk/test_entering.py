@@ -13,8 +13,9 @@ from perception_platform.core.geometry import Transform
 from perception_platform.core.objects import ObjectClass, Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import from_s
-from perception_platform.core.verdicts import Action, Reason
+from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk import entering
+from perception_platform.risk.assess import Conditions, assess
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.entering import EdgeWatch
 from perception_platform.risk.inferred import Approaching, Entering
@@ -70,14 +71,26 @@ def coming(speed_mps: float, looks: int = 5, from_m: float = 1.4) -> list[float]
     return [from_m - speed_mps * PERIOD_S * look for look in range(looks)]
 
 
-def test_an_edge_that_comes_is_told_where_it_enters() -> None:
-    (cloud,) = watched(coming(2.0))
-    assert isinstance(cloud, Entering)
-    assert cloud.sensor == SCAN
-    assert cloud.t_ns == from_s(4 * PERIOD_S)
+def judged(clouds: list[PointCloud], config: RiskConfig = CONFIG, **conditions: float) -> list[Finding]:
+    """What the assessment makes of what was told at the last look, under conditions."""
+    t_ns = from_s(4 * PERIOD_S)
+    known = Conditions(**{"payload_kg": 0.0, **conditions})
+    none = Tracks.empty(t_ns, "odom")
+    found = assess(none, clouds, ego_at(4 * PERIOD_S), config, now_ns=t_ns, conditions=known).findings
+    return [f for f in found if f.reason is Reason.POINTS_IN_PATH]
+
+
+def test_an_edge_that_comes_is_told_where_and_when_it_enters() -> None:
+    clouds = watched(coming(2.0))
+    assert clouds
     left_m = float(CONFIG.footprint_m[:, 1].max()) + CONFIG.beside_m
-    assert cloud.xyz_m[:, 1] == pytest.approx(np.full(len(cloud), left_m - 0.01), abs=1e-6)
-    assert np.abs(cloud.xyz_m[:, 0] - (1.6 - SPEED_MPS * 4 * PERIOD_S)).max() < 0.25
+    for cloud in clouds:
+        assert isinstance(cloud, Entering)
+        assert cloud.sensor == SCAN
+        assert cloud.t_ns == from_s(4 * PERIOD_S)
+        assert cloud.enters_s == pytest.approx((coming(2.0)[-1] - left_m) / 2.0, abs=0.01)
+        assert cloud.xyz_m[:, 1] == pytest.approx(np.full(len(cloud), left_m - 0.01), abs=1e-6)
+        assert np.abs(cloud.xyz_m[:, 0] - (1.6 - SPEED_MPS * 4 * PERIOD_S)).max() < 0.25
 
 
 def test_the_robot_brakes_for_it_and_says_why() -> None:
@@ -110,12 +123,40 @@ def test_what_does_not_come_is_not_told(edges_m: list[float], why: str) -> None:
     assert watched(edges_m) == [], why
 
 
+def test_several_pairs_of_looks_that_show_an_edge_are_one_finding() -> None:
+    clouds = watched(coming(2.0))
+    assert len(clouds) > 1
+    assert len(judged(clouds)) == 1
+
+
 def test_there_is_time_to_wait_for_what_is_far_ahead() -> None:
-    assert watched(coming(2.0), x_m=6.0) == []
+    far = watched(coming(2.0), x_m=6.0)
+    assert far
+    assert judged(far) == []
 
 
-def test_what_the_robot_has_passed_by_then_is_not_told() -> None:
-    assert watched(coming(0.6, from_m=1.9), x_m=0.9) == []
+def test_what_the_robot_has_passed_by_then_is_not_braked_for() -> None:
+    late = watched(coming(0.6, from_m=1.9), x_m=0.9)
+    assert late
+    assert judged(late) == []
+
+
+@pytest.mark.parametrize(
+    ("worse", "config"),
+    [
+        ({"latency_s": 0.5}, CONFIG),
+        ({"payload_kg": 2000.0}, replace(CONFIG, mass_kg=500.0)),
+        ({}, replace(CONFIG, max_downhill=0.06)),
+    ],
+    ids=["a slow chain", "a load", "a slope"],
+)
+def test_what_could_be_waited_for_is_braked_for_under_worse_conditions(
+    worse: dict[str, float], config: RiskConfig
+) -> None:
+    clouds = watched(coming(2.0), x_m=3.3)
+    assert clouds
+    assert judged(clouds) == []
+    assert judged(clouds, config, **worse)
 
 
 def test_a_robot_that_stands_waits() -> None:
