@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, points_in_polygon
+from perception_platform.core.geometry import Array, points_in_any, points_in_polygon
+from perception_platform.core.objects import ObjectClass
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import ZoneRule
 from perception_platform.risk.inferred import Inferred
@@ -24,6 +25,10 @@ BINS = 180  # of azimuth: wide enough that a sparse sweep leaves none empty
 TALL_M = 0.5  # what is lower hides nobody
 GAP_M = 0.5  # what is narrower lets nobody through
 WIDE_M = 0.4  # what is narrower hides nobody
+# Nor does a person: who is that near behind somebody comes with them, and the rules for people slow down for both. What
+# is larger, or not surely a person, may be a stack of boxes.
+PERSON_M, SURELY = 0.9, 0.5
+SKIN_M = 0.15  # points of a person lie so far around their box
 STEP_M = 0.25  # between places along the edge of what is seen
 BEYOND_M = 2.0  # what is further off than the zone and this is as good as nothing
 BESIDE_M = 5.0  # nobody walks to the path from further off before the robot has passed
@@ -56,8 +61,9 @@ def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator
 def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
     """(K, 2) where somebody may come into view, and whom (K,): a hidden track, or -1."""
     reach_m = float(np.hypot(area_m[:, 0], area_m[:, 1]).max()) + BEYOND_M
-    now = [cloud for cloud in moment.obstacles if not isinstance(cloud, Inferred)]
-    edges = [seen_edges(cloud.xyz_m, reach_m) for cloud in now]
+    people_m = _people_m(moment)
+    now = [cloud.xyz_m for cloud in moment.obstacles if not isinstance(cloud, Inferred)]
+    edges = [seen_edges(xyz_m[~points_in_any(xyz_m, people_m)], reach_m) for xyz_m in now]
     places_m = np.concatenate([np.zeros((0, 2)), *edges])
     hidden = np.flatnonzero(moment.tracks.hidden)
     centers_m = moment.corners_m[hidden].mean(axis=1)
@@ -69,6 +75,17 @@ def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]
         np.concatenate([places_m, around_m.reshape(-1, 2)]),
         np.concatenate([np.full(len(places_m), -1, dtype=np.int64), ids]),
     )
+
+
+def _people_m(moment: Moment) -> Array:
+    """(N, 4, 2) corners around those who surely are people and in view."""
+    tracks = moment.tracks
+    people = moment.sure & ~tracks.hidden & (tracks.class_ids == int(ObjectClass.PERSON))
+    people &= (tracks.class_scores >= SURELY) & (tracks.sizes_m[:, :2].max(axis=1) <= PERSON_M)
+    corners_m = moment.corners_m[people]
+    out_m = corners_m - corners_m.mean(axis=1, keepdims=True)
+    reach_m = np.maximum(np.hypot(out_m[..., :1], out_m[..., 1:]), 1e-9)
+    return np.asarray(corners_m + out_m * (np.sqrt(2) * SKIN_M / reach_m))
 
 
 def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Array, Array]:

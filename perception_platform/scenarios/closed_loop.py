@@ -31,6 +31,7 @@ from perception_platform.scenarios.policies import BASELINES, PolicyName
 from perception_platform.scenarios.rig import START_NS, SensorRig
 from perception_platform.scenarios.setup import Setup
 from perception_platform.scenarios.trace import Trace
+from perception_platform.sensing.health import WINDOW_S
 from perception_platform.simulation.chassis import Chassis
 from perception_platform.simulation.odometry import Odometer
 from perception_platform.simulation.recording import ODOMETRY_HZ
@@ -39,6 +40,7 @@ from perception_platform.tracking.tracker import Tracker
 
 HEALTH_HZ = 10.0
 SETTLED_S = 3.0  # a robot that has stood so long while nothing else moves will stand for ever
+AFTER_FAULT_S = WINDOW_S + SETTLED_S  # a sensor's health looks back on a fault that is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ class ClosedLoop:
         setup = self._setup
         coming = any(m.at_s is not None and not m.is_done(t_s - SETTLED_S) for m in setup.world.movers)
         ends = [fault.until_s for fault in setup.faults] + [cloud.until_s for cloud in setup.air.dust]
-        coming |= any(t_s - SETTLED_S < end < setup.duration_s for end in ends)
+        coming |= any(t_s - AFTER_FAULT_S < end < setup.duration_s for end in ends)
         return not coming and t_s - self._stood_since_s >= SETTLED_S
 
     def _outcome(self, end_s: float, simulated_s: float, total_s: float) -> Outcome:

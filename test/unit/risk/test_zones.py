@@ -249,6 +249,25 @@ def test_low_things_and_an_open_hall_hide_nobody() -> None:
     assert limit(occlusion(), post(20.0)) == AMR.drive.max_speed_mps
 
 
+def test_a_person_hides_nobody_but_what_may_be_something_else_does() -> None:
+    """The near side of somebody who strides, 0.8 m long, 0.9 m beside the path."""
+    side = points(*((x, 1.3, z) for x in np.arange(1.2, 2.0, 0.02) for z in (0.8, 1.2)))
+    person = track(1.6, 1.5, size_m=(0.8, 0.5, 1.7))
+    assert found(occlusion(), side, tracks=person, speed_mps=1.2) is None
+    others = [
+        NOTHING,
+        replace(person, class_ids=np.array([int(ObjectClass.UNKNOWN)])),
+        replace(person, existence=np.array([0.3])),
+        track(1.6, 1.5, size_m=(1.1, 0.5, 1.7)),
+        replace(person, class_scores=np.array([0.4])),
+        track(3.6, 1.5),
+    ]
+    for tracks in others:
+        got = found(occlusion(), side, tracks=tracks, speed_mps=1.2)
+        assert got is not None
+        assert "somebody may step out" in got.text
+
+
 def test_a_person_who_went_out_of_sight_may_step_out_again() -> None:
     seen = track(2.0, 1.6)
     hidden = replace(seen, region_radius_m=np.array([0.6]))
