@@ -17,6 +17,7 @@ from perception_platform.cli.evaluate_tables import (
     show_detection,
     show_learned,
     show_lidar,
+    show_lidar_scores,
     show_tracking,
 )
 
@@ -138,6 +139,63 @@ def learned_lidar(
     show_learned(report)
 
 
+@_commands.command("lidar-scores")
+def lidar_scores(
+    worlds: Annotated[int, typer.Option(min=20, help="Made-up streets and warehouses.")] = 1000,
+    seed: Annotated[int, typer.Option(min=2, help="Of the set; training and validation have 0 and 1.")] = 2,
+    model: Annotated[Path | None, typer.Option(help="Folder of a learned model, judged beside it.")] = None,
+    calibrate: Annotated[
+        Calibrate | None,
+        typer.Option(
+            help="Fit the model's scores to the frames, or to the worlds without such; write it into its model.yaml."
+        ),
+    ] = None,
+    frames: Annotated[
+        Path | None, typer.Option(help="Labelled real sweeps as KITTI object, judged as well.")
+    ] = None,
+    robot: Annotated[str, typer.Option(help="Robot file or name: own body and height.")] = "delivery_van",
+    sensor: Annotated[str | None, typer.Option(help="Its lidar that the frames are from.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw right names over scores, as PNG.")] = None,
+) -> None:
+    """How often what the lidar heads call a road user is one, by class, shape and score.
+
+    The likelihoods of shapes (perception/naming.py) are what this says of seed 2; other seeds show how well they hold.
+    """
+    from rich.progress import Progress
+
+    from perception_platform.evaluation.calibration import write_calibration
+    from perception_platform.evaluation.learned_lidar import lidar_head
+    from perception_platform.evaluation.lidar_report import lidar_of
+    from perception_platform.robot.load import load_robot
+    from perception_platform.training.lidar_scores import describe, fit, names_in_sweeps, names_in_worlds
+
+    if calibrate and not model:
+        raise typer.BadParameter("needs --model", param_hint="--calibrate")
+    described, head = load_robot(robot), lidar_head(model) if model else None
+    with Progress(transient=True) as bar:
+        task = bar.add_task("worlds", total=worlds)
+        found = {
+            "made-up worlds": names_in_worlds(
+                described, worlds, seed, head, lambda: bar.update(task, advance=1)
+            )
+        }
+    if frames:
+        found["real sweeps"] = names_in_sweeps(frames, described, lidar_of(described, sensor), head)
+    report = {of: {name: describe(named) for name, named in heads.items()} for of, heads in found.items()}
+    if model and calibrate:
+        fitted_on = "real sweeps" if frames else "made-up worlds"
+        fitted = fit(found[fitted_on]["learned"], calibrate.value, fitted_on)
+        write_calibration(model, fitted)
+        report["fitted"] = fitted
+    _write(json_file, {"worlds": worlds, "seed": seed, **report})
+    if plot:
+        from perception_platform.evaluation.plots import plot_reliability
+
+        plot_reliability(report, plot)
+    show_lidar_scores(report)
+
+
 @_commands.command()
 def detection(
     frames: Annotated[
@@ -213,7 +271,7 @@ def camera(
     """
     from rich.progress import Progress
 
-    from perception_platform.evaluation.camera_calibration import write_calibration
+    from perception_platform.evaluation.calibration import write_calibration
     from perception_platform.evaluation.camera_report import Sweeps, evaluate_camera
     from perception_platform.robot.load import load_robot
 

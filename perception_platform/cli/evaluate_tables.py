@@ -199,6 +199,33 @@ def _show_motion(report: dict[str, Any], console: Any) -> None:
         )
 
 
+def show_lidar_scores(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for of in ("made-up worlds", "real sweeps"):
+        for head, told in report.get(of, {}).items():
+            table = Table(head, "stated", "mean score", "right", "share", "95 %, at least and at most")
+            rows = [(name, None, row) for name, row in told["classes"].items()]
+            rows += [(f"{row['class']}, shape {row['shape']}", row["stated"], row) for row in told["shapes"]]
+            for name, stated, row in rows:
+                right = row["right"]
+                table.add_row(
+                    name,
+                    "" if stated is None else f"{stated:.2f}",
+                    f"{row['score']:.3f}",
+                    f"{right['events']} of {right['trials']}",
+                    f"{right['rate']:.3f}",
+                    f"{right['at_least']:.3f} to {right['at_most']:.3f}",
+                )
+            Console().print(table)
+            Console().print(
+                f"{head}, {of}: expected calibration error {told['expected_error']}, {told['boxes']} boxes"
+            )
+    if "fitted" in report:
+        Console().print(f"fitted: {report['fitted']}")
+
+
 def show_learned(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table

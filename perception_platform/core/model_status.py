@@ -22,7 +22,7 @@ class Assurance:
     """How far the answers of a head can be trusted, beyond their scores.
 
     Attributes:
-        calibration: how its scores were calibrated: none, temperature, isotonic.
+        calibration: how its scores were calibrated: none, shapes (shares by shape), temperature, isotonic.
         calibration_error: expected calibration error on data it was not calibrated with; NaN where not measured.
         uncertainty: what it says of the error of each answer.
         out_of_domain: whether the newest input is unlike what it was made for.

@@ -13,7 +13,7 @@ from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Ints, ObjectClass
-from perception_platform.evaluation.camera_calibration import (
+from perception_platform.evaluation.calibration import (
     Method,
     calibration_error,
     fit_scores,
@@ -27,13 +27,14 @@ from perception_platform.evaluation.camera_measures import Found, Matched, judge
 from perception_platform.inference.backend import ModelError
 from perception_platform.perception.camera_head import Detector
 from perception_platform.perception.camera_regions import asked_regions
-from perception_platform.perception.camera_scores import calibrate, image_measures, outside
 from perception_platform.perception.camera_views import Fitter, PointedImage
 from perception_platform.perception.detector_config import DetectorConfig
 from perception_platform.perception.fusion import ImageObjects
+from perception_platform.perception.image_domain import image_measures, outside
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.load import load_detector
 from perception_platform.perception.parameters import GeometryParams
+from perception_platform.perception.score_calibration import calibrate
 from perception_platform.robot.description import Robot
 from perception_platform.sensing.sweep_files import load_sweep
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.core.lineage import Lineage
-from perception_platform.core.objects import Detections, ObjectClass
+from perception_platform.core.objects import Detections, Ints, ObjectClass
 from perception_platform.evaluation.camera_measures import share
 from perception_platform.evaluation.lidar_frames import LabelledFrame, read_frames
 from perception_platform.evaluation.lidar_measures import inside
@@ -55,7 +56,7 @@ def evaluate_learned(folder: Path, robot: Robot, lidar: Lidar, model: Path) -> d
     Raises:
         InputError: naming the file, if there are no frames, one can't be read, or the model can't be had or run.
     """
-    head = _head(model)
+    head = lidar_head(model)
     path = GeometricPath(robot, GeometryParams())
     rows: list[dict[str, Any]] = []
     boxes: list[tuple[ObjectClass, bool]] = []
@@ -68,7 +69,8 @@ def evaluate_learned(folder: Path, robot: Robot, lidar: Lidar, model: Path) -> d
             raise InputError(model, str(error), frame.name) from error
         strange += head.assurance.out_of_domain
         rows += _labels(frame, lidar, without, found, fused)
-        boxes += _judged(frame, lidar, found)
+        rows_in_view, right = judged_in_view(frame, lidar, found.centers_m, found.class_ids)
+        boxes += zip(map(ObjectClass, found.class_ids[rows_in_view].tolist()), right.tolist(), strict=True)
     return {
         "frames": frames,
         "out_of_domain": strange,
@@ -108,7 +110,7 @@ def bench_learned(
     Raises:
         InputError: as ``evaluate_learned``.
     """
-    head, path = _head(model, threads), GeometricPath(robot, GeometryParams())
+    head, path = lidar_head(model, threads), GeometricPath(robot, GeometryParams())
     frames = list(read_frames(folder, lidar.name))
     base_from_lidar = lidar.mounting.transform()
     times_ms: dict[str, list[float]] = {
@@ -137,7 +139,12 @@ def bench_learned(
     return {"samples": samples, "threads": threads, "sweeps": len(frames), "times": rows}
 
 
-def _head(model: Path, threads: int = 1) -> LidarHead:
+def lidar_head(model: Path, threads: int = 1) -> LidarHead:
+    """A learned model on the first of its backends.
+
+    Raises:
+        InputError: naming the file, if it can't be had.
+    """
     head = lidar_heads(model, threads)[0]
     if isinstance(head, BrokenLink):
         raise InputError(head.name, head.problem)
@@ -188,14 +195,20 @@ def _is_near(centers_m: Array, at_m: Array, name: ObjectClass) -> bool:
     return bool((np.linalg.norm(centers_m[:, :2] - at_m[:2], axis=1) <= _NEAR_M[name]).any())
 
 
-def _judged(frame: LabelledFrame, lidar: Lidar, found: LearnedBoxes) -> list[tuple[ObjectClass, bool]]:
-    """Of each box where KITTI labels everything: its class, and whether a label of that class is near."""
-    centers = lidar.mounting.transform().apply(frame.labels.centers_m)
+def judged_in_view(
+    frame: LabelledFrame, lidar: Lidar, centers_m: Array, class_ids: Ints
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Of boxes (N, 3) in the base frame, those named as road users where KITTI labels everything.
+
+    Returns:
+        Their K rows, and whether a label of the class is near each.
+    """
+    labels_m = lidar.mounting.transform().apply(frame.labels.centers_m)
     names = np.array([int(_CLASSES.get(str(kind), ObjectClass.UNKNOWN)) for kind in frame.labels.types])
-    result = []
-    for center, class_id in zip(found.centers_m, found.class_ids, strict=True):
-        name = ObjectClass(int(class_id))
-        in_view = center[0] > 3.0 and abs(np.arctan2(center[1], center[0])) < _HALF_VIEW_RAD
-        if name in _NEAR_M and in_view and np.abs(center[:2]).max() <= _RANGE_M:
-            result.append((name, _is_near(centers[names == int(name)], center, name)))
-    return result
+    in_view = (centers_m[:, 0] > 3.0) & (np.abs(centers_m[:, :2]).max(axis=1, initial=0.0) <= _RANGE_M)
+    in_view &= np.abs(np.arctan2(centers_m[:, 1], centers_m[:, 0])) < _HALF_VIEW_RAD
+    rows = np.flatnonzero(in_view & np.isin(class_ids, [int(name) for name in _NEAR_M]))
+    right = [
+        _is_near(labels_m[names == class_ids[k]], centers_m[k], ObjectClass(int(class_ids[k]))) for k in rows
+    ]
+    return rows, np.array(right, dtype=np.bool_)

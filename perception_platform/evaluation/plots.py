@@ -80,3 +80,27 @@ def save_axes(figure: Any, axes: Any, path: Path) -> Path:
     figure.tight_layout()
     figure.savefig(path, metadata={"Software": None})
     return path
+
+
+def plot_reliability(heads: dict[str, dict[str, dict[str, Any]]], path: Path) -> Path:
+    """Share of right names over scores.
+
+    Args:
+        heads: by what was looked at and by head, ``expected_error`` and ``bins`` of ``calibration.reliability``.
+        path: of the PNG.
+
+    Raises:
+        InputError: if matplotlib is not installed.
+    """
+    plt = pyplot(path.parent)
+    figure, axes = plt.subplots(figsize=(4.6, 4.0), dpi=100)
+    for of, told in heads.items():
+        for name, one in told.items():
+            scores, right = [b["score"] for b in one["bins"]], [b["right"] for b in one["bins"]]
+            text = f"{name}, {of}: error {one['expected_error']:.3f} of {one['boxes']}"
+            axes.plot(scores, right, marker="o", markersize=3, label=text)
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+    axes.set(xlabel="mean score", ylabel="share of right names", xlim=(0, 1), ylim=(0, 1))
+    saved = save_axes(figure, axes, path)
+    plt.close("all")
+    return saved

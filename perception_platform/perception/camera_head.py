@@ -13,12 +13,13 @@ from perception_platform.core.objects import Ints, ModelRef
 from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import Backend, ModelError, Tensor
 from perception_platform.inference.golden import Golden
-from perception_platform.perception.camera_scores import calibrate, out_of_domain
 from perception_platform.perception.camera_views import Bgr, Fitted, Fitter, PointedImage, choose_views
 from perception_platform.perception.decoders import Candidates, decode
 from perception_platform.perception.detector_config import DetectorConfig
 from perception_platform.perception.fusion import ImageObjects
 from perception_platform.perception.image_boxes import box_iou
+from perception_platform.perception.image_domain import out_of_domain
+from perception_platform.perception.score_calibration import calibrate
 
 Shown = tuple[Bgr, Ints, bool]  # an image, the part of it, and whether left and right are exchanged
 

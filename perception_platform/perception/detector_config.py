@@ -7,32 +7,23 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from perception_platform.core.errors import InputError
 from perception_platform.core.objects import ObjectClass
 from perception_platform.inference.spec import BackendSpec, GoldenSpec, OnnxSpec
+from perception_platform.perception.score_calibration import ScoreCalibration
+from perception_platform.robot.parts import Finite, Part, Positive
 
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Strides = Annotated[tuple[Annotated[int, Field(gt=0, le=1024)], ...], Field(min_length=1)]
 Activation = Literal["none", "sigmoid", "softmax"]
 BoxFormat = Literal["xyxy", "yxyx", "cxcywh"]
 BoxUnit = Literal["pixels", "normalised"]
-
-
-class Part(BaseModel):
-    """Base of all parts of the file: nothing unknown, nothing changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ImageInput(Part):
@@ -248,41 +239,19 @@ AnyDecoder = Annotated[
 ]
 
 
-class Calibration(Part):
+class Calibration(ScoreCalibration):
     """How often a box of a score is right, and how exact it is: fitted by ``evaluate camera --calibrate``.
 
     Attributes:
-        method: logits divided by a temperature and shifted, or a monotonous table.
-        temperature: with ``bias``: score = sigmoid(logit(raw) / temperature + bias).
-        bias: see there.
-        raw: scores of the table, rising.
-        calibrated: what they mean; between them it is linear.
         side_sigma: standard deviations of the left, upper, right and lower side, as shares of the box's height.
         image_range: by measure (``brightness``, ``contrast``, ``sharpness``) the range in the images it was fitted on.
             An image outside of it is out of the domain.
-        error: expected calibration error on images that the fit did not see.
-        fitted_on: boxes and images, for people.
     """
 
-    method: Literal["temperature", "isotonic"]
-    temperature: Positive = 1.0
-    bias: Finite = 0.0
-    raw: tuple[Finite, ...] = ()
-    calibrated: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
     side_sigma: tuple[Positive, Positive, Positive, Positive] = (0.05, 0.05, 0.05, 0.05)
-    image_range: dict[Literal["brightness", "contrast", "sharpness"], tuple[Finite, Finite]] = {}
-    error: Annotated[float, Field(ge=0, le=1)]
-    fitted_on: str = ""
-
-    @model_validator(mode="after")
-    def _a_table_that_rises(self) -> Calibration:
-        if len(self.raw) != len(self.calibrated):
-            raise ValueError(f"{len(self.calibrated)} calibrated for {len(self.raw)} raw scores")
-        if self.method == "isotonic" and not self.raw:
-            raise ValueError("isotonic needs a table")
-        if list(self.raw) != sorted(self.raw) or list(self.calibrated) != sorted(self.calibrated):
-            raise ValueError("a table has to rise")
-        return self
+    image_range: dict[Literal["brightness", "contrast", "sharpness"], tuple[Finite, Finite]] = Field(
+        default_factory=dict
+    )
 
 
 class DetectorConfig(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +28,7 @@ from perception_platform.perception.bird_view import (
     boxes_of,
     planes,
 )
+from perception_platform.perception.score_calibration import ScoreCalibration, calibrate
 from perception_platform.robot.parts import Finite, Part, Positive
 
 OUTPUTS = ("peaks", "regressed", "occupied", "embedding")
@@ -64,7 +66,8 @@ class LidarModelConfig(Part):
         id: name and version of the model.
         weights: the ONNX file, in the same folder.
         input: what it looks at; there is one such view.
-        score_threshold: boxes below are left out.
+        score_threshold: boxes of which the network gives less are left out.
+        calibration: how often a box of a score is right: ``evaluate lidar-scores --calibrate``.
         domain: what the sweeps that it was validated on looked like to it.
         backends: what may run it, in the order in which they are asked.
         golden: inputs and the outputs that every backend has to give for them.
@@ -75,6 +78,7 @@ class LidarModelConfig(Part):
     weights: Annotated[str, Field(pattern=r"^[^/\\]+\.onnx$")]
     input: Literal["bird_view"]
     score_threshold: Annotated[float, Field(gt=0, lt=1)]
+    calibration: ScoreCalibration | None = None
     domain: Domain
     backends: Annotated[list[BackendSpec], Field(min_length=1)] = Field(
         default=[OnnxSpec(kind="onnxruntime")]
@@ -101,8 +105,11 @@ class LidarHead:
 
     @property
     def assurance(self) -> Assurance:
-        """That its scores are not calibrated on real sweeps, and whether the newest is like those it knows."""
+        """How its scores were calibrated, on made-up sweeps, and whether the newest is like those it knows."""
+        fitted = self._config.calibration
         return Assurance(
+            calibration=fitted.method if fitted else "none",
+            calibration_error=fitted.error if fitted else np.nan,
             uncertainty="none of its own: boxes only name and add",
             out_of_domain=self._strange,
             reason="the sweep's embedding is unlike those it was validated on" if self._strange else "",
@@ -135,7 +142,8 @@ class LidarHead:
             view.period_s,
         )
         self._strange = self._config.domain.distance(found.embedding) > self._config.domain.limit
-        return found
+        fitted = self._config.calibration
+        return found if fitted is None else replace(found, scores=calibrate(found.scores, fitted))
 
 
 def load_lidar_config(folder: Path) -> LidarModelConfig:

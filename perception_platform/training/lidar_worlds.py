@@ -49,6 +49,27 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
+class Swept:
+    """A made-up world and what a lidar that drives through it measured.
+
+    Attributes:
+        world: it.
+        actors: of it, each with what it is.
+        lidar: of a random kind.
+        trajectory: of the robot.
+        newest: the sweep that ends at ``AT_S``, in the lidar's frame.
+        earlier: the one before.
+    """
+
+    world: World
+    actors: list[tuple[Actor, _Thing]]
+    lidar: Lidar
+    trajectory: Trajectory
+    newest: PointCloud
+    earlier: PointCloud
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """Two sweeps, the truth, and the outlines of all that stands there: (K, 5) x, y, length, width, heading."""
 
@@ -67,6 +88,13 @@ class _Thing:
 
 def make_example(seed: int) -> Example:
     """One world and what a lidar saw of it; the same seed gives the same bytes."""
+    swept = sweep_world(seed)
+    newest, earlier = seen_from_base(swept.newest, swept.lidar), seen_from_base(swept.earlier, swept.lidar)
+    return Example(newest, earlier, truth_of(swept, newest), _outlines(swept.world))
+
+
+def sweep_world(seed: int) -> Swept:
+    """One world, swept twice."""
     rng = np.random.default_rng(seed)
     lidar, columns = _lidar(rng)
     world, actors = _world(rng)
@@ -74,9 +102,9 @@ def make_example(seed: int) -> Example:
     trajectory = _drive(float(speed), float(turn))
     scene = Scene(world, trajectory, 0, seed)
     noise = LidarNoise(range_sigma_m=float(rng.uniform(0.005, 0.03)), dropout=float(rng.uniform(0.0, 0.15)))
-    newest = _seen(sweep(scene, lidar, AT_S, columns=columns, noise=noise), lidar)
-    earlier = _seen(sweep(scene, lidar, AT_S - PERIOD_S, columns=columns, noise=noise), lidar)
-    return Example(newest, earlier, _truth(actors, trajectory, newest), _outlines(world))
+    newest = sweep(scene, lidar, AT_S, columns=columns, noise=noise)
+    earlier = sweep(scene, lidar, AT_S - PERIOD_S, columns=columns, noise=noise)
+    return Swept(world, actors, lidar, trajectory, newest, earlier)
 
 
 def _lidar(rng: Rng) -> tuple[Lidar, int]:
@@ -108,7 +136,7 @@ def _drive(speed_mps: float, turn_radps: float) -> Trajectory:
     return Trajectory(since_s + AT_S, states, states[:, 3:])
 
 
-def _seen(cloud: PointCloud, lidar: Lidar) -> Heights:
+def seen_from_base(cloud: PointCloud, lidar: Lidar) -> Heights:
     """A sweep in the base frame, its ground found as the perception layer does."""
     base_from_lidar = lidar.mounting.transform()
     xyz_m = np.ascontiguousarray(base_from_lidar.apply(cloud.xyz_m), dtype=np.float32)
@@ -117,12 +145,13 @@ def _seen(cloud: PointCloud, lidar: Lidar) -> Heights:
     return Heights(xyz_m, height_m)
 
 
-def _truth(actors: list[tuple[Actor, _Thing]], trajectory: Trajectory, seen: Heights) -> Truth:
-    """What an application may ask for, where the lidar saw enough of it."""
-    speed, turn = trajectory.state_at(AT_S).speed_mps, trajectory.state_at(AT_S).yaw_rate_radps
+def truth_of(swept: Swept, seen: Heights) -> Truth:
+    """What an application may ask for, where the lidar saw enough of it: the newest sweep, in the base frame."""
+    state = swept.trajectory.state_at(AT_S)
+    speed, turn = state.speed_mps, state.yaw_rate_radps
     boxes, classes, velocities, counts = [], [], [], []
     standing = seen.xyz_m[seen.height_m > 0.1].astype(np.float64)
-    for actor, thing in actors:
+    for actor, thing in swept.actors:
         if thing.class_index < 0:
             continue
         low, high = _extent(actor.body(actor.path.travelled_m(AT_S)))

@@ -11,6 +11,7 @@ from perception_platform.core.model_status import Assurance, ModelState, ModelSt
 from perception_platform.core.objects import Detections
 from perception_platform.core.sensor_data import Points
 from perception_platform.perception.component import Component, Moment, NoParams, Port, Ports, Setup, array
+from perception_platform.perception.naming import SCORE_ERROR
 from perception_platform.perception.pieces import Pieces
 
 _FEWEST_POINTS = 200
@@ -52,8 +53,10 @@ class LidarObjects(Component):
         return self._path.objects(moment.t_ns, moment.origin_m, layers, pieces, moment.lineage)
 
     def model_status(self, t_ns: int) -> Sequence[ModelStatus]:
-        """That it runs; its scores are likelihoods of shapes, held against no labels."""
+        """That it runs, and what its scores are worth."""
         assurance = Assurance(
+            calibration="shapes",
+            calibration_error=SCORE_ERROR,
             uncertainty="covariance of each centre, by range and size",
             out_of_domain=bool(self._trouble),
             reason=self._trouble,

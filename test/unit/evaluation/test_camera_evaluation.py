@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 from perception_platform.cli.main import app
 from perception_platform.core.errors import InputError
 from perception_platform.core.objects import ObjectClass
-from perception_platform.evaluation.camera_bench import bench_camera
-from perception_platform.evaluation.camera_calibration import (
+from perception_platform.evaluation.calibration import (
     calibration_error,
     fit_scores,
     held_out,
@@ -25,11 +24,12 @@ from perception_platform.evaluation.camera_calibration import (
     side_sigmas,
     write_calibration,
 )
+from perception_platform.evaluation.camera_bench import bench_camera
 from perception_platform.evaluation.camera_labels import read_labels
 from perception_platform.evaluation.camera_measures import Found, average_precision, judge, match
 from perception_platform.evaluation.camera_report import evaluate_camera
-from perception_platform.perception.camera_scores import calibrate
 from perception_platform.perception.detector_config import Calibration, load_detector_config
+from perception_platform.perception.score_calibration import calibrate
 from test.unit.perception.constant_models import constant_model
 from test.unit.perception.test_decoders import CAR, PERSON, describe, yolov8
 

@@ -21,7 +21,6 @@ from perception_platform.core.sensor_data import Image
 from perception_platform.inference.backend import ModelError
 from perception_platform.perception.camera_head import CameraHead, suppress
 from perception_platform.perception.camera_regions import asked_regions
-from perception_platform.perception.camera_scores import calibrate, image_measures, out_of_domain
 from perception_platform.perception.camera_views import Fitter, PointedImage, choose_views
 from perception_platform.perception.decoders import Candidates
 from perception_platform.perception.detector_config import (
@@ -31,7 +30,9 @@ from perception_platform.perception.detector_config import (
     Views,
     load_detector_config,
 )
+from perception_platform.perception.image_domain import image_measures, out_of_domain
 from perception_platform.perception.load import load_camera_head
+from perception_platform.perception.score_calibration import calibrate
 from perception_platform.robot.load import load_robot, share_dir
 from test.unit.inference.tiny_models import constant_detector
 

@@ -1,0 +1,196 @@
+"""How far the scores of the lidar heads are what they say: their names held against made-up worlds.
+
+A name is right if the middle of its box lies on a labelled object of that class, or within ``_MARGIN_M`` of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from perception_platform.core.geometry import Array
+from perception_platform.core.lineage import Lineage
+from perception_platform.core.objects import Ints, ObjectClass
+from perception_platform.core.sensor_data import PointCloud
+from perception_platform.evaluation.calibration import (
+    Flags,
+    Method,
+    calibration_error,
+    fit_scores,
+    held_out,
+    reliability,
+)
+from perception_platform.evaluation.learned_lidar import judged_in_view
+from perception_platform.evaluation.lidar_frames import read_frames
+from perception_platform.evaluation.statistics import Rate
+from perception_platform.perception.bird_view import CLASSES, BirdView, Heights, raster
+from perception_platform.perception.lidar_model import LidarHead
+from perception_platform.perception.lidar_objects import GeometricPath
+from perception_platform.perception.naming import ROAD_USERS, SHAPES, shapes_of
+from perception_platform.perception.parameters import GeometryParams
+from perception_platform.robot.description import Robot
+from perception_platform.robot.sensors import Lidar
+from perception_platform.training.lidar_worlds import Truth, seen_from_base, sweep_world, truth_of
+
+Head = Literal["geometric", "learned"]
+WORLDS_APART = 10_000_000  # between the seeds of two sets of worlds, as in training
+_MARGIN_M = 0.3
+_RANGE_M = 30.0
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """N boxes that a head called road users.
+
+    Attributes:
+        class_ids: (N,) values of ObjectClass.
+        scores: (N,) of the head.
+        right: (N,) whether it is one.
+        worlds: (N,) in which.
+        shapes: (N,) row of ``naming.SHAPES`` that gave the name; -1 of a network.
+    """
+
+    class_ids: Ints
+    scores: Array
+    right: Flags
+    worlds: Ints
+    shapes: Ints
+
+
+def names_in_worlds(
+    robot: Robot, worlds: int, seed: int, head: LidarHead | None, done: Callable[[], None] = lambda: None
+) -> dict[Head, Named]:
+    """What the heads call road users in made-up worlds, and whether they are.
+
+    Args:
+        robot: whose body and height the geometric path knows.
+        worlds: how many.
+        seed: of the set.
+        head: a network beside the geometric path, if any; its scores as it gives them.
+        done: told of each world.
+    """
+    path = GeometricPath(robot, GeometryParams())
+    parts: dict[Head, list[Named]] = {"geometric": [], **({"learned": []} if head else {})}
+    for world in range(worlds):
+        swept = sweep_world(seed * WORLDS_APART + world)
+        newest = seen_from_base(swept.newest, swept.lidar)
+        truth = truth_of(swept, newest)
+        earlier = seen_from_base(swept.earlier, swept.lidar)
+        for name, found in _found(swept.newest, swept.lidar, path, head, newest, earlier):
+            near = np.abs(found.centers_m[:, :2]).max(axis=1, initial=0.0) <= _RANGE_M
+            rows = np.flatnonzero(near & np.isin(found.class_ids, [int(c) for c in ROAD_USERS]))
+            right = [_is_right(found.centers_m[k], int(found.class_ids[k]), truth) for k in rows.tolist()]
+            parts[name].append(found.named(rows, np.array(right, dtype=np.bool_), world))
+        done()
+    return {name: _joined(of) for name, of in parts.items()}
+
+
+def names_in_sweeps(folder: Path, robot: Robot, lidar: Lidar, head: LidarHead | None) -> dict[Head, Named]:
+    """The same in labelled real sweeps, in the layout of the KITTI object benchmark, where its camera sees.
+
+    Raises:
+        InputError: naming the file, if there are no frames, one can't be read, or the model can't be run.
+    """
+    path = GeometricPath(robot, GeometryParams())
+    parts: dict[Head, list[Named]] = {"geometric": [], **({"learned": []} if head else {})}
+    for number, frame in enumerate(read_frames(folder, lidar.name)):
+        sweep = seen_from_base(frame.cloud, lidar)
+        for name, found in _found(frame.cloud, lidar, path, head, sweep, sweep):
+            rows, right = judged_in_view(frame, lidar, found.centers_m, found.class_ids)
+            parts[name].append(found.named(rows, right, number))
+    return {name: _joined(of) for name, of in parts.items()}
+
+
+def describe(named: Named) -> dict[str, Any]:
+    """Shares of right names by class and by shape, and how far scores are from them."""
+    error = calibration_error(named.scores, named.right)
+    return {
+        "boxes": len(named.scores),
+        "expected_error": None if np.isnan(error) else round(error, 4),
+        "bins": reliability(named.scores, named.right) if len(named.scores) else [],
+        "classes": {
+            ObjectClass(c).name.lower(): _share(named, named.class_ids == c)
+            for c in np.unique(named.class_ids).tolist()
+        },
+        "shapes": [
+            {"shape": row, "class": SHAPES[row].object_class.name.lower(), "stated": SHAPES[row].likelihood}
+            | _share(named, named.shapes == row)
+            for row in np.unique(named.shapes[named.shapes >= 0]).tolist()
+        ],
+    }
+
+
+def fit(named: Named, method: Method, where: str) -> dict[str, Any]:
+    """What goes into a network's ``model.yaml``: the fit, and its error on sweeps that it was not fitted on.
+
+    Args:
+        named: boxes with the network's own scores.
+        method: how.
+        where: they are from, for people.
+
+    Raises:
+        InputError: if the boxes are too few, or all right, or all wrong.
+    """
+    fresh = held_out(method, named.scores, named.right, named.worlds)
+    worlds = int(named.worlds.max()) + 1
+    return {
+        **fit_scores(method, named.scores, named.right),
+        "error": round(calibration_error(fresh, named.right), 4),
+        "fitted_on": f"{len(named.scores)} boxes in {worlds} {where}",
+    }
+
+
+def _share(named: Named, rows: Flags) -> dict[str, Any]:
+    rate = Rate(int(named.right[rows].sum()), int(rows.sum()), _CONFIDENCE)
+    return {"right": rate.as_dict(), "score": float(named.scores[rows].mean()) if rows.any() else None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxes:
+    """What a head found in one sweep."""
+
+    centers_m: Array
+    class_ids: Ints
+    scores: Array
+    shapes: Ints
+
+    def named(self, rows: Ints, right: Flags, world: int) -> Named:
+        """Some of them, with what is known of them."""
+        where = np.full(len(rows), world, dtype=np.int64)
+        return Named(self.class_ids[rows], self.scores[rows], right, where, self.shapes[rows])
+
+
+def _found(
+    cloud: PointCloud,
+    lidar: Lidar,
+    path: GeometricPath,
+    head: LidarHead | None,
+    sweep: Heights,
+    earlier: Heights,
+) -> Iterator[tuple[Head, _Boxes]]:
+    objects = path.step(cloud, lidar, Lineage()).detections
+    shapes = shapes_of(objects.class_ids, objects.scores, objects.num_points)
+    yield "geometric", _Boxes(objects.centers_m, objects.class_ids, objects.scores, shapes)
+    if head:
+        boxes = head.step(BirdView(raster(sweep, earlier)))
+        unknown = np.full(len(boxes), -1, dtype=np.int64)
+        yield "learned", _Boxes(boxes.centers_m, boxes.class_ids, boxes.scores, unknown)
+
+
+def _is_right(center_m: Array, class_id: int, truth: Truth) -> bool:
+    boxes = truth.boxes[
+        np.array([int(CLASSES[c]) == class_id for c in truth.classes.tolist()], dtype=np.bool_)
+    ]
+    c, s = np.cos(boxes[:, 6]), np.sin(boxes[:, 6])
+    x, y = center_m[0] - boxes[:, 0], center_m[1] - boxes[:, 1]
+    along, across = np.abs(c * x + s * y), np.abs(c * y - s * x)
+    return bool(((along <= boxes[:, 3] / 2 + _MARGIN_M) & (across <= boxes[:, 4] / 2 + _MARGIN_M)).any())
+
+
+def _joined(parts: list[Named]) -> Named:
+    return Named(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Named)))

@@ -1,0 +1,97 @@
+"""What lidar heads call a road user, held against worlds whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perception_platform.core.errors import InputError
+from perception_platform.core.objects import ObjectClass
+from perception_platform.evaluation.calibration import calibration_error, write_calibration
+from perception_platform.evaluation.learned_lidar import lidar_head
+from perception_platform.perception.naming import ROAD_USERS, SCORE_ERROR, SHAPES, name_by_shape, shapes_of
+from perception_platform.perception.score_calibration import ScoreCalibration, calibrate
+from perception_platform.robot.load import load_robot, share_dir
+from perception_platform.training.lidar_scores import Named, describe, fit, names_in_sweeps, names_in_worlds
+
+MODEL = share_dir() / "config" / "models" / "bev_lidar"
+ROBOT = load_robot("delivery_van")
+OTHER_SEED = 5  # the likelihoods of shapes were taken from worlds of seed 2
+
+
+@pytest.fixture(scope="module")
+def shapes() -> Named:
+    return names_in_worlds(ROBOT, 150, OTHER_SEED, None)["geometric"]
+
+
+@pytest.mark.slow
+def test_scores_of_shapes_are_what_they_say_in_worlds_they_were_not_taken_from(shapes: Named) -> None:
+    assert len(shapes.scores) > 500
+    assert set(np.unique(shapes.class_ids).tolist()) >= {int(ObjectClass.PERSON), int(ObjectClass.CAR)}
+    assert calibration_error(shapes.scores, shapes.right) < SCORE_ERROR + 0.04
+    surer = replace(shapes, scores=np.minimum(shapes.scores + 0.2, 1.0))
+    assert calibration_error(surer.scores, surer.right) > SCORE_ERROR + 0.08
+
+
+@pytest.mark.slow
+def test_the_share_of_each_shape_is_that_of_the_table(shapes: Named) -> None:
+    told = describe(shapes)
+    rows = [row for row in told["shapes"] if row["right"]["trials"] >= 30]
+    assert len(rows) >= 4
+    for row in rows:
+        stated = row["score"]
+        assert row["right"]["at_least"] - 0.05 <= stated <= row["right"]["at_most"] + 0.05, row
+    assert sum(row["right"]["trials"] for row in told["shapes"]) == told["boxes"] == len(shapes.scores)
+
+
+@pytest.mark.slow
+def test_a_network_s_scores_are_fitted_and_its_file_says_so(tmp_path: Path) -> None:
+    head = lidar_head(MODEL)
+    assert head.assurance.calibration == "none"
+    found = names_in_worlds(ROBOT, 60, OTHER_SEED, head)["learned"]
+    fitted = fit(found, "temperature", "made-up worlds")
+    assert fitted["error"] < calibration_error(found.scores, found.right)
+    assert fitted["fitted_on"] == f"{len(found.scores)} boxes in {found.worlds.max() + 1} made-up worlds"
+    for file in MODEL.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    write_calibration(tmp_path, fitted)
+    again = lidar_head(tmp_path)
+    assert again.assurance.calibration == "temperature"
+    assert again.assurance.calibration_error == fitted["error"]
+    scored = names_in_worlds(ROBOT, 5, OTHER_SEED, again)["learned"].scores
+    raw = found.scores[found.worlds < 5]
+    assert scored == pytest.approx(calibrate(raw, ScoreCalibration(**fitted)))
+    assert np.abs(scored - raw).max() > 0.05
+
+
+def test_too_few_boxes_fit_nothing() -> None:
+    rows = np.zeros(10, dtype=np.int64)
+    few = Named(rows + 1, np.linspace(0.1, 0.9, 10), np.arange(10) > 4, np.arange(10), rows - 1)
+    with pytest.raises(InputError, match="boxes, 4 of them right; needs"):
+        fit(few, "temperature", "real sweeps")
+
+
+def test_a_name_tells_which_shape_gave_it() -> None:
+    sizes_m = np.array([[0.5, 0.5], [4.5, 1.8], [1.8, 0.15], [0.1, 0.1], [20.0, 0.4]])
+    top_m = np.array([1.7, 1.5, 1.5, 0.4, 3.0])
+    points = np.array([3, 400, 40, 40, 900])
+    ids, scores = name_by_shape(sizes_m, top_m, np.zeros(5), points, np.zeros(5, dtype=np.bool_))
+    rows = shapes_of(ids, scores, points)
+    assert rows.tolist() == [6, 3, 2, -1, 0]
+    assert [SHAPES[row].object_class for row in rows[:3]] == [
+        ObjectClass.PERSON,
+        ObjectClass.CAR,
+        ObjectClass.CAR,
+    ]
+    assert len({(shape.object_class, shape.likelihood) for shape in SHAPES}) == len(SHAPES)
+
+
+def test_real_sweeps_are_judged_where_their_camera_sees(shared_data: Path) -> None:
+    found = names_in_sweeps(shared_data / "kitti_object", ROBOT, ROBOT.lidars[0], None)["geometric"]
+    assert np.isin(found.class_ids, [int(c) for c in ROAD_USERS]).all()
+    cars = found.class_ids == int(ObjectClass.CAR)
+    assert found.right[cars].sum() >= 10
+    assert not found.right.all()
