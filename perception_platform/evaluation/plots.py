@@ -100,7 +100,7 @@ def plot_reliability(heads: dict[str, dict[str, dict[str, Any]]], path: Path) ->
             text = f"{name}, {of}: error {one['expected_error']:.3f} of {one['boxes']}"
             axes.plot(scores, right, marker="o", markersize=3, label=text)
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
-    axes.set(xlabel="mean score", ylabel="share of right names", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="mean score", ylabel="share of right names", xlim=(0, 1), ylim=(0, 1.02))
     saved = save_axes(figure, axes, path)
     plt.close("all")
     return saved
