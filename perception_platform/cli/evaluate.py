@@ -17,7 +17,7 @@ from perception_platform.cli.evaluate_tables import (
     show_detection,
     show_learned,
     show_lidar,
-    show_lidar_scores,
+    show_lidar_heads,
     show_tracking,
 )
 
@@ -139,8 +139,8 @@ def learned_lidar(
     show_learned(report)
 
 
-@_commands.command("lidar-scores")
-def lidar_scores(
+@_commands.command("lidar-heads")
+def lidar_heads(
     worlds: Annotated[int, typer.Option(min=20, help="Made-up streets and warehouses.")] = 1000,
     seed: Annotated[int, typer.Option(min=2, help="Of the set; training and validation have 0 and 1.")] = 2,
     model: Annotated[Path | None, typer.Option(help="Folder of a learned model, judged beside it.")] = None,
@@ -156,9 +156,11 @@ def lidar_scores(
     robot: Annotated[str, typer.Option(help="Robot file or name: own body and height.")] = "delivery_van",
     sensor: Annotated[str | None, typer.Option(help="Its lidar that the frames are from.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write it there, as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw right names over scores, as PNG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw recall by range and right names by score, as PNG.")
+    ] = None,
 ) -> None:
-    """How often what the lidar heads call a road user is one, by class, shape and score.
+    """How often the lidar heads find road users, by range, and how often what they call one is, by shape and score.
 
     The likelihoods of shapes (perception/naming.py) are what this says of seed 2; other seeds show how well they hold.
     """
@@ -168,32 +170,37 @@ def lidar_scores(
     from perception_platform.evaluation.learned_lidar import lidar_head
     from perception_platform.evaluation.lidar_report import lidar_of
     from perception_platform.robot.load import load_robot
-    from perception_platform.training.lidar_scores import describe, fit, names_in_sweeps, names_in_worlds
+    from perception_platform.training.lidar_evaluation import (
+        describe,
+        evaluate_in_worlds,
+        fit,
+        names_in_sweeps,
+        recall_by_range,
+    )
 
     if calibrate and not model:
         raise typer.BadParameter("needs --model", param_hint="--calibrate")
     described, head = load_robot(robot), lidar_head(model) if model else None
     with Progress(transient=True) as bar:
         task = bar.add_task("worlds", total=worlds)
-        found = {
-            "made-up worlds": names_in_worlds(
-                described, worlds, seed, head, lambda: bar.update(task, advance=1)
-            )
-        }
+        in_worlds = evaluate_in_worlds(described, worlds, seed, head, lambda: bar.update(task, advance=1))
+    found = {"made-up worlds": {name: named for name, (named, _) in in_worlds.items()}}
     if frames:
         found["real sweeps"] = names_in_sweeps(frames, described, lidar_of(described, sensor), head)
-    report = {of: {name: describe(named) for name, named in heads.items()} for of, heads in found.items()}
+    report: dict[str, Any] = {
+        of: {name: describe(named) for name, named in heads.items()} for of, heads in found.items()
+    }
+    report["recall"] = {name: recall_by_range(labelled) for name, (_, labelled) in in_worlds.items()}
     if model and calibrate:
         fitted_on = "real sweeps" if frames else "made-up worlds"
-        fitted = fit(found[fitted_on]["learned"], calibrate.value, fitted_on)
-        write_calibration(model, fitted)
-        report["fitted"] = fitted
+        report["fitted"] = fit(found[fitted_on]["learned"], calibrate.value, fitted_on)
+        write_calibration(model, report["fitted"])
     _write(json_file, {"worlds": worlds, "seed": seed, **report})
     if plot:
-        from perception_platform.evaluation.plots import plot_reliability
+        from perception_platform.evaluation.plots import plot_lidar_heads
 
-        plot_reliability(report, plot)
-    show_lidar_scores(report)
+        plot_lidar_heads(report, plot)
+    show_lidar_heads(report)
 
 
 @_commands.command()

@@ -199,7 +199,7 @@ def _show_motion(report: dict[str, Any], console: Any) -> None:
         )
 
 
-def show_lidar_scores(report: dict[str, Any]) -> None:
+def show_lidar_heads(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -222,6 +222,15 @@ def show_lidar_scores(report: dict[str, Any]) -> None:
             Console().print(
                 f"{head}, {of}: expected calibration error {told['expected_error']}, {told['boxes']} boxes"
             )
+    for head, rows in report["recall"].items():
+        table = Table(f"{head}, made-up worlds", "found", "at least", "named", "at least")
+        for row in rows:
+            told = [row["found"], row["named"]]
+            cells = [
+                text for of in told for text in (f"{of['events']} of {of['trials']}", f"{of['at_least']:.3f}")
+            ]
+            table.add_row(f"{row['from_m']:g} to {row['to_m']:g} m", *cells)
+        Console().print(table)
     if "fitted" in report:
         Console().print(f"fitted: {report['fitted']}")
 

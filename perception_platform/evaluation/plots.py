@@ -82,25 +82,34 @@ def save_axes(figure: Any, axes: Any, path: Path) -> Path:
     return path
 
 
-def plot_reliability(heads: dict[str, dict[str, dict[str, Any]]], path: Path) -> Path:
-    """Share of right names over scores.
+def plot_lidar_heads(report: dict[str, Any], path: Path) -> Path:
+    """Recall over range, and the share of right names over scores, side by side.
 
     Args:
-        heads: by what was looked at and by head, ``expected_error`` and ``bins`` of ``calibration.reliability``.
+        report: ``made-up worlds`` and perhaps ``real sweeps``, by head with ``expected_error`` and ``bins`` of
+            ``calibration.reliability``; ``recall``, by head a row for each span of ranges.
         path: of the PNG.
 
     Raises:
         InputError: if matplotlib is not installed.
     """
     plt = pyplot(path.parent)
-    figure, axes = plt.subplots(figsize=(4.6, 4.0), dpi=100)
-    for of, told in heads.items():
-        for name, one in told.items():
-            scores, right = [b["score"] for b in one["bins"]], [b["right"] for b in one["bins"]]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.0), dpi=100)
+    for k, (name, rows) in enumerate(report["recall"].items()):
+        middles = [(row["from_m"] + row["to_m"]) / 2 for row in rows]
+        for what, line in (("found", "-"), ("named", ":")):
+            rates = [np.nan if row[what]["rate"] is None else row[what]["rate"] for row in rows]
+            left.plot(middles, rates, line, marker="o", markersize=3, color=f"C{k}", label=f"{name}, {what}")
+    left.set(xlabel="range, m", ylabel="share of road users", ylim=(0, 1.02))
+    for of in ("made-up worlds", "real sweeps"):
+        for name, one in report.get(of, {}).items():
+            scores, shares = [b["score"] for b in one["bins"]], [b["right"] for b in one["bins"]]
             text = f"{name}, {of}: error {one['expected_error']:.3f} of {one['boxes']}"
-            axes.plot(scores, right, marker="o", markersize=3, label=text)
-    axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
-    axes.set(xlabel="mean score", ylabel="share of right names", xlim=(0, 1), ylim=(0, 1.02))
-    saved = save_axes(figure, axes, path)
+            right.plot(scores, shares, marker="o", markersize=3, label=text)
+    right.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+    right.set(xlabel="mean score", ylabel="share of right names", xlim=(0, 1), ylim=(0, 1.02))
+    left.grid(alpha=0.3)
+    left.legend(fontsize=7)
+    saved = save_axes(figure, right, path)
     plt.close("all")
     return saved

@@ -67,7 +67,7 @@ class LidarModelConfig(Part):
         weights: the ONNX file, in the same folder.
         input: what it looks at; there is one such view.
         score_threshold: boxes of which the network gives less are left out.
-        calibration: how often a box of a score is right: ``evaluate lidar-scores --calibrate``.
+        calibration: how often a box of a score is right: ``evaluate lidar-heads --calibrate``.
         domain: what the sweeps that it was validated on looked like to it.
         backends: what may run it, in the order in which they are asked.
         golden: inputs and the outputs that every backend has to give for them.

@@ -22,7 +22,7 @@ class Shape:
         top_m: range of the top's height above the ground.
         lowest_m: greatest height of the lowest point above the ground.
         likelihood: how often a thing of this shape is of this class; the score is built on it. Of road users it is
-            the share in made-up streets and warehouses: ``perception-platform evaluate lidar-scores``.
+            the share in made-up streets and warehouses: ``perception-platform evaluate lidar-heads``.
     """
 
     object_class: ObjectClass

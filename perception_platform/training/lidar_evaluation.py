@@ -1,21 +1,23 @@
-"""How far the scores of the lidar heads are what they say: their names held against made-up worlds.
+"""The lidar heads held against made-up worlds: what they find, and how far their scores are what they say.
 
-A name is right if the middle of its box lies on a labelled object of that class, or within ``_MARGIN_M`` of one.
+An object is found if a box covers its near side (``evaluation/lidar_measures.py``). A name is right if the middle of
+its box lies on a labelled object of that class, or within ``_MARGIN_M`` of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from perception_platform.core.geometry import Array
+from perception_platform.core.geometry import Array, Transform
 from perception_platform.core.lineage import Lineage
-from perception_platform.core.objects import Ints, ObjectClass
-from perception_platform.core.sensor_data import PointCloud
+from perception_platform.core.objects import Detections, Ints, ObjectClass
+from perception_platform.core.sensor_data import PointCloud, Points
 from perception_platform.evaluation.calibration import (
     Flags,
     Method,
@@ -26,8 +28,9 @@ from perception_platform.evaluation.calibration import (
 )
 from perception_platform.evaluation.learned_lidar import judged_in_view
 from perception_platform.evaluation.lidar_frames import read_frames
+from perception_platform.evaluation.lidar_measures import Boxes, covering, inside, near_side
 from perception_platform.evaluation.statistics import Rate
-from perception_platform.perception.bird_view import CLASSES, BirdView, Heights, raster
+from perception_platform.perception.bird_view import CLASSES, BirdView, Heights, LearnedBoxes, raster
 from perception_platform.perception.lidar_model import LidarHead
 from perception_platform.perception.lidar_objects import GeometricPath
 from perception_platform.perception.naming import ROAD_USERS, SHAPES, shapes_of
@@ -40,6 +43,8 @@ Head = Literal["geometric", "learned"]
 WORLDS_APART = 10_000_000  # between the seeds of two sets of worlds, as in training
 _MARGIN_M = 0.3
 _RANGE_M = 30.0
+_RANGES_M = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
+_FEWEST_POINTS = 20
 _CONFIDENCE = 0.95
 
 
@@ -62,10 +67,27 @@ class Named:
     shapes: Ints
 
 
-def names_in_worlds(
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """N road users with 20 points or more in them, and what a head made of them.
+
+    Attributes:
+        class_ids: (N,) values of ObjectClass.
+        ranges_m: (N,) from the lidar, horizontally.
+        found: (N,) whether a box covers the near side.
+        named: (N,) whether that box has the right name.
+    """
+
+    class_ids: Ints
+    ranges_m: Array
+    found: Flags
+    named: Flags
+
+
+def evaluate_in_worlds(
     robot: Robot, worlds: int, seed: int, head: LidarHead | None, done: Callable[[], None] = lambda: None
-) -> dict[Head, Named]:
-    """What the heads call road users in made-up worlds, and whether they are.
+) -> dict[Head, tuple[Named, Labelled]]:
+    """What the heads call road users in made-up worlds, whether they are, and which of those that are there they find.
 
     Args:
         robot: whose body and height the geometric path knows.
@@ -75,35 +97,39 @@ def names_in_worlds(
         done: told of each world.
     """
     path = GeometricPath(robot, GeometryParams())
-    parts: dict[Head, list[Named]] = {"geometric": [], **({"learned": []} if head else {})}
+    named: dict[Head, list[Named]] = {"geometric": [], "learned": []}
+    labelled: dict[Head, list[Labelled]] = {"geometric": [], "learned": []}
     for world in range(worlds):
         swept = sweep_world(seed * WORLDS_APART + world)
         newest = seen_from_base(swept.newest, swept.lidar)
         truth = truth_of(swept, newest)
         earlier = seen_from_base(swept.earlier, swept.lidar)
+        base_from_lidar = swept.lidar.mounting.transform()
+        ready_m, _ = path.ready(swept.newest, swept.lidar, base_from_lidar)
         for name, found in _found(swept.newest, swept.lidar, path, head, newest, earlier):
             near = np.abs(found.centers_m[:, :2]).max(axis=1, initial=0.0) <= _RANGE_M
             rows = np.flatnonzero(near & np.isin(found.class_ids, [int(c) for c in ROAD_USERS]))
             right = [_is_right(found.centers_m[k], int(found.class_ids[k]), truth) for k in rows.tolist()]
-            parts[name].append(found.named(rows, np.array(right, dtype=np.bool_), world))
+            named[name].append(found.named(rows, np.array(right, dtype=np.bool_), world))
+            labelled[name].append(_labelled(ready_m, base_from_lidar, truth, found))
         done()
-    return {name: _joined(of) for name, of in parts.items()}
+    return {name: (_joined(of), _joined(labelled[name])) for name, of in named.items() if of}
 
 
 def names_in_sweeps(folder: Path, robot: Robot, lidar: Lidar, head: LidarHead | None) -> dict[Head, Named]:
-    """The same in labelled real sweeps, in the layout of the KITTI object benchmark, where its camera sees.
+    """What they call road users in labelled real sweeps, where the camera sees; KITTI object's layout.
 
     Raises:
         InputError: naming the file, if there are no frames, one can't be read, or the model can't be run.
     """
     path = GeometricPath(robot, GeometryParams())
-    parts: dict[Head, list[Named]] = {"geometric": [], **({"learned": []} if head else {})}
+    parts: dict[Head, list[Named]] = {"geometric": [], "learned": []}
     for number, frame in enumerate(read_frames(folder, lidar.name)):
         sweep = seen_from_base(frame.cloud, lidar)
         for name, found in _found(frame.cloud, lidar, path, head, sweep, sweep):
             rows, right = judged_in_view(frame, lidar, found.centers_m, found.class_ids)
             parts[name].append(found.named(rows, right, number))
-    return {name: _joined(of) for name, of in parts.items()}
+    return {name: _joined(of) for name, of in parts.items() if of}
 
 
 def describe(named: Named) -> dict[str, Any]:
@@ -151,13 +177,18 @@ def _share(named: Named, rows: Flags) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Boxes:
+class _Found:
     """What a head found in one sweep."""
 
-    centers_m: Array
+    boxes: Boxes
     class_ids: Ints
     scores: Array
     shapes: Ints
+
+    @property
+    def centers_m(self) -> Array:
+        """(N, 3) middles in the base frame."""
+        return self.boxes.centers_m
 
     def named(self, rows: Ints, right: Flags, world: int) -> Named:
         """Some of them, with what is known of them."""
@@ -172,14 +203,14 @@ def _found(
     head: LidarHead | None,
     sweep: Heights,
     earlier: Heights,
-) -> Iterator[tuple[Head, _Boxes]]:
+) -> Iterator[tuple[Head, _Found]]:
     objects = path.step(cloud, lidar, Lineage()).detections
     shapes = shapes_of(objects.class_ids, objects.scores, objects.num_points)
-    yield "geometric", _Boxes(objects.centers_m, objects.class_ids, objects.scores, shapes)
+    yield "geometric", _Found(_boxes(objects), objects.class_ids, objects.scores, shapes)
     if head:
         boxes = head.step(BirdView(raster(sweep, earlier)))
         unknown = np.full(len(boxes), -1, dtype=np.int64)
-        yield "learned", _Boxes(boxes.centers_m, boxes.class_ids, boxes.scores, unknown)
+        yield "learned", _Found(_boxes(boxes), boxes.class_ids, boxes.scores, unknown)
 
 
 def _is_right(center_m: Array, class_id: int, truth: Truth) -> bool:
@@ -192,5 +223,52 @@ def _is_right(center_m: Array, class_id: int, truth: Truth) -> bool:
     return bool(((along <= boxes[:, 3] / 2 + _MARGIN_M) & (across <= boxes[:, 4] / 2 + _MARGIN_M)).any())
 
 
-def _joined(parts: list[Named]) -> Named:
-    return Named(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Named)))
+def _labelled(xyz_m: Points, base_from_lidar: Transform, truth: Truth, found: _Found) -> Labelled:
+    """Labelled objects with enough points, and whether they were found and named."""
+    labels = Boxes(truth.boxes[:, :3], truth.boxes[:, 3:6], truth.boxes[:, 6])
+    origin_m = np.array([*base_from_lidar.translation_m[:2], 0.0])
+    points_m = xyz_m - origin_m
+    labels, boxes = (replace(b, centers_m=b.centers_m - origin_m) for b in (labels, found.boxes))
+    rows = []
+    for k in range(len(labels)):
+        # Sweeps are as the lidar turned: where the robot drove on meanwhile, a label may lie beside its points.
+        if inside(points_m, labels, k).sum() < _FEWEST_POINTS:
+            continue
+        class_id, range_m = int(CLASSES[truth.classes[k]]), float(np.hypot(*labels.centers_m[k, :2]))
+        box = covering(near_side(points_m, labels, k), boxes) if range_m <= _RANGE_M else None
+        if range_m <= _RANGE_M:
+            rows.append(
+                (class_id, range_m, box is not None, box is not None and found.class_ids[box] == class_id)
+            )
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return Labelled(table[:, 0].astype(np.int64), table[:, 1], table[:, 2] > 0, table[:, 3] > 0)
+
+
+_Table = TypeVar("_Table", Named, Labelled)
+
+
+def recall_by_range(labelled: Labelled) -> list[dict[str, Any]]:
+    """How many of the labelled objects were found and named, by range; exact bounds."""
+    rows = []
+    for low_m, high_m in pairwise(_RANGES_M):
+        within = (labelled.ranges_m >= low_m) & (labelled.ranges_m < high_m)
+        of = int(within.sum())
+        found, named = (int(flags[within].sum()) for flags in (labelled.found, labelled.named))
+        rows.append(
+            {
+                "from_m": low_m,
+                "to_m": high_m,
+                "found": Rate(found, of, _CONFIDENCE).as_dict(),
+                "named": Rate(named, of, _CONFIDENCE).as_dict(),
+            }
+        )
+    return rows
+
+
+def _boxes(of: Detections | LearnedBoxes) -> Boxes:
+    return Boxes(of.centers_m, of.sizes_m, of.yaws_rad)
+
+
+def _joined(parts: list[_Table]) -> _Table:
+    kind = type(parts[0])
+    return kind(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(kind)))

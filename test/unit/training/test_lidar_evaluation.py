@@ -15,7 +15,15 @@ from perception_platform.evaluation.learned_lidar import lidar_head
 from perception_platform.perception.naming import ROAD_USERS, SCORE_ERROR, SHAPES, name_by_shape, shapes_of
 from perception_platform.perception.score_calibration import ScoreCalibration, calibrate
 from perception_platform.robot.load import load_robot, share_dir
-from perception_platform.training.lidar_scores import Named, describe, fit, names_in_sweeps, names_in_worlds
+from perception_platform.training.lidar_evaluation import (
+    Labelled,
+    Named,
+    describe,
+    evaluate_in_worlds,
+    fit,
+    names_in_sweeps,
+    recall_by_range,
+)
 
 MODEL = share_dir() / "config" / "models" / "bev_lidar"
 ROBOT = load_robot("delivery_van")
@@ -23,8 +31,25 @@ OTHER_SEED = 5  # the likelihoods of shapes were taken from worlds of seed 2
 
 
 @pytest.fixture(scope="module")
-def shapes() -> Named:
-    return names_in_worlds(ROBOT, 150, OTHER_SEED, None)["geometric"]
+def judged() -> tuple[Named, Labelled]:
+    return evaluate_in_worlds(ROBOT, 150, OTHER_SEED, None)["geometric"]
+
+
+@pytest.fixture
+def shapes(judged: tuple[Named, Labelled]) -> Named:
+    return judged[0]
+
+
+@pytest.mark.slow
+def test_what_stands_near_is_found_and_a_thing_without_boxes_is_not(judged: tuple[Named, Labelled]) -> None:
+    _, labelled = judged
+    rows = recall_by_range(labelled)
+    assert sum(row["found"]["trials"] for row in rows) == len(labelled.found) > 500
+    near = [row for row in rows if row["to_m"] <= 15.0]
+    assert all(row["found"]["rate"] > 0.95 for row in near)
+    assert all(row["named"]["events"] <= row["found"]["events"] for row in rows)
+    blind = replace(labelled, found=np.zeros_like(labelled.found))
+    assert all(row["found"]["events"] == 0 for row in recall_by_range(blind))
 
 
 @pytest.mark.slow
@@ -51,7 +76,7 @@ def test_the_share_of_each_shape_is_that_of_the_table(shapes: Named) -> None:
 def test_a_network_s_scores_are_fitted_and_its_file_says_so(tmp_path: Path) -> None:
     head = lidar_head(MODEL)
     assert head.assurance.calibration == "none"
-    found = names_in_worlds(ROBOT, 60, OTHER_SEED, head)["learned"]
+    found = evaluate_in_worlds(ROBOT, 60, OTHER_SEED, head)["learned"][0]
     fitted = fit(found, "temperature", "made-up worlds")
     assert fitted["error"] < calibration_error(found.scores, found.right)
     assert fitted["fitted_on"] == f"{len(found.scores)} boxes in {found.worlds.max() + 1} made-up worlds"
@@ -61,7 +86,7 @@ def test_a_network_s_scores_are_fitted_and_its_file_says_so(tmp_path: Path) -> N
     again = lidar_head(tmp_path)
     assert again.assurance.calibration == "temperature"
     assert again.assurance.calibration_error == fitted["error"]
-    scored = names_in_worlds(ROBOT, 5, OTHER_SEED, again)["learned"].scores
+    scored = evaluate_in_worlds(ROBOT, 5, OTHER_SEED, again)["learned"][0].scores
     raw = found.scores[found.worlds < 5]
     assert scored == pytest.approx(calibrate(raw, ScoreCalibration(**fitted)))
     assert np.abs(scored - raw).max() > 0.05
