@@ -67,11 +67,11 @@ def test_a_lidar_that_fails_stops_the_robot_and_that_is_no_false_stop(fault):
 
 def test_a_robot_that_a_fault_stopped_drives_on_when_health_has_forgotten_it():
     """Not before 3 s after its end, which a run must not take for standing for ever."""
-    fault = {"kind": "time_jump", "from_s": 1.0, "for_s": 1.0, "amount": 1.0}
+    fault = {"kind": "time_jump", "from_s": 1.0, "for_s": 1.3, "amount": 1.0}
     result = run_job(Job(middle(**FREE, faults=[fault]), "ours", trace=True))
     moments = result.trace[1:]
     stood = [m["t_s"] for m in moments if m["speed_mps"] == 0.0]
-    assert min(stood) < 2.0 + SETTLED_S < max(stood)
+    assert min(stood) < 2.3 + SETTLED_S < max(stood)
     assert any(m["t_s"] > max(stood) and m["speed_mps"] > 0.5 for m in moments)
 
 
