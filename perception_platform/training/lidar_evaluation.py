@@ -151,6 +151,24 @@ def describe(named: Named) -> dict[str, Any]:
     }
 
 
+def recall_by_range(labelled: Labelled) -> list[dict[str, Any]]:
+    """How many of the labelled objects were found and named, by range; exact bounds."""
+    rows = []
+    for low_m, high_m in pairwise(_RANGES_M):
+        within = (labelled.ranges_m >= low_m) & (labelled.ranges_m < high_m)
+        of = int(within.sum())
+        found, named = (int(flags[within].sum()) for flags in (labelled.found, labelled.named))
+        rows.append(
+            {
+                "from_m": low_m,
+                "to_m": high_m,
+                "found": Rate(found, of, _CONFIDENCE).as_dict(),
+                "named": Rate(named, of, _CONFIDENCE).as_dict(),
+            }
+        )
+    return rows
+
+
 def fit(named: Named, method: Method, where: str) -> dict[str, Any]:
     """What goes into a network's ``model.yaml``: the fit, and its error on sweeps that it was not fitted on.
 
@@ -235,38 +253,19 @@ def _labelled(xyz_m: Points, base_from_lidar: Transform, truth: Truth, found: _F
         if inside(points_m, labels, k).sum() < _FEWEST_POINTS:
             continue
         class_id, range_m = int(CLASSES[truth.classes[k]]), float(np.hypot(*labels.centers_m[k, :2]))
-        box = covering(near_side(points_m, labels, k), boxes) if range_m <= _RANGE_M else None
         if range_m <= _RANGE_M:
-            rows.append(
-                (class_id, range_m, box is not None, box is not None and found.class_ids[box] == class_id)
-            )
+            box = covering(near_side(points_m, labels, k), boxes)
+            named = box is not None and found.class_ids[box] == class_id
+            rows.append((class_id, range_m, box is not None, named))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     return Labelled(table[:, 0].astype(np.int64), table[:, 1], table[:, 2] > 0, table[:, 3] > 0)
 
 
-_Table = TypeVar("_Table", Named, Labelled)
-
-
-def recall_by_range(labelled: Labelled) -> list[dict[str, Any]]:
-    """How many of the labelled objects were found and named, by range; exact bounds."""
-    rows = []
-    for low_m, high_m in pairwise(_RANGES_M):
-        within = (labelled.ranges_m >= low_m) & (labelled.ranges_m < high_m)
-        of = int(within.sum())
-        found, named = (int(flags[within].sum()) for flags in (labelled.found, labelled.named))
-        rows.append(
-            {
-                "from_m": low_m,
-                "to_m": high_m,
-                "found": Rate(found, of, _CONFIDENCE).as_dict(),
-                "named": Rate(named, of, _CONFIDENCE).as_dict(),
-            }
-        )
-    return rows
-
-
 def _boxes(of: Detections | LearnedBoxes) -> Boxes:
     return Boxes(of.centers_m, of.sizes_m, of.yaws_rad)
+
+
+_Table = TypeVar("_Table", Named, Labelled)
 
 
 def _joined(parts: list[_Table]) -> _Table:
