@@ -68,8 +68,9 @@ class FixedField:
     After its documentation (docs.nav2.org, "Using Collision Monitor"): a stop polygon and a larger slow-down polygon,
     each tripped by 4 points, a slow-down to 30 % of the commanded speed, data older than ``source_timeout`` 1 s
     taken for an invalid source, which stops. The polygons are rectangles ahead of the footprint: the stop field
-    holds the way that the robot needs to stand from the slowed speed, the slow-down field the way that it needs to
-    slow down to it from full speed and the stop field, so that someone who stands in the way is never touched.
+    holds the way that the robot needs to stand from the slowed speed and the clearance that its file asks for, as
+    the other policies do; the slow-down field the way that it needs to slow down to it from full speed and the stop
+    field, so that someone who stands in the way is never touched.
     """
 
     MIN_POINTS = 4
@@ -82,9 +83,8 @@ class FixedField:
         drive = robot.drive
         slow_mps = self.SLOWDOWN * drive.max_speed_mps
         delay_s = drive.reaction_s + robot.latency.perception_ms / 1e3 + 1.0 / robot.gate.rate_hz + 0.1
-        stop_m = (
-            slow_mps * delay_s + slow_mps**2 / (2 * drive.emergency_decel_mps2) + robot.clearance.ahead_m / 2
-        )
+        stop_m = slow_mps * delay_s + slow_mps**2 / (2 * drive.emergency_decel_mps2)
+        stop_m += robot.clearance.ahead_m
         braking_m = (drive.max_speed_mps**2 - slow_mps**2) / (2 * drive.service_decel_mps2)
         self._stop = self._field(stop_m, self.BESIDE_M)
         self._slow = self._field(stop_m + drive.max_speed_mps * delay_s + braking_m, 2 * self.BESIDE_M)
