@@ -181,6 +181,8 @@ def lidar_heads(
     if calibrate and not model:
         raise typer.BadParameter("needs --model", param_hint="--calibrate")
     described, head = load_robot(robot), lidar_head(model) if model else None
+    if head and calibrate:
+        head = head.uncalibrated()
     with Progress(transient=True) as bar:
         task = bar.add_task("worlds", total=worlds)
         in_worlds = evaluate_in_worlds(described, worlds, seed, head, lambda: bar.update(task, advance=1))

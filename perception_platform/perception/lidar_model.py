@@ -115,6 +115,10 @@ class LidarHead:
             reason="the sweep's embedding is unlike those it was validated on" if self._strange else "",
         )
 
+    def uncalibrated(self) -> LidarHead:
+        """The same with the scores that the network gives."""
+        return LidarHead(self._config.model_copy(update={"calibration": None}), self._backend, self._golden)
+
     def check(self) -> None:
         """Hold the backend against the golden outputs that came with the model, if any did.
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+from perception_platform.cli.main import app
 from perception_platform.core.errors import InputError
 from perception_platform.core.objects import ObjectClass
 from perception_platform.evaluation.calibration import calibration_error, write_calibration
@@ -90,6 +95,36 @@ def test_a_network_s_scores_are_fitted_and_its_file_says_so(tmp_path: Path) -> N
     raw = found.scores[found.worlds < 5]
     assert scored == pytest.approx(calibrate(raw, ScoreCalibration(**fitted)))
     assert np.abs(scored - raw).max() > 0.05
+    fresh = evaluate_in_worlds(ROBOT, 5, OTHER_SEED, again.uncalibrated())["learned"][0].scores
+    assert fresh == pytest.approx(raw)
+
+
+@pytest.mark.slow
+def test_the_command_reports_draws_and_calibrates(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    arguments = [
+        "evaluate",
+        "lidar-heads",
+        "--worlds",
+        "20",
+        "--seed",
+        str(OTHER_SEED),
+        "--model",
+        str(model),
+    ]
+    out = ["--json", str(tmp_path / "heads.json"), "--plot", str(tmp_path / "heads.png")]
+    result = CliRunner().invoke(app, [*arguments, *out, "--calibrate", "temperature"])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "heads.json").read_text())
+    assert set(report["recall"]) == {"geometric", "learned"}
+    assert report["fitted"] == yaml.safe_load((model / "model.yaml").read_text())["calibration"]
+    assert (tmp_path / "heads.png").stat().st_size > 10_000
+    calibrated = (model / "model.yaml").read_bytes()
+    assert CliRunner().invoke(app, [*arguments, "--calibrate", "temperature"]).exit_code == 0
+    assert (model / "model.yaml").read_bytes() == calibrated, "it is fitted to the network's own scores"
+    without = CliRunner().invoke(app, ["evaluate", "lidar-heads", "--calibrate", "temperature"])
+    assert without.exit_code == 2
 
 
 def test_too_few_boxes_fit_nothing() -> None:
