@@ -61,9 +61,9 @@ def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator
 def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
     """(K, 2) where somebody may come into view, and whom (K,): a hidden track, or -1."""
     reach_m = float(np.hypot(area_m[:, 0], area_m[:, 1]).max()) + BEYOND_M
-    people_m = _people_m(moment)
+    people_m = _people_m(moment, reach_m)
     now = [cloud.xyz_m for cloud in moment.obstacles if not isinstance(cloud, Inferred)]
-    edges = [seen_edges(xyz_m[~points_in_any(xyz_m, people_m)], reach_m) for xyz_m in now]
+    edges = [seen_edges(_without(people_m, xyz_m, reach_m), reach_m) for xyz_m in now]
     places_m = np.concatenate([np.zeros((0, 2)), *edges])
     hidden = np.flatnonzero(moment.tracks.hidden)
     centers_m = moment.corners_m[hidden].mean(axis=1)
@@ -77,11 +77,20 @@ def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]
     )
 
 
-def _people_m(moment: Moment) -> Array:
-    """(N, 4, 2) corners around those who surely are people and in view."""
+def _without(people_m: Array, xyz_m: npt.NDArray[np.floating], reach_m: float) -> npt.NDArray[np.floating]:
+    """The points (N, 3) without those on people (K, 4, 2); of the others, low and far ones may be left out, too."""
+    if not len(people_m):
+        return xyz_m
+    near_m = xyz_m[(xyz_m[:, 2] >= TALL_M) & (np.abs(xyz_m[:, :2]) <= reach_m).all(axis=1)]
+    return np.asarray(near_m[~points_in_any(near_m, people_m)])
+
+
+def _people_m(moment: Moment, reach_m: float) -> Array:
+    """(K, 4, 2) corners around those who surely are people and in view, within reach."""
     tracks = moment.tracks
     people = moment.sure & ~tracks.hidden & (tracks.class_ids == int(ObjectClass.PERSON))
     people &= (tracks.class_scores >= SURELY) & (tracks.sizes_m[:, :2].max(axis=1) <= PERSON_M)
+    people &= (np.abs(moment.corners_m).min(axis=1) <= reach_m).all(axis=1)
     corners_m = moment.corners_m[people]
     out_m = corners_m - corners_m.mean(axis=1, keepdims=True)
     reach_m = np.maximum(np.hypot(out_m[..., :1], out_m[..., 1:]), 1e-9)
