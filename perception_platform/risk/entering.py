@@ -15,18 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from perception_platform.core.geometry import Array, box_corners, points_in_any
+from perception_platform.core.geometry import Array, Transform, box_corners, points_in_any
 from perception_platform.core.objects import Tracks
 from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import to_s
 from perception_platform.risk.config import RiskConfig
 from perception_platform.risk.inferred import Approaching, Entering
+from perception_platform.risk.near import thinned
 from perception_platform.risk.path import Path, predict_path
 from perception_platform.runtime.compiled import compiled
 
 NEAR_M = 10.0  # farther off, there is time for a track
 BESIDE_M = 3.0  # and so there is farther from the path
 LEAST_S, MOST_S = 0.12, 0.35  # looks that far apart are compared
+CELL_M = 0.025  # of a place of this size, as many points are kept as make out an edge
+ENOUGH = 14_000  # such points: of a dense lidar, they are kept of larger places
 BINS = 360  # of azimuth
 FREE_M = 0.15  # so much nearer than all that was seen in its direction, something is new there
 # By no more do ranges differ from one direction to the next on a surface; in dust and rain they do.
@@ -186,10 +189,9 @@ class EdgeWatch:
 
 
 def _seen(cloud: PointCloud, eye_m: tuple[float, float], ego: EgoState) -> _Look:
-    near = (np.abs(cloud.xyz_m[:, :2]) < NEAR_M).all(axis=1)
-    flat = np.column_stack([cloud.xyz_m[near, :2], np.zeros(int(near.sum()))]).astype(np.float64)
-    points_m = np.ascontiguousarray(ego.odom_from_base.apply(flat)[:, :2])
-    eye = ego.odom_from_base.apply(np.array([[*eye_m, 0.0]]))[0, :2]
+    near_m = cloud.xyz_m[thinned(cloud.xyz_m, NEAR_M, CELL_M, LEAST_POINTS, ENOUGH, flat=True), :2]
+    points_m = _on_floor(ego.odom_from_base, near_m.astype(np.float64))
+    eye = _on_floor(ego.odom_from_base, np.array([eye_m]))[0]
     return _Look(cloud.t_ns, points_m, eye, _free(points_m, eye))
 
 
@@ -230,8 +232,13 @@ def _on_surface(points_m: Array, eye_m: Array) -> Mask:
 
 def _along(points_m: Array, ego: EgoState, path: Path) -> Array:
     """(N, 2) s and d of points (N, 2) of the fixed frame."""
-    base_from_odom = ego.odom_from_base.inverse()
-    return path.coordinates(base_from_odom.apply(np.pad(points_m, ((0, 0), (0, 1))))[:, :2])
+    return path.coordinates(_on_floor(ego.odom_from_base.inverse(), points_m))
+
+
+def _on_floor(transform: Transform, points_m: Array) -> Array:
+    """(N, 2) points of the floor (N, 2) in another frame."""
+    moved: Array = points_m @ transform.rotation[:2, :2].T + transform.translation_m[:2]
+    return moved
 
 
 def _beside(sd: Array, side: float, path: Path) -> Array:

@@ -21,9 +21,15 @@ from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.time import from_s
 from perception_platform.risk.config import RiskConfig, Sight
 from perception_platform.risk.inferred import Remembered
+from perception_platform.risk.near import thinned
 from perception_platform.risk.objects import track_corners
 
 NEAR_M = 8.0  # farther off, nothing of use is below the lowest beam
+CELL_M, CELL_POINTS, ENOUGH = (
+    0.1,
+    4,
+    8_000,
+)  # of a cube, so many points are looked at; of larger ones beyond enough
 GRID_M = 0.05  # one remembered point to a cube of this size
 SKIN_M = 0.2  # points this much outside a track's box still are the object's
 SEEN_WITHIN_S = 0.2  # a track that was not seen lately says nothing of what stands there
@@ -105,7 +111,7 @@ class Unseen:
     def _next(
         self, before: _Before | None, cloud: PointCloud, sight: Sight, tracks: Tracks, ego: EgoState
     ) -> _Before:
-        near = (np.abs(cloud.xyz_m[:, :2]) < NEAR_M).all(axis=1)
+        near = thinned(cloud.xyz_m, NEAR_M, CELL_M, CELL_POINTS, ENOUGH, flat=False)
         seen_m, kept_m = cloud.xyz_m[near].astype(np.float64), np.zeros((0, 3))
         seen_m = seen_m[~sight.misses(seen_m)]  # so that what noise alone puts out of sight is not remembered
         if before is not None and cloud.t_ns > before.t_ns:  # a clock set back begins afresh
