@@ -123,11 +123,11 @@ class EdgeWatch:
     ) -> Iterator[PointCloud]:
         config, now = self._config, looks[-1]
         # Shortly before first: what has only just set out has not come steadily for long.
+        path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
         since = [(before, *self._parted_m(now, before, tracks)) for before in list(looks)[-3::-1]]
-        since = [(before, fresh_m, old_m) for before, fresh_m, old_m in since if len(fresh_m) >= LEAST_POINTS]
+        since = [one for one in since if _matters(_along(one[1], ego, path), path)]
         if not since:
             return
-        path = predict_path(ego, config.footprint_m, config.beside_m, sideways=config.sideways)
         seen = {look.t_ns: _along(look.points_m, ego, path) for look in list(looks)[:-1]}
         edges = []
         for before, fresh_m, old_m in since:
@@ -172,8 +172,10 @@ class EdgeWatch:
 
     def _of_side(self, side: float, edges: _Edges, path: Path) -> Iterator[tuple[Array, float]]:
         """Those of one side, 1 for left and -1 for right."""
-        sides = (edges.fresh, edges.old, edges.half, edges.before)
-        fresh, old, half, before = (_beside(sd, side, path) for sd in sides)
+        fresh = _beside(edges.fresh, side, path)
+        if len(fresh) < LEAST_POINTS:
+            return
+        old, half, before = (_beside(sd, side, path) for sd in (edges.old, edges.half, edges.before))
         d_m = path.left_m - INSIDE_M if side > 0 else path.right_m + INSIDE_M
         cells = np.floor(fresh[:, 0] / STRETCH_M).astype(np.int64)
         for cell in np.unique(cells).tolist():
@@ -248,6 +250,12 @@ def _beside(sd: Array, side: float, path: Path) -> Array:
     return out[(beside_m > 0) & (beside_m < BESIDE_M) & (sd[:, 0] > path.rear_m)]
 
 
+def _matters(fresh: Array, path: Path) -> bool:
+    """Whether enough of new (s, d) (N, 2) for an edge lie in the path, or to one side of it."""
+    groups = (fresh[path.in_band(fresh)], _beside(fresh, 1.0, path), _beside(fresh, -1.0, path))
+    return any(len(group) >= LEAST_POINTS for group in groups)
+
+
 def _drives_along(edge: Array, old: Array) -> bool:
     """Whether a new edge (N, 2) is the front of what was as near to the path before: (s, distance beside it) (M, 2)."""
     near = (np.abs(old[:, 0] - edge[:, 0].mean()) <= FLANK_M) & (old[:, 1] <= edge[:, 1].max() + AS_NEAR_M)
@@ -257,6 +265,8 @@ def _drives_along(edge: Array, old: Array) -> bool:
 def _coming(edges: _Edges, path: Path) -> tuple[Array, float] | None:
     """(s, d) of the nearest fresh points of the path, and how fast they come along it; None if nothing does."""
     fresh = edges.fresh[path.in_band(edges.fresh)]
+    if len(fresh) < LEAST_POINTS:
+        return None
     gaps_m, then_m, first_m = (
         path.gap_m(sd[path.in_band(sd)]) for sd in (edges.fresh, edges.half, edges.before)
     )
