@@ -79,7 +79,9 @@ def test_the_share_of_each_shape_is_that_of_the_table(shapes: Named) -> None:
 
 @pytest.mark.slow
 def test_a_network_s_scores_are_fitted_and_its_file_says_so(tmp_path: Path) -> None:
-    head = lidar_head(MODEL)
+    shipped = lidar_head(MODEL)
+    assert shipped.assurance.calibration == "temperature", "fitted to real sweeps: docs/perception.md"
+    head = shipped.uncalibrated()
     assert head.assurance.calibration == "none"
     found = evaluate_in_worlds(ROBOT, 60, OTHER_SEED, head)["learned"][0]
     fitted = fit(found, "temperature", "made-up worlds")
