@@ -45,7 +45,7 @@ def lidar(
     out: Out,
     examples: Annotated[int, typer.Option(min=64, help="Made-up sweeps to train on.")] = 4096,
     validation: Annotated[int, typer.Option(min=64, help="Made-up sweeps to validate on.")] = 512,
-    epochs: Annotated[int, typer.Option(min=1, help="Rounds through them.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Rounds through them.")] = 30,
     batch: Annotated[int, typer.Option(min=1, help="Sweeps in a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="The highest.")] = 2e-3,
     minutes: Minutes = None,
