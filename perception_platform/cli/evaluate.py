@@ -171,11 +171,10 @@ def lidar_heads(
     from perception_platform.evaluation.lidar_report import lidar_of
     from perception_platform.robot.load import load_robot
     from perception_platform.training.lidar_evaluation import (
-        describe,
         evaluate_in_worlds,
         fit,
         names_in_sweeps,
-        recall_by_range,
+        report_on,
     )
 
     if calibrate and not model:
@@ -186,16 +185,12 @@ def lidar_heads(
     with Progress(transient=True) as bar:
         task = bar.add_task("worlds", total=worlds)
         in_worlds = evaluate_in_worlds(described, worlds, seed, head, lambda: bar.update(task, advance=1))
-    found = {"made-up worlds": {name: named for name, (named, _) in in_worlds.items()}}
-    if frames:
-        found["real sweeps"] = names_in_sweeps(frames, described, lidar_of(described, sensor), head)
-    report: dict[str, Any] = {
-        of: {name: describe(named) for name, named in heads.items()} for of, heads in found.items()
-    }
-    report["recall"] = {name: recall_by_range(labelled) for name, (_, labelled) in in_worlds.items()}
+    in_sweeps = names_in_sweeps(frames, described, lidar_of(described, sensor), head) if frames else {}
+    report = report_on(in_worlds, in_sweeps)
     if model and calibrate:
-        fitted_on = "real sweeps" if frames else "made-up worlds"
-        report["fitted"] = fit(found[fitted_on]["learned"], calibrate.value, fitted_on)
+        where = "real sweeps" if frames else "made-up worlds"
+        boxes = in_sweeps["learned"] if frames else in_worlds["learned"][0]
+        report["fitted"] = fit(boxes, calibrate.value, where)
         write_calibration(model, report["fitted"])
     _write(json_file, {"worlds": worlds, "seed": seed, **report})
     if plot:

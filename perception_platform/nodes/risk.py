@@ -18,10 +18,9 @@ from perception_platform.core.sensor_data import EgoState, PointCloud
 from perception_platform.core.verdicts import Assessment
 from perception_platform.messages.markers import outlines_to_msg
 from perception_platform.risk.config import RiskConfig
-from perception_platform.risk.entering import EdgeWatch
+from perception_platform.risk.hindsight import Hindsight
 from perception_platform.risk.outlines import outlines
 from perception_platform.risk.stage import RiskStage
-from perception_platform.risk.unseen import Unseen
 from perception_platform.ros.make import make
 from perception_platform.ros.node import LeftOut, PlatformNode
 from perception_platform.ros.ports import Arrival, publish_all
@@ -49,7 +48,7 @@ class RiskNode(PlatformNode):
         """Begin knowing nothing."""
         self._config = RiskConfig.from_robot(self.robot)
         self._risk = RiskStage(self._config)
-        self._unseen, self._edges = Unseen(self._config), EdgeWatch(self._config)
+        self._hindsight = Hindsight(self._config)
         self._ego: EgoState | None = None
         self._tracks: Tracks | None = None
         self._tracks_came_s = 0.0
@@ -119,8 +118,8 @@ class RiskNode(PlatformNode):
             raise LeftOut("odometry")
         seen = dict(self._obstacles)  # another thread may add to it
         obstacles = [seen[name] for name in sorted(seen)]
-        more = [*self._unseen.look(obstacles, tracks, ego), *self._edges.look(obstacles, tracks, ego)]
-        assessment = self._risk.step(tracks, obstacles + more, ego, now_ns=self.now_ns())
+        obstacles = self._hindsight.look(obstacles, tracks, ego)
+        assessment = self._risk.step(tracks, obstacles, ego, now_ns=self.now_ns())
         assessment = replace(assessment, lineage=assessment.lineage.then(self.timing(arrival)))
         publish_all((self._assessment, assessment), (self._full, assessment))
         self._draw(assessment, ego)

@@ -105,7 +105,7 @@ class LidarHead:
 
     @property
     def assurance(self) -> Assurance:
-        """How its scores were calibrated, on made-up sweeps, and whether the newest is like those it knows."""
+        """How its scores were calibrated, and whether the newest is like those it knows."""
         fitted = self._config.calibration
         return Assurance(
             calibration=fitted.method if fitted else "none",

@@ -28,9 +28,8 @@ from perception_platform.perception.predicted import predicted
 from perception_platform.perception.scan_people import ScanPeople
 from perception_platform.replay.records import FrameCounts
 from perception_platform.risk.config import RiskConfig
-from perception_platform.risk.entering import EdgeWatch
+from perception_platform.risk.hindsight import Hindsight
 from perception_platform.risk.stage import RiskStage
-from perception_platform.risk.unseen import Unseen
 from perception_platform.robot.description import Robot
 from perception_platform.ros.images import decode_image
 from perception_platform.ros.inputs import SOURCES
@@ -137,8 +136,7 @@ class Lockstep:
         self._tracker = tracker
         self._records = records
         self._risk = RiskStage(RiskConfig.from_robot(robot))
-        self._unseen = Unseen(self._risk.config)
-        self._edges = EdgeWatch(self._risk.config)
+        self._hindsight = Hindsight(self._risk.config)
         self._gate_config = GateConfig.from_robot(robot)
         gate = SafetyGate(self._gate_config)
         gate.reset()  # a recording is a cut out of a running drive
@@ -395,8 +393,7 @@ class Lockstep:
         before = None if self._witness is None else self._risk.copy()
 
         def look() -> Assessment:
-            more = [*self._unseen.look(obstacles, tracks, ego), *self._edges.look(obstacles, tracks, ego)]
-            obstacles.extend(more)
+            obstacles[:] = self._hindsight.look(obstacles, tracks, ego)
             return self._risk.step(tracks, obstacles, ego, now_ns=now_ns)
 
         assessment: Assessment = self._timed("risk", look)

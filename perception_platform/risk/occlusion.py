@@ -9,6 +9,7 @@ being held up at every shelf for ever.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import ZoneRule
 from perception_platform.risk.inferred import Inferred
 from perception_platform.risk.moment import Evidence, Moment, finding
+from perception_platform.risk.objects import track_corners
 from perception_platform.runtime.compiled import compiled
 
 BINS = 180  # of azimuth: wide enough that a sparse sweep leaves none empty
@@ -91,10 +93,9 @@ def _people_m(moment: Moment, reach_m: float) -> Array:
     people = moment.sure & ~tracks.hidden & (tracks.class_ids == int(ObjectClass.PERSON))
     people &= (tracks.class_scores >= SURELY) & (tracks.sizes_m[:, :2].max(axis=1) <= PERSON_M)
     people &= (np.abs(moment.corners_m).min(axis=1) <= reach_m).all(axis=1)
-    corners_m = moment.corners_m[people]
-    out_m = corners_m - corners_m.mean(axis=1, keepdims=True)
-    reach_m = np.maximum(np.hypot(out_m[..., :1], out_m[..., 1:]), 1e-9)
-    return np.asarray(corners_m + out_m * (np.sqrt(2) * SKIN_M / reach_m))
+    grown = replace(tracks, sizes_m=tracks.sizes_m + 2 * SKIN_M)
+    corners_m = track_corners(grown, moment.ego) if people.any() else moment.corners_m
+    return np.asarray(corners_m[people])
 
 
 def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Array, Array]:

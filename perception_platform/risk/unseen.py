@@ -25,11 +25,8 @@ from perception_platform.risk.near import thinned
 from perception_platform.risk.objects import track_corners
 
 NEAR_M = 8.0  # farther off, nothing of use is below the lowest beam
-CELL_M, CELL_POINTS, ENOUGH = (
-    0.1,
-    4,
-    8_000,
-)  # of a cube, so many points are looked at; of larger ones beyond enough
+CELL_M, CELL_POINTS = 0.1, 4  # of a cube, so many points are looked at
+ENOUGH = 8_000  # such points: of a dense lidar, they are of larger cubes
 GRID_M = 0.05  # one remembered point to a cube of this size
 SKIN_M = 0.2  # points this much outside a track's box still are the object's
 SEEN_WITHIN_S = 0.2  # a track that was not seen lately says nothing of what stands there

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from perception_platform.core.errors import InputError
 from perception_platform.core.geometry import Array
 from perception_platform.perception.bird_view import ANSWER_M, ANSWERS, BITS, CELLS, HALF_M, Heights, raster
-from perception_platform.training.lidar_worlds import Example, make_example
+from perception_platform.training.lidar_worlds import WORLDS_APART, Example, make_example
 
 MOST_OBJECTS = 40
 SHARD = 64
@@ -55,7 +55,7 @@ def generate(folder: Path, examples: int, seed: int, workers: int, quiet: bool =
 
 
 def _write_shard(folder: Path, seed: int, shard: int) -> None:
-    rows = [_row(make_example(seed * 10_000_000 + shard * SHARD + i)) for i in range(SHARD)]
+    rows = [_row(make_example(seed * WORLDS_APART + shard * SHARD + i)) for i in range(SHARD)]
     part = folder / f"{shard:05d}.part.npz"
     stacked: dict[str, Any] = {name: np.stack([r[name] for r in rows]) for name in rows[0]}
     np.savez_compressed(part, **stacked)

@@ -6,7 +6,7 @@ its box lies on a labelled object of that class, or within ``_MARGIN_M`` of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,10 +37,15 @@ from perception_platform.perception.naming import ROAD_USERS, SHAPES, shapes_of
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.robot.description import Robot
 from perception_platform.robot.sensors import Lidar
-from perception_platform.training.lidar_worlds import Truth, seen_from_base, sweep_world, truth_of
+from perception_platform.training.lidar_worlds import (
+    WORLDS_APART,
+    Truth,
+    seen_from_base,
+    sweep_world,
+    truth_of,
+)
 
 Head = Literal["geometric", "learned"]
-WORLDS_APART = 10_000_000  # between the seeds of two sets of worlds, as in training
 _MARGIN_M = 0.3
 _RANGE_M = 30.0
 _RANGES_M = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0)
@@ -148,6 +153,19 @@ def describe(named: Named) -> dict[str, Any]:
             | _share(named, named.shapes == row)
             for row in np.unique(named.shapes[named.shapes >= 0]).tolist()
         ],
+    }
+
+
+def report_on(
+    in_worlds: Mapping[Head, tuple[Named, Labelled]], in_sweeps: Mapping[Head, Named]
+) -> dict[str, Any]:
+    """What is found of names in made-up worlds and, if any, in real sweeps; and the recall in the former."""
+    report = {"made-up worlds": {head: describe(named) for head, (named, _) in in_worlds.items()}}
+    if in_sweeps:
+        report["real sweeps"] = {head: describe(named) for head, named in in_sweeps.items()}
+    return {
+        **report,
+        "recall": {head: recall_by_range(labelled) for head, (_, labelled) in in_worlds.items()},
     }
 
 

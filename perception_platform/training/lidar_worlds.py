@@ -23,6 +23,7 @@ from perception_platform.simulation.solids import Solids, box, cylinder, join
 from perception_platform.simulation.vehicle import Trajectory
 from perception_platform.simulation.world import Actor, TimedPath, World
 
+WORLDS_APART = 10_000_000  # between the seeds of two sets of worlds
 AT_S = 1.0  # the newest sweep's end
 REACH_M = 34.0
 _OWN_M = 2.2  # nothing stands nearer to the lidar's axis than this

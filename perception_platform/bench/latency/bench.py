@@ -22,9 +22,8 @@ from perception_platform.core.runtime_status import EdgeCount
 from perception_platform.perception.load import load_graph
 from perception_platform.risk.assess import assess
 from perception_platform.risk.config import RiskConfig
-from perception_platform.risk.entering import EdgeWatch
+from perception_platform.risk.hindsight import Hindsight
 from perception_platform.risk.stage import RiskStage
-from perception_platform.risk.unseen import Unseen
 from perception_platform.robot.environment import process_environment
 from perception_platform.robot.stack import describe_stack, processes
 from perception_platform.robot.supervisor import Command, Supervisor, node_command
@@ -104,7 +103,7 @@ def pure_compute(load: Load, frames: int) -> list[float]:
     robot = load.robot
     graph, tracker = load_graph(robot), Tracker(frame_id=robot.odom_frame)
     config, gate = RiskConfig.from_robot(robot), SafetyGate(GateConfig.from_robot(robot))
-    risk, unseen, edges = RiskStage(config), Unseen(config), EdgeWatch(config)
+    risk, hindsight = RiskStage(config), Hindsight(config)
     graph.warm_up()
     times_ms = []
     for i in range(frames):
@@ -114,8 +113,7 @@ def pure_compute(load: Load, frames: int) -> list[float]:
         began_s = time.perf_counter()
         percept = graph.step(read_sweep(load, i, t_ns), [image])
         tracks = tracker.step(t_ns, percept.detections, ego)
-        seen = [percept.obstacles]
-        seen += [*unseen.look(seen, tracks, ego), *edges.look(seen, tracks, ego)]
+        seen = hindsight.look([percept.obstacles], tracks, ego)
         assessment = risk.step(tracks, seen, ego, now_ns=time.time_ns())
         obstacles = {percept.obstacles.sensor: Seen(percept.obstacles, 0.0)}
         inputs = GateInputs(
