@@ -136,12 +136,14 @@ def project_boxes(detections: Detections, base_from_camera: Transform, model: Ca
 
 
 def _named(detections: Detections, objects: ImageObjects, rows: Ints, columns: Ints) -> Detections:
-    """Matched objects get the camera's class and score where it is surer than the shape was."""
+    """Matched objects get the camera's class and its score, which can only rise where the shape said the same."""
     class_ids, scores = detections.class_ids.copy(), detections.scores.copy()
     sensors, boxes_px = detections.sensors.copy(), detections.image_boxes_px.copy()
     known = objects.class_ids[columns] != int(ObjectClass.UNKNOWN)
     named, by = rows[known], columns[known]
-    class_ids[named], scores[named] = objects.class_ids[by], np.maximum(objects.scores[by], scores[named])
+    agree = class_ids[named] == objects.class_ids[by]
+    scores[named] = np.maximum(objects.scores[by], np.where(agree, scores[named], 0.0))
+    class_ids[named] = objects.class_ids[by]
     sensors[rows] |= int(SensorKind.CAMERA)
     boxes_px[rows] = objects.boxes_px[columns]
     return replace(detections, class_ids=class_ids, scores=scores, sensors=sensors, image_boxes_px=boxes_px)

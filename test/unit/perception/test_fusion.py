@@ -79,6 +79,17 @@ def test_a_box_over_a_lidar_object_names_it() -> None:
     assert np.array_equal(fused.centers_m, found.centers_m), "the lidar measures, the camera names"
 
 
+def test_a_score_belongs_to_its_name() -> None:
+    """What the shape was sure of says nothing of another name; of the same name the surer of both counts."""
+    shapes = lidar_only()
+    car = replace(
+        shapes, class_ids=np.full(len(shapes), int(ObjectClass.CAR)), scores=np.full(len(shapes), 0.97)
+    )
+    box = tuple(project_boxes(car, CAMERA.mounting.transform(), CAMERA.intrinsics.model())[0])
+    assert fuse(car, in_image(box), AMR).scores.tolist() == [0.8]
+    assert fuse(car, in_image(box, class_id=ObjectClass.CAR), AMR).scores.tolist() == [0.97]
+
+
 def test_a_projected_box_lies_where_the_object_is_seen() -> None:
     found = lidar_only()
     box_px = project_boxes(found, CAMERA.mounting.transform(), CAMERA.intrinsics.model())[0]
