@@ -93,6 +93,11 @@ def choose_device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
+def _is_quick_in_half(device: torch.device) -> bool:
+    """Whether it multiplies in bfloat16: GPUs, and processors with AVX-512 BF16, where a step takes half as long."""
+    return device.type == "cuda" or bool(torch.cpu._is_avx512_bf16_supported())
+
+
 def fit(task: Task, plan: Plan, out: Path, quiet: bool = False) -> Outcome:
     """Train until the plan is done, going on where an earlier run in the same folder ended.
 
@@ -139,7 +144,7 @@ class _Run:
         self._task, self._plan, self._out = task, plan, out
         self._device = choose_device(plan.device)
         self.device_name = torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
-        self._network = task.network.to(self._device)
+        self._network = task.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.optim.swa_utils.AveragedModel(
             self._network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(plan.ema), use_buffers=True
         )
@@ -191,7 +196,7 @@ class _Run:
         torch.manual_seed(self._plan.seed * 1_000_003 + self.epoch)
         self._network.train()
         sums: dict[str, torch.Tensor] = {}
-        half = torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda")
+        half = torch.autocast(self._device.type, torch.bfloat16, enabled=_is_quick_in_half(self._device))
         for step, batch in enumerate(self._task.batches(self.epoch)):
             self._set_rate(step)
             with half:
