@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from perception_platform.core.geometry import Array, Transform
+from perception_platform.core.geometry import Array, Transform, box_corners, points_in_any
 from perception_platform.core.lineage import Lineage
 from perception_platform.core.objects import Detections, Ints, ObjectClass
 from perception_platform.core.sensor_data import PointCloud, Points
@@ -114,8 +114,8 @@ def evaluate_in_worlds(
         for name, found in _found(swept.newest, swept.lidar, path, head, newest, earlier):
             near = np.abs(found.centers_m[:, :2]).max(axis=1, initial=0.0) <= _RANGE_M
             rows = np.flatnonzero(near & np.isin(found.class_ids, [int(c) for c in ROAD_USERS]))
-            right = [_is_right(found.centers_m[k], int(found.class_ids[k]), truth) for k in rows.tolist()]
-            named[name].append(found.named(rows, np.array(right, dtype=np.bool_), world))
+            right = _are_right(found.centers_m[rows], found.class_ids[rows], truth)
+            named[name].append(found.named(rows, right, world))
             labelled[name].append(_labelled(ready_m, base_from_lidar, truth, found))
         done()
     return {name: (_joined(of), _joined(labelled[name])) for name, of in named.items() if of}
@@ -249,14 +249,14 @@ def _found(
         yield "learned", _Found(_boxes(boxes), boxes.class_ids, boxes.scores, unknown)
 
 
-def _is_right(center_m: Array, class_id: int, truth: Truth) -> bool:
-    boxes = truth.boxes[
-        np.array([int(CLASSES[c]) == class_id for c in truth.classes.tolist()], dtype=np.bool_)
-    ]
-    c, s = np.cos(boxes[:, 6]), np.sin(boxes[:, 6])
-    x, y = center_m[0] - boxes[:, 0], center_m[1] - boxes[:, 1]
-    along, across = np.abs(c * x + s * y), np.abs(c * y - s * x)
-    return bool(((along <= boxes[:, 3] / 2 + _MARGIN_M) & (across <= boxes[:, 4] / 2 + _MARGIN_M)).any())
+def _are_right(centers_m: Array, class_ids: Ints, truth: Truth) -> Flags:
+    """(N,) which of the centres lie on a labelled object of their class."""
+    right = np.zeros(len(centers_m), dtype=np.bool_)
+    for label, class_id in enumerate(CLASSES):
+        boxes, called = truth.boxes[truth.classes == label], class_ids == int(class_id)
+        corners_m = box_corners(boxes[:, :2], boxes[:, 3:5] + 2 * _MARGIN_M, boxes[:, 6])
+        right[called] = points_in_any(centers_m[called], corners_m)
+    return right
 
 
 def _labelled(xyz_m: Points, base_from_lidar: Transform, truth: Truth, found: _Found) -> Labelled:
