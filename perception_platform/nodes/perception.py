@@ -55,7 +55,8 @@ class PerceptionNode(PlatformNode):
                 self.subscribe("scan", partial(self._scans.__setitem__, scan.name), scan.name)
         self._tracks: Tracks | None = None
         self._egos = EgoHistory()
-        self.subscribe("tracks", self._take_tracks)
+        if self._graph.looks_back:  # else they would be decoded for nobody, just while the chain waits for Python's lock
+            self.subscribe("tracks", self._take_tracks)
         self.subscribe("odometry", self._egos.add)
         if leads:
             self._sweeps = self.stage([("scan", leads)], self._find_people)
