@@ -144,7 +144,7 @@ class _Run:
         self._task, self._plan, self._out = task, plan, out
         self._device = choose_device(plan.device)
         self.device_name = torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
-        self._network = task.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = task.network.to(self._device, memory_format=torch.channels_last)
         self._mean = torch.optim.swa_utils.AveragedModel(
             self._network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(plan.ema), use_buffers=True
         )
