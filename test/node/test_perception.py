@@ -33,7 +33,7 @@ STATUS = TOPICS["runtime_status"].name
 
 @pytest.fixture(scope="module")
 def robot_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``amr`` with a model for its camera that never sees anything."""
+    """``amr`` that looks back, with a model for its camera that never sees anything."""
     folder = tmp_path_factory.mktemp("robot")
     description = yaml.safe_load(
         (share_dir() / "config/models/fastestdet/model.yaml").read_text(encoding="utf-8")
@@ -42,6 +42,7 @@ def robot_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model.yaml").write_text(yaml.safe_dump(description), encoding="utf-8")
     constant_detector(folder / description["weights"], np.zeros((1, 5 + 80, 4, 4)))
     robot = yaml.safe_load(robot_path("amr").read_text(encoding="utf-8"))
+    robot["perception"] = "track_aware"
     robot["models"] = [{"head": "camera_objects", "sensor": "camera_front", "path": str(folder)}]
     (folder / "amr.yaml").write_text(yaml.safe_dump(robot), encoding="utf-8")
     return folder / "amr.yaml"
@@ -92,6 +93,11 @@ def answer(peer: Peer, send: Callable[[Any], None], make_sweep: Callable[[int], 
 
     peer.until(again, what="detections")
     return detections_from_msg(peer.heard[DETECTIONS][-1][1])
+
+
+def test_a_graph_that_looks_back_hears_of_tracks(perception: Started, peer: Peer) -> None:
+    """Others do not: ``test_stack.py`` and ``test_container.py``."""
+    peer.until(peer.speak("tracks").get_subscription_count, what="a subscription")
 
 
 def test_a_sweep_becomes_detections_and_obstacle_points(peer: Peer, send: Callable[[Any], None]) -> None:
