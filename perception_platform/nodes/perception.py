@@ -125,9 +125,9 @@ class PerceptionNode(PlatformNode):
         self._tracks = tracks
 
     def _tracks_at(self, t_ns: int) -> Tracks | None:
-        """The newest tracks, carried on to a sweep, for a graph that takes any."""
+        """The newest tracks, carried on to a sweep; none come for a graph that takes none."""
         tracks, ego = self._tracks, self._egos.nearest(t_ns)
-        if not self._graph.looks_back or tracks is None or ego is None:
+        if tracks is None or ego is None:
             return None
         return predicted(tracks, ego, t_ns, self.robot.base_frame)
 
