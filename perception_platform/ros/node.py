@@ -186,7 +186,7 @@ class PlatformNode(LifecycleNode):
             callback(data)
             self._direct.settle(topic.of(sensor), Fate.PROCESSED)
 
-        self._subscribe_dds(topic, sensor, use, raw=True)
+        self._made.append(self._subscribe_dds(topic, sensor, use, raw=True))
 
     def mailbox(self, inputs: Sequence[tuple[str, str]], deadline_s: float | None = None) -> Mailbox[Arrival]:
         """A mailbox that holds what comes on rows of the table until it is taken.
@@ -414,15 +414,14 @@ class PlatformNode(LifecycleNode):
             arrival.gc_ns = GC.total_ns()
             use(arrival)
 
-        if self._exchange.offers(name):
-            self._made.append(self._exchange.listen(name, lambda value: arrive(value, None)))
-            return
         decode = lambda message: decoded(topic, message, sensor, self.robot)  # noqa: E731
-        self._subscribe_dds(topic, sensor, lambda message: arrive(message, decode))
+        outside = lambda: self._subscribe_dds(topic, sensor, lambda message: arrive(message, decode))  # noqa: E731
+        self._made.append(self._exchange.listen(name, lambda value: arrive(value, None), outside))
 
     def _subscribe_dds(
         self, topic: Topic, sensor: str, use: Callable[[Any], None], *, raw: bool = False
-    ) -> None:
+    ) -> Callable[[], None]:
+        """Subscribe to what other processes publish; calling the result ends that."""
         made = self.create_subscription(
             self._message_class(topic),
             topic.of(sensor),
@@ -433,7 +432,7 @@ class PlatformNode(LifecycleNode):
             ),
             raw=raw,
         )
-        self._made.append(lambda: self.destroy_subscription(made))
+        return lambda: self.destroy_subscription(made)
 
     def _post(self, box: Mailbox[Arrival], arrival: Arrival) -> None:
         arrival.queued_ns = self.now_ns()

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 Take = Callable[[Any], None]
+End = Callable[[], None]
 
 
 class Exchange:
@@ -20,11 +21,18 @@ class Exchange:
         self._lock = Lock()
         self._offered: Counter[str] = Counter()
         self._takers: dict[str, tuple[Take, ...]] = {}
+        self._outside: dict[str, list[tuple[Take, End]]] = {}
 
-    def offer(self, name: str) -> Callable[[], None]:
-        """Say that a node of this process publishes the topic; calling the result takes that back."""
+    def offer(self, name: str) -> End:
+        """Say that a node of this process publishes the topic; calling the result takes that back.
+
+        Who listened outside stops doing so, and is not sent back there: what this process once published it will again.
+        """
         with self._lock:
             self._offered[name] += 1
+            outside = self._outside.pop(name, [])
+        for _, end in outside:
+            end()
 
         def withdraw() -> None:
             with self._lock:
@@ -32,19 +40,28 @@ class Exchange:
 
         return withdraw
 
-    def offers(self, name: str) -> bool:
-        """Whether a node of this process publishes the topic."""
-        with self._lock:
-            return self._offered[name] > 0
+    def listen(self, name: str, take: Take, outside: Callable[[], End]) -> End:
+        """Have ``take`` called with each value, in the thread that publishes it; calling the result ends that.
 
-    def listen(self, name: str, take: Take) -> Callable[[], None]:
-        """Have ``take`` called with each value, in the thread that publishes it; calling the result ends that."""
+        Args:
+            name: of the topic.
+            take: gets the values.
+            outside: begins to listen to other processes, and returns what ends it: while no node here publishes the
+                topic. So the order in which nodes are set up makes no difference.
+        """
         with self._lock:
             self._takers[name] = (*self._takers.get(name, ()), take)
+            if not self._offered[name]:
+                self._outside.setdefault(name, []).append((take, outside()))
 
         def leave() -> None:
             with self._lock:
                 self._takers[name] = tuple(other for other in self._takers[name] if other is not take)
+                waiting = self._outside.get(name, [])
+                mine = [end for other, end in waiting if other is take]
+                self._outside[name] = [(other, end) for other, end in waiting if other is not take]
+            for end in mine:
+                end()
 
         return leave
 

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import yaml
 
 from perception_platform.core.runtime_status import EdgeCount
 from perception_platform.messages.runtime import runtime_status_from_msg
 from perception_platform.messages.verdicts import assessment_from_msg
+from perception_platform.robot.load import robot_path
 from perception_platform.ros.topics import TOPICS
 from test.node import feeding
 from test.node.conftest import Peer, Started
@@ -21,11 +23,16 @@ NODES = ("perception", "tracker", "risk")
 
 
 @pytest.fixture(scope="module")
-def chain(start: Callable[..., Started], peer: Peer) -> Iterator[Started]:
-    """Perception, tracker and risk of ``amr`` in one process, fed at their rates."""
+def chain(
+    start: Callable[..., Started], peer: Peer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Started]:
+    """Perception, tracker and risk of an ``amr`` that looks back, in one process, fed at their rates."""
+    looks_back = yaml.safe_load(robot_path("amr").read_text(encoding="utf-8")) | {"perception": "track_aware"}
+    robot_file = tmp_path_factory.mktemp("robot") / "amr.yaml"
+    robot_file.write_text(yaml.safe_dump(looks_back), encoding="utf-8")
     peer.listen("assessment")
     peer.listen("runtime_status")
-    started = start("container", "robot:=amr", f"nodes:={','.join(NODES)}")
+    started = start("container", f"robot:={robot_file}", f"nodes:={','.join(NODES)}")
     feeds = {
         "points": Feed(peer.speak("points", "lidar_top").publish, feeding.sweep, 0.1),
         "odometry": Feed(peer.speak("odometry").publish, feeding.odometry, 0.05),
@@ -55,10 +62,18 @@ def test_an_assessment_passed_all_stages(chain: Started, peer: Peer) -> None:
 
 
 def test_what_stays_within_the_process_is_not_subscribed_to(chain: Started, peer: Peer) -> None:
-    for node in NODES:  # perception too: tracks that its graph does not ask for cost the chain 20 ms a sweep
+    """Nor what a node hears that is set up before the one that publishes it: perception hears of tracks."""
+    for node in NODES:
         heard = dict(peer.node.get_subscriber_names_and_types_by_node(node, "/"))
         assert not {TOPICS["detections"].name, TOPICS["tracks"].name} & set(heard)
         assert TOPICS["odometry"].name in heard  # that comes from outside
+    tracks = TOPICS["tracks"].name
+
+    def taken_in() -> int:
+        edge = ledger(peer).get("perception", {}).get(tracks)
+        return edge.received if edge else 0
+
+    peer.until(taken_in, what="tracks that perception took in")
 
 
 def test_others_hear_it_as_soon_as_they_listen(chain: Started, peer: Peer) -> None:
