@@ -201,15 +201,23 @@ def _cloud_findings(moment: Moment, cloud: PointCloud) -> Iterator[Finding]:
     xyz_m, sd = xyz_m[inside], sd[inside]
     apart = ~explained_by_moving(xyz_m[:, :2], moment.tracks, moment.corners_m, moment.ego, path, config)
     xyz_m, gaps_m = xyz_m[apart], path.gap_m(sd[apart])
-    if len(xyz_m) < config.min_points:
+    order = np.argsort(gaps_m, kind="stable")
+    nearest = order[_first_together(gaps_m[order], config) :][:EVIDENCE_POINTS]
+    if len(nearest) < config.min_points:
         return
-    nearest = np.argsort(gaps_m, kind="stable")[:EVIDENCE_POINTS]
     gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
     if isinstance(cloud, Entering) and _can_wait(moment, gap_m, cloud.enters_s):
         return
     evidence = point_evidence(told(cloud), xyz_m[nearest], cloud.sensor)
     comes_mps = cloud.approach_mps if isinstance(cloud, Approaching) else 0.0
     yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, -comes_mps, evidence)
+
+
+def _first_together(gaps_m: Array, config: RiskConfig) -> int:
+    """Where, in sorted gaps (N,), the first points lie that are something together; N if none are."""
+    beyond = config.min_points - 1
+    together = np.flatnonzero(gaps_m[beyond:] - gaps_m[: len(gaps_m) - beyond] <= config.together_m)
+    return int(together[0]) if len(together) else len(gaps_m)
 
 
 def _can_wait(moment: Moment, gap_m: float, enters_s: float) -> bool:

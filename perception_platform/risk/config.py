@@ -133,6 +133,7 @@ class RiskConfig:
         stop_over_service: a stop is asked for when keeping ``ahead_m`` takes this many times the service
             deceleration. Above one, so that a robot which follows its limit does not flicker into a stop.
         min_points: obstacle points in the path that count as an obstacle.
+        together_m: if they lie within so much of each other along the path: drops of rain do not.
         min_existence: tracks less likely than this are left to the obstacle points.
         horizon_s: how far ahead crossing objects are predicted.
         object_decel_mps2: how hard a vehicle ahead may brake (about 0.6 g, a full stop of a car on dry road).
@@ -171,6 +172,7 @@ class RiskConfig:
     creep_mps: float = 0.1
     stop_over_service: float = 1.1
     min_points: int = 3
+    together_m: float = 0.5
     min_existence: float = 0.5
     horizon_s: float = 3.0
     object_decel_mps2: float = 6.0

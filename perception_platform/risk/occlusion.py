@@ -1,14 +1,14 @@
 """How fast the robot may pass what it cannot see behind.
 
 Somebody may stand anywhere that no sensor sees. They come into view at the corner that hides them, no nearer to the
-path than it is, and walk to the path at once. The robot may be so fast that it stands before they are in the path, or
-stands before it comes to where they step into it; a floor, at which touching somebody does no harm, keeps it from
-being held up at every shelf for ever.
+path than it is, and walk to the path at once. The robot may be so fast that with the emergency brake it stands before
+they are in the path, or stands before it comes to where they step into it; a floor, at which touching somebody does no
+harm, keeps it from being held up at every shelf for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,18 +19,21 @@ from perception_platform.core.objects import ObjectClass
 from perception_platform.core.verdicts import Action, Finding, Reason
 from perception_platform.risk.config import ZoneRule
 from perception_platform.risk.inferred import Inferred
+from perception_platform.risk.measures import needed_way_m
 from perception_platform.risk.moment import Evidence, Moment, finding
 from perception_platform.risk.objects import track_corners
 from perception_platform.runtime.compiled import compiled
 
 BINS = 180  # of azimuth: wide enough that a sparse sweep leaves none empty
 TALL_M = 0.5  # what is lower hides nobody
+LOW_M = 0.25  # or hides a person who was seen to go behind it
 GAP_M = 0.5  # what is narrower lets nobody through
 WIDE_M = 0.4  # what is narrower hides nobody
 # Nor does a person: who is that near behind somebody comes with them, and the rules for people slow down for both. What
 # is larger, or not surely a person, may be a stack of boxes.
 PERSON_M, SURELY = 0.9, 0.5
 SKIN_M = 0.15  # points of a person lie so far around their box
+KEPT = 0.5  # of the clearance, from who steps out: what is left of it when one has to brake hard
 STEP_M = 0.25  # between places along the edge of what is seen
 BEYOND_M = 2.0  # what is further off than the zone and this is as good as nothing
 BESIDE_M = 5.0  # nobody walks to the path from further off before the robot has passed
@@ -68,15 +71,33 @@ def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]
     edges = [seen_edges(_without(people_m, xyz_m, reach_m), reach_m) for xyz_m in now]
     places_m = np.concatenate([np.zeros((0, 2)), *edges])
     hidden = np.flatnonzero(moment.tracks.hidden)
-    centers_m = moment.corners_m[hidden].mean(axis=1)
+    if not len(hidden):
+        return places_m, np.full(len(places_m), -1, dtype=np.int64)
+    centers_m, radius_m = moment.corners_m[hidden].mean(axis=1), moment.tracks.region_radius_m[hidden]
+    out_m, rows = _ways_out(centers_m, radius_m, now, reach_m)
+    whom = np.concatenate([np.full(len(places_m), -1, dtype=np.int64), moment.tracks.ids[hidden][rows]])
+    return np.concatenate([places_m, out_m]), whom
+
+
+def _ways_out(
+    centers_m: Array, radius_m: Array, clouds_m: Sequence[npt.NDArray[np.floating]], reach_m: float
+) -> tuple[Array, npt.NDArray[np.int64]]:
+    """(K, 2) where people may come into view who went out of sight and are within so far (H,) of (H, 2); and who (K,).
+
+    That is where edges of what is seen lie in the region; low things, and people, may hide them, too. On its rim they
+    may be where no sensor sees anything at all: elsewhere they would be seen, or would have to come through something.
+    """
+    edges_m = np.concatenate([np.zeros((0, 2)), *(seen_edges(xyz_m, reach_m, LOW_M) for xyz_m in clouds_m)])
+    away_m = np.linalg.norm(edges_m[None] - centers_m[:, None], axis=-1)
+    who, where = np.nonzero(away_m <= radius_m[:, None] + STEP_M)
     angles = np.arange(8) * np.pi / 4
-    rim = np.stack([np.cos(angles), np.sin(angles)], axis=-1)[None]
-    around_m = centers_m[:, None] + moment.tracks.region_radius_m[hidden, None, None] * rim
-    ids = np.repeat(moment.tracks.ids[hidden], len(angles))
-    return (
-        np.concatenate([places_m, around_m.reshape(-1, 2)]),
-        np.concatenate([np.full(len(places_m), -1, dtype=np.int64), ids]),
-    )
+    rim_m = centers_m[:, None] + radius_m[:, None, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    blank = np.ones(BINS, dtype=np.bool_)
+    for xyz_m in clouds_m:
+        blank &= ~np.isfinite(_nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), LOW_M, np.inf, BINS))
+    turns = np.arctan2(rim_m[..., 1], rim_m[..., 0]) / (2 * np.pi) + 0.5
+    unseen = blank[(turns * BINS).astype(np.int64) % BINS]
+    return np.concatenate([edges_m[where], rim_m[unseen]]), np.concatenate([who, np.nonzero(unseen)[0]])
 
 
 def _without(people_m: Array, xyz_m: npt.NDArray[np.floating], reach_m: float) -> npt.NDArray[np.floating]:
@@ -101,32 +122,39 @@ def _people_m(moment: Moment, reach_m: float) -> Array:
 def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Array, Array]:
     """Speeds (K,) that are safe for places (K, 2), the way (K,) to each and the time (K,) until somebody is in the way.
 
-    Standing within the time T until they are in the path takes ``v = a (T - t)``; standing before the place is a matter
-    of the way alone. Being past before they come would do as well, but would let a faster robot go faster still.
+    Standing within the time T until they are in the path takes ``v = a (T - t)`` with the emergency brake, which is
+    for whoever the service brake would touch. The robot may be faster as long as it can still come down to that with
+    the service brake, where the emergency brake just makes it stand before the place. Being past before they come
+    would do as well, but would let a faster robot go faster still.
     """
     path, config = moment.path, moment.config
     sd = path.coordinates(places_m)
     beside_m = np.maximum(np.maximum(sd[:, 1] - path.left_m, path.right_m - sd[:, 1]), 0.0)
     gap_m = path.gap_m(sd)
     times_s = beside_m / zone.walking_mps
-    decel_mps2 = moment.service_mps2
-    in_time = np.maximum(decel_mps2 * (times_s - moment.reaction_s), 0.0)
-    in_way = moment.brakes.safe_speed_mps(gap_m - config.ahead_m, 0.0, moment.reaction_s)
+    hard_mps2 = config.emergency_over_service * moment.service_mps2
+    hard_after_s = moment.reaction_s - config.jerk_s
+    in_time = np.maximum(hard_mps2 * (times_s - hard_after_s), zone.speed_limit_mps)
+    # Of all speeds at the place that will do, the lowest or the highest lets the robot be fastest on the way to it.
+    there_mps = np.stack([np.full(len(places_m), zone.speed_limit_mps), in_time])
+    there_m = KEPT * config.ahead_m + needed_way_m(there_mps, 0.0, hard_after_s, hard_mps2)
+    way_m = gap_m - there_m + there_mps**2 / (2 * moment.service_mps2)
+    in_way = np.where(gap_m > there_m, moment.brakes.safe_speed_mps(way_m, 0.0, moment.reaction_s), 0.0)
     length_m = float(path.front_s_m.max()) - path.rear_m
     passed = np.where(times_s > 0, (gap_m + length_m) / np.maximum(times_s, 1e-9), np.inf)
     passed = np.where(
         passed <= path.speed_mps, path.speed_mps, 0.0
     )  # who is faster than needed anyway has passed
     ahead = (gap_m > 0) & (beside_m < BESIDE_M)
-    limits = np.maximum(np.maximum(in_time, in_way), np.where(passed > 0, np.inf, 0.0))
+    limits = np.maximum(np.maximum(in_time, in_way.max(axis=0)), np.where(passed > 0, np.inf, 0.0))
     return np.where(ahead, limits, np.inf), gap_m, times_s
 
 
-def seen_edges(xyz_m: npt.NDArray[np.floating], far_m: float) -> Array:
+def seen_edges(xyz_m: npt.NDArray[np.floating], far_m: float, tall_m: float = TALL_M) -> Array:
     """(K, 2) places along the edges of what is seen: where, from one azimuth to the next, the nearest tall thing is
     suddenly further off, a line leads from the nearer one outward that somebody may step across.
     """
-    near_m = _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), TALL_M, far_m, BINS)
+    near_m = _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), tall_m, far_m, BINS)
     near_m = np.minimum(_wide(near_m, GAP_M, WIDE_M), far_m)
     following_m = np.roll(near_m, -1)
     steps = np.flatnonzero((np.abs(following_m - near_m) > GAP_M) & (np.minimum(following_m, near_m) < far_m))

@@ -40,6 +40,16 @@ def action_of(assessment: Assessment) -> Action:
     return assessment.findings[0].action if assessment.findings else Action.PROCEED
 
 
+def test_points_are_an_obstacle_where_three_lie_together() -> None:
+    """Drops lie anywhere in the path; what stands behind them is as near as it is."""
+    drops = [(1.0, 0.2, 0.4), (1.8, -0.3, 1.0), (2.6, 0.1, 0.7)]
+    assert action_of(judge(1.2, obstacles=(points(*drops),))) is Action.PROCEED
+    close = [(1.0 + 0.2 * i, y, z) for i, (_, y, z) in enumerate(drops)]
+    assert action_of(judge(1.2, obstacles=(points(*close),))) is Action.EMERGENCY_STOP
+    behind = judge(1.2, obstacles=(points(*drops[:2], *post(FRONT_M + 1.75).xyz_m.tolist()),))
+    assert behind.findings[0].value == pytest.approx(1.75, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("speed_mps", "gap_m", "action"),
     [

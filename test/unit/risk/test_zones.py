@@ -223,17 +223,33 @@ def limit(config: RiskConfig, cloud: PointCloud, speed_mps: float = 1.2) -> floa
 
 
 def test_past_a_corner_it_drives_as_fast_as_it_can_stop_for_who_steps_out() -> None:
-    """At the corner itself: standing before somebody who walks has come from the shelf to the path."""
+    """At the corner itself: standing, by the emergency brake, before somebody who walks has come to the path."""
     config, beside_m = occlusion(), 1.4
     got = found(config, corner(beside_m, ahead_m=0.6), speed_mps=1.2)
     assert got is not None
     reaction_s = 0.05 + 0.05 + 0.05 + 0.10  # latency, half a sweep, the gate's period, the brakes
-    assert got.speed_limit_mps == pytest.approx(0.8 * (beside_m / 1.6 - reaction_s), abs=0.05)
+    assert got.speed_limit_mps == pytest.approx(2.0 * (beside_m / 1.6 - reaction_s), abs=0.05)
     assert "somebody may step out" in got.text
 
 
+def test_with_the_service_brake_alone_it_is_slow_enough_at_every_corner() -> None:
+    """From look to look the robot obeys as hard as that brake can: the emergency brake always makes it stand before."""
+    look_s, reaction_s = 0.1, 0.25
+    for beside_m in (0.05, 0.5, 1.0):
+        v_mps, gap_m = 1.5, 4.0
+        while gap_m > 0.1:
+            allowed_mps = limit(occlusion(), corner(beside_m, ahead_m=gap_m), v_mps)
+            v_mps = max(min(v_mps, allowed_mps), v_mps - 0.8 * look_s)
+            gap_m -= v_mps * look_s
+            stands_s = reaction_s + v_mps / 2.0
+            stands_m = v_mps * reaction_s + v_mps**2 / (2 * 2.0)
+            assert v_mps < 0.31 or stands_m < gap_m or stands_s < beside_m / 1.6
+        at_most = max(0.3, 2.0 * (beside_m / 1.6 - reaction_s))
+        assert v_mps == pytest.approx(at_most, abs=0.06)
+
+
 def test_the_nearer_the_corner_to_the_path_the_slower_but_never_to_a_halt() -> None:
-    limits = [limit(occlusion(), corner(beside_m, ahead_m=0.6)) for beside_m in (2.5, 1.6, 1.2, 0.8, 0.2)]
+    limits = [limit(occlusion(), corner(beside_m, ahead_m=0.3)) for beside_m in (2.5, 1.6, 1.2, 0.8, 0.2)]
     assert limits == sorted(limits, reverse=True)
     assert limits[0] > limits[2] > limits[-1] == pytest.approx(0.3)
 
@@ -279,6 +295,20 @@ def test_a_person_who_went_out_of_sight_may_step_out_again() -> None:
     grown = found(config, tracks=replace(hidden, region_radius_m=np.array([1.1])), speed_mps=1.2)
     assert grown is not None
     assert grown.speed_limit_mps < got.speed_limit_mps
+
+
+def test_a_person_who_went_out_of_sight_is_not_where_it_is_seen_to_be_empty() -> None:
+    """Nor do they come through a wall, but from behind a box that would hide nobody else, and from behind others."""
+    hidden = replace(track(2.0, 2.0), region_radius_m=np.array([1.4]))
+    wall = [(x, y, z) for x in np.arange(-3.0, 6.0, 0.02) for y in (-1.6, 1.6) for z in (0.6, 1.2)]
+    wall += [(6.0, y, z) for y in np.arange(-1.6, 1.6, 0.02) for z in (0.6, 1.2)]
+    assert found(occlusion(), points(*wall), tracks=hidden, speed_mps=1.2) is None
+    low = [(x, y, 0.3) for x in np.arange(1.6, 2.2, 0.01) for y in (0.8, 1.3)]
+    low += [(x, y, 0.3) for x in (1.6, 2.2) for y in np.arange(0.8, 1.3, 0.01)]
+    assert found(occlusion(), points(*wall, *low), speed_mps=1.2) is None
+    got = found(occlusion(), points(*wall, *low), tracks=hidden, speed_mps=1.2)
+    assert got is not None
+    assert got.track_ids == (1,)
 
 
 @pytest.mark.parametrize("speed_mps", [0.2, 0.6, 1.0])
