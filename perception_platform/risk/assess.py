@@ -220,6 +220,24 @@ def _first_together(gaps_m: Array, config: RiskConfig) -> int:
     return int(together[0]) if len(together) else len(gaps_m)
 
 
+def _stop_way_m(moment: Moment, approach_mps: float) -> float:
+    """The way, clearance included, below which a limit turns into a stop.
+
+    Where it leaves no speed worth the name; or where, from the present speed, the service brake would leave less than a
+    share of the clearance and one that is harder by a share would not leave all of it: a robot that follows its limit as
+    it falls is a little late.
+    """
+    config, brakes = moment.config, moment.brakes
+
+    def way_m(speed_mps: float, share: float) -> float:
+        decel_mps2 = share * brakes.at(speed_mps)
+        return float(needed_way_m(speed_mps, approach_mps, moment.reaction_s, decel_mps2))
+
+    harder_m = config.ahead_m + way_m(moment.path.speed_mps, config.stop_over_service)
+    nearer_m = config.stop_within * config.ahead_m + way_m(moment.path.speed_mps, 1.0)
+    return max(config.ahead_m + way_m(config.creep_mps, 1.0), min(harder_m, nearer_m))
+
+
 def _can_wait(moment: Moment, gap_m: float, enters_s: float) -> bool:
     """Whether there is time until something is in the path: the robot will be past it, or can still stop."""
     path, config = moment.path, moment.config
@@ -249,10 +267,7 @@ def _gap_finding(
     limit_mps = float(moment.brakes.safe_speed_mps(way_m - config.ahead_m, approach_mps, reaction_s))
     if limit_mps >= config.max_speed_mps and not hard:
         return
-    at_mps = max(speed_mps, config.creep_mps)
-    firm = config.stop_over_service * moment.brakes.at(at_mps)
-    stop_gap_m = gap_m - way_m + config.ahead_m
-    stop_gap_m += float(needed_way_m(at_mps, approach_mps, reaction_s, firm))
+    stop_gap_m = gap_m - way_m + _stop_way_m(moment, approach_mps)
     if hard is None:
         hard = speed_mps > config.creep_mps and way_m < float(
             needed_way_m(speed_mps, approach_mps, reaction_s, moment.service_mps2)

@@ -132,6 +132,8 @@ class RiskConfig:
         creep_mps: a limit below this is a stop: nothing drives that slowly.
         stop_over_service: a stop is asked for when keeping ``ahead_m`` takes this many times the service
             deceleration. Above one, so that a robot which follows its limit does not flicker into a stop.
+        stop_within: and when the service brake would leave less than this share of ``ahead_m``; below one for the same
+            reason, at speeds at which most of the way is reaction.
         min_points: obstacle points in the path that count as an obstacle.
         together_m: if they lie within so much of each other along the path: drops of rain do not.
         min_existence: tracks less likely than this are left to the obstacle points.
@@ -171,6 +173,7 @@ class RiskConfig:
     sigmas: float = 2.0
     creep_mps: float = 0.1
     stop_over_service: float = 1.1
+    stop_within: float = 0.8
     min_points: int = 3
     together_m: float = 0.5
     min_existence: float = 0.5

@@ -40,6 +40,14 @@ def action_of(assessment: Assessment) -> Action:
     return assessment.findings[0].action if assessment.findings else Action.PROCEED
 
 
+@pytest.mark.parametrize("gap_m", [0.8, 1.0, 1.3, 2.0])
+def test_who_follows_its_limit_a_little_late_is_not_told_to_stop(gap_m: float) -> None:
+    wall, config = (post(FRONT_M + gap_m),), replace(CONFIG, zones=())
+    allowed_mps = judge(0.2, obstacles=wall, config=config).findings[0].speed_limit_mps
+    assert action_of(judge(allowed_mps + 0.05, obstacles=wall, config=config)) is Action.LIMIT
+    assert action_of(judge(allowed_mps + 0.25, obstacles=wall, config=config)) <= Action.STOP
+
+
 def test_points_are_an_obstacle_where_three_lie_together() -> None:
     """Drops lie anywhere in the path; what stands behind them is as near as it is."""
     drops = [(1.0, 0.2, 0.4), (1.8, -0.3, 1.0), (2.6, 0.1, 0.7)]
