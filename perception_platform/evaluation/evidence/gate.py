@@ -6,6 +6,7 @@ is ever a pass.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -222,18 +223,22 @@ def _comparison(gate: Gate, pairs: Sequence[Pair]) -> Check:
 
 
 def _latency(gate: Gate, candidate: Results, pairs: Sequence[Pair]) -> Check:
+    """What is added is the median of a family's pairs: the p99 of one run is that of two or three decisions."""
     limit = gate.latency_ms
     ran = [run for run in candidate.of(gate.policy) if run.ran]
     known = [run for run in ran if run.latency_ms]
     p99 = [r.latency_ms.p99 for r in known if r.latency_ms and r.hazard not in limit.except_hazards]
-    added = [c.latency_ms.p99 - b.latency_ms.p99 for b, c in pairs if b.latency_ms and c.latency_ms]
+    added: dict[str, list[float]] = {}
+    for b, c in pairs:
+        if b.latency_ms and c.latency_ms:
+            added.setdefault(c.family, []).append(c.latency_ms.p99 - b.latency_ms.p99)
     wanted = (
-        f"p99 at most {limit.p99_at_most:g} ms, at most {limit.added_at_most:g} ms more than the baseline"
+        f"p99 at most {limit.p99_at_most:g} ms, in no family {limit.added_at_most:g} ms more than the baseline"
     )
     if len(known) < len(ran) or not p99 or not added:
-        found = f"{len(known)} of {len(ran)} runs, {len(added)} pairs with a latency"
+        found = f"{len(known)} of {len(ran)} runs, {sum(map(len, added.values()))} pairs with a latency"
         return Check("latency", "latency_ms", "all", wanted, found, Verdict.NOT_ENOUGH)
-    figures = {"p99": max(p99), "added": max(added)}
+    figures = {"p99": max(p99), "added": max(statistics.median(ms) for ms in added.values())}
     holds = figures["p99"] <= limit.p99_at_most and figures["added"] <= limit.added_at_most
     found = f"p99 {figures['p99']:g} ms, {figures['added']:+g} ms"
     verdict = Verdict.SHIP if holds else Verdict.NO_SHIP

@@ -99,7 +99,7 @@ class LatencyLimit(Part):
 
     Attributes:
         p99_at_most: the most in any run, ms.
-        added_at_most: the most a candidate may add to that of the baseline in any run, ms.
+        added_at_most: the most a candidate may add to that of the baseline in any family, ms: the median of its pairs.
         except_hazards: scenarios that make data late on purpose: the first limit does not hold there.
     """
 
