@@ -224,8 +224,8 @@ def _stop_way_m(moment: Moment, approach_mps: float) -> float:
     """The way, clearance included, below which a limit turns into a stop.
 
     Where it leaves no speed worth the name; or where, from the present speed, the service brake would leave less than a
-    share of the clearance and one that is harder by a share would not leave all of it: a robot that follows its limit as
-    it falls is a little late.
+    share of the clearance and one that is harder by a share would not leave all of it. A robot that follows its limit
+    as it falls is a little late.
     """
     config, brakes = moment.config, moment.brakes
 
