@@ -55,7 +55,7 @@ class PerceptionNode(PlatformNode):
                 self.subscribe("scan", partial(self._scans.__setitem__, scan.name), scan.name)
         self._tracks: Tracks | None = None
         self._egos = EgoHistory()
-        if self._graph.looks_back:  # else they would be taken in, and from another process decoded, for nobody
+        if self._graph.looks_back:  # else they would be taken in for nobody
             self.subscribe("tracks", self._take_tracks)
         self.subscribe("odometry", self._egos.add)
         if leads:

@@ -232,9 +232,7 @@ def _latency(gate: Gate, candidate: Results, pairs: Sequence[Pair]) -> Check:
     for b, c in pairs:
         if b.latency_ms and c.latency_ms:
             added.setdefault(c.family, []).append(c.latency_ms.p99 - b.latency_ms.p99)
-    wanted = (
-        f"p99 at most {limit.p99_at_most:g} ms, in no family {limit.added_at_most:g} ms more than the baseline"
-    )
+    wanted = f"p99 at most {limit.p99_at_most:g} ms, in no family {limit.added_at_most:g} ms more than the baseline"
     if len(known) < len(ran) or not p99 or not added:
         found = f"{len(known)} of {len(ran)} runs, {sum(map(len, added.values()))} pairs with a latency"
         return Check("latency", "latency_ms", "all", wanted, found, Verdict.NOT_ENOUGH)
