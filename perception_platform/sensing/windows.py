@@ -16,8 +16,9 @@ from perception_platform.sensing.sectors import SECTORS, joined, returns_by_sect
 
 # Beams count that point further down than this.
 _DOWN = math.tan(math.radians(8.0))
-# One point in so many is looked at; no lidar has a number of beams that is a multiple of it.
-_SAMPLED = 5
+# One point in so many is looked at. No whole number, nor near a simple fraction: points come column by column, and where a
+# column has twice or three times a whole number of returns the same beams would be looked at in each.
+_SAMPLED = 3.0 + math.sqrt(5.0)
 # A sector is judged that usually has so many returns, of those looked at.
 _FEWEST = 8.0
 # It is dirty while less than this share of the usual comes back over about a second, and clean again above the other.
@@ -69,7 +70,7 @@ class WindowWatch:
 
     def _downward(self, cloud: PointCloud) -> npt.NDArray[np.int64]:
         """Returns of downward beams by sector."""
-        some = cloud.xyz_m[::_SAMPLED]
+        some = cloud.xyz_m[(np.arange(math.ceil(len(cloud) / _SAMPLED)) * _SAMPLED).astype(np.int64)]
         across_m = np.hypot(some[:, 0], some[:, 1])
         range_m = np.hypot(across_m, some[:, 2])
         counts = (range_m >= self._range_m[0]) & (range_m <= self._range_m[1])

@@ -158,7 +158,9 @@ def test_every_sweep_is_accounted_for_and_components_keep_count(picture: Picture
     last = {status.node: status for status in statuses}
     assert all(edge.unaccounted == 0 for status in last.values() for edge in status.edges)
     counts = {count.component: count for count in last["perception"].components}
-    assert counts["ground"].runs == counts["fusion"].runs > 20
+    # A status may be made while a sweep is half way through the graph.
+    assert counts["ground"].runs - counts["fusion"].runs in (0, 1)
+    assert counts["fusion"].runs > 20
     assert counts["camera_objects"].failures == 0, "a failing model is the chain's business"
     assert 0 < counts["ground"].run_time_p50_s < 1
 

@@ -285,6 +285,23 @@ def test_dirt_on_the_window_degrades_names_its_place_and_goes_when_cleaned(lidar
     assert look_down(lidar, 370, 40).status is SensorStatus.OK
 
 
+@pytest.mark.parametrize("others", range(12))
+def test_what_stands_ahead_and_changes_how_many_beams_return_is_no_dirt(
+    lidar: HealthMonitor, others: int
+) -> None:
+    """The eight downward beams return as ever; of those that look up, more in some azimuths, for a second or two."""
+    look_down(lidar, 0, 40)
+    azimuth, above = np.meshgrid(np.radians(AZIMUTHS_DEG[:80]), np.radians(np.arange(others)))
+    wall = np.stack([np.cos(azimuth), np.sin(azimuth), np.tan(above)], axis=-1).astype(np.float32) * 4
+    for i in range(40, 70):
+        t_ns = START_NS + i * PERIOD_NS
+        ground = downward_sweep(t_ns).xyz_m.reshape(8, len(AZIMUTHS_DEG), 3).swapaxes(0, 1)
+        columns = [*np.concatenate([wall.swapaxes(0, 1), ground[:80]], axis=1), *ground[80:]]
+        cloud = PointCloud(t_ns, "lidar_top", "lidar_top", np.concatenate(columns))
+        lidar.observe_cloud(cloud, t_ns + from_ms(5))
+        assert lidar.report(t_ns + from_ms(20)).status is SensorStatus.OK
+
+
 def test_a_place_that_returns_less_all_around_is_no_dirt(lidar: HealthMonitor) -> None:
     look_down(lidar, 0, 40)
     assert look_down(lidar, 40, 100, AZIMUTHS_DEG < 180).status is SensorStatus.OK
