@@ -60,6 +60,21 @@ def test_the_car_ahead_is_one_car_whose_near_face_is_where_its_points_are(drive:
         assert near_face_m == pytest.approx(gap_in_points_m(cloud), abs=0.08), path.name
 
 
+def test_what_is_right_beside_the_van_is_seen_and_its_own_ghosts_are_not(shared_data: Path) -> None:
+    """Of seven street scenes two have something within 2.5 m of the lidar, beside the body."""
+    sweeps = sorted((shared_data / "kitti_object").glob("**/velodyne/*.bin"))
+    if not sweeps:
+        pytest.skip("no sweeps of KITTI object in the real recordings")
+    graph, lidar_m = load_graph(VAN), np.array(VAN.sensor("velodyne").mounting.xyz_m)
+    near = {}
+    for path in sweeps:
+        xyz_m = graph.step(load_sweep(path)).obstacles.xyz_m
+        near[path.stem] = int((np.linalg.norm(xyz_m - lidar_m, axis=1) < 2.5).sum())
+    assert near.pop("000000") > 500
+    assert near.pop("000011") > 1000
+    assert max(near.values()) <= 6, near
+
+
 @pytest.mark.parametrize(
     ("name", "height_m", "nearest_m", "obstacles"),
     [
