@@ -16,8 +16,8 @@ from perception_platform.sensing.sectors import SECTORS, joined, returns_by_sect
 
 # Beams count that point further down than this.
 _DOWN = math.tan(math.radians(8.0))
-# One point in so many is looked at. No whole number, nor near a simple fraction: points come column by column, and where a
-# column has twice or three times a whole number of returns the same beams would be looked at in each.
+# One point in so many is looked at. No whole number, nor near a simple fraction: points come column by column, and of
+# columns of twice or three times that many returns the same beams would be looked at in each.
 _SAMPLED = 3.0 + math.sqrt(5.0)
 # A sector is judged that usually has so many returns, of those looked at.
 _FEWEST = 8.0
