@@ -27,6 +27,7 @@ from perception_platform.risk.objects import (
     track_velocities,
 )
 from perception_platform.risk.path import predict_path
+from perception_platform.risk.together import first_together
 from perception_platform.risk.zones import excluded, zone_findings
 
 _VEHICLES = (int(ObjectClass.CAR), int(ObjectClass.TRUCK))
@@ -201,9 +202,10 @@ def _cloud_findings(moment: Moment, cloud: PointCloud) -> Iterator[Finding]:
     xyz_m, sd = xyz_m[inside], sd[inside]
     apart = ~explained_by_moving(xyz_m[:, :2], moment.tracks, moment.corners_m, moment.ego, path, config)
     xyz_m, gaps_m = xyz_m[apart], path.gap_m(sd[apart])
-    order = np.argsort(gaps_m, kind="stable")
-    nearest = order[_first_together(gaps_m[order], config) :][:EVIDENCE_POINTS]
-    if len(nearest) < config.min_points:
+    eye_m = config.eyes_m.get(cloud.sensor, (0.0, 0.0))
+    reach_m = config.together_m + config.together_per_m * np.hypot(*(xyz_m[:, :2] - eye_m).T)
+    nearest = first_together(xyz_m, gaps_m, reach_m, config.min_points, EVIDENCE_POINTS)
+    if not len(nearest):
         return
     gap_m = max(float(gaps_m[nearest[config.min_points - 1]]), 0.0)
     if isinstance(cloud, Entering) and _can_wait(moment, gap_m, cloud.enters_s):
@@ -213,21 +215,15 @@ def _cloud_findings(moment: Moment, cloud: PointCloud) -> Iterator[Finding]:
     yield from _gap_finding(moment, Reason.POINTS_IN_PATH, gap_m, -comes_mps, evidence)
 
 
-def _first_together(gaps_m: Array, config: RiskConfig) -> int:
-    """Where, in sorted gaps (N,), the first points lie that are something together; N if none are."""
-    beyond = config.min_points - 1
-    together = np.flatnonzero(gaps_m[beyond:] - gaps_m[: len(gaps_m) - beyond] <= config.together_m)
-    return int(together[0]) if len(together) else len(gaps_m)
-
-
 def _stop_way_m(moment: Moment, approach_mps: float) -> float:
     """The way, clearance included, below which a limit turns into a stop.
 
-    Where it leaves no speed worth the name; or where, from the present speed, the service brake would leave less than a
-    share of the clearance and one that is harder by a share would not leave all of it. A robot that follows its limit
-    as it falls is a little late.
+    Where it leaves no speed worth the name, or worth setting out for; or where, from the present speed, the service
+    brake would leave less than a share of the clearance and one that is harder by a share would not leave all of it. A
+    robot that follows its limit as it falls is a little late.
     """
     config, brakes = moment.config, moment.brakes
+    least_mps = config.creep_mps if moment.path.speed_mps > config.creep_mps else config.start_mps
 
     def way_m(speed_mps: float, share: float) -> float:
         decel_mps2 = share * brakes.at(speed_mps)
@@ -235,7 +231,7 @@ def _stop_way_m(moment: Moment, approach_mps: float) -> float:
 
     harder_m = config.ahead_m + way_m(moment.path.speed_mps, config.stop_over_service)
     nearer_m = config.stop_within * config.ahead_m + way_m(moment.path.speed_mps, 1.0)
-    return max(config.ahead_m + way_m(config.creep_mps, 1.0), min(harder_m, nearer_m))
+    return max(config.ahead_m + way_m(least_mps, 1.0), min(harder_m, nearer_m))
 
 
 def _can_wait(moment: Moment, gap_m: float, enters_s: float) -> bool:

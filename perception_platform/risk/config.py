@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,12 @@ from perception_platform.risk.brakes import Brakes
 
 if TYPE_CHECKING:
     from perception_platform.robot.description import Drive, Robot
-    from perception_platform.robot.sensors import Lidar
+    from perception_platform.robot.sensors import Lidar, Scan
     from perception_platform.robot.zones import MotionField, Zone
 
 EVERYTHING = (-np.inf, np.inf)
+SHOWN_M = 0.5  # of somebody behind a thing so much above it is enough to find them: three beams of 16 at 5 m
+LEVEL_M = 0.1  # what ends so near below a lidar may well reach above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class ZoneRule:
         speed_limit_mps: allowed while something is inside; what ``occlusion`` never falls below.
         least_time_s: of ``approach``.
         walking_mps: of ``occlusion``.
+        hides_m: of ``occlusion``: what is lower hides nobody who walks there.
         class_ids: classes of tracks that count; empty: any track, and any points.
         min_points: obstacle points that count as something.
         trigger_s: how long something has to be inside.
@@ -70,6 +73,7 @@ class ZoneRule:
     speed_limit_mps: float = 0.0
     least_time_s: float = 0.0
     walking_mps: float = 0.0
+    hides_m: float = 0.0
     class_ids: tuple[int, ...] = ()
     min_points: int = 4
     trigger_s: float = 0.0
@@ -130,12 +134,14 @@ class RiskConfig:
         emergency_over_service: how many times harder the emergency brake is.
         sigmas: how many 1-sigmas of a track's position and speed are allowed for.
         creep_mps: a limit below this is a stop: nothing drives that slowly.
+        start_mps: and while the robot stands, below this: it does not creep up to what it stopped for, jerk by jerk.
         stop_over_service: a stop is asked for when keeping ``ahead_m`` takes this many times the service
             deceleration. Above one, so that a robot which follows its limit does not flicker into a stop.
         stop_within: and when the service brake would leave less than this share of ``ahead_m``; below one for the same
             reason, at speeds at which most of the way is reaction.
         min_points: obstacle points in the path that count as an obstacle.
-        together_m: if they lie within so much of each other along the path: drops of rain do not.
+        together_m: if they lie so near to each other, right at the sensor; drops of rain seldom do.
+        together_per_m: and so much more for each metre from it, as its beams spread: by up to 3 degrees.
         min_existence: tracks less likely than this are left to the obstacle points.
         horizon_s: how far ahead crossing objects are predicted.
         object_decel_mps2: how hard a vehicle ahead may brake (about 0.6 g, a full stop of a car on dry road).
@@ -172,10 +178,12 @@ class RiskConfig:
     emergency_over_service: float
     sigmas: float = 2.0
     creep_mps: float = 0.1
+    start_mps: float = 0.3
     stop_over_service: float = 1.1
     stop_within: float = 0.8
     min_points: int = 3
-    together_m: float = 0.5
+    together_m: float = 0.2
+    together_per_m: float = 0.05
     min_existence: float = 0.5
     horizon_s: float = 3.0
     object_decel_mps2: float = 6.0
@@ -251,12 +259,23 @@ def _zone(zone: Zone, robot: Robot) -> ZoneRule:
         speed_limit_mps=zone.speed_limit_mps or zone.least_mps or slow_mps,
         least_time_s=zone.least_time_s or 0.0,
         walking_mps=zone.walking_mps or 0.0,
+        hides_m=_hides_m(zone.shortest_m, robot) if zone.shortest_m else 0.0,
         class_ids=tuple(int(ObjectClass[name.upper()]) for name in zone.classes),
         min_points=zone.min_points,
         trigger_s=zone.trigger_s,
         release_s=zone.release_s,
         switchable=zone.switchable,
     )
+
+
+def _hides_m(shortest_m: float, robot: Robot) -> float:
+    """How tall a thing has to be to hide somebody of that height who walks.
+
+    What ends lower shows enough of them above it, as long as the sensor is not lower still: then lines of sight rise
+    behind the thing, and it may be taller than what is seen of it. A scanner, at one height, says how tall nothing is.
+    """
+    eyes: Sequence[Lidar | Scan] = robot.lidars or robot.scans
+    return min(shortest_m - SHOWN_M, *(sensor.mounting.xyz_m[2] - LEVEL_M for sensor in eyes))
 
 
 def _field(field: MotionField) -> FieldRule:

@@ -25,8 +25,11 @@ from perception_platform.risk.objects import track_corners
 from perception_platform.runtime.compiled import compiled
 
 BINS = 180  # of azimuth: wide enough that a sparse sweep leaves none empty
-TALL_M = 0.5  # what is lower hides nobody
-LOW_M = 0.25  # or hides a person who was seen to go behind it
+STOPS_M, ROW_M = (
+    0.5,
+    1.0,
+)  # nobody walks through what is as tall, nor comes round what is as long all of a sudden
+LOW_M = 0.25  # so low a thing hides a person who was seen to go behind it
 GAP_M = 0.5  # what is narrower lets nobody through
 WIDE_M = 0.4  # what is narrower hides nobody
 # Nor does a person: who is that near behind somebody comes with them, and the rules for people slow down for both. What
@@ -41,7 +44,7 @@ BESIDE_M = 5.0  # nobody walks to the path from further off before the robot has
 
 def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator[Finding]:
     """The strictest bound of all places in the zone at which somebody may come into view."""
-    places_m, hidden_ids = _places(area_m, moment)
+    places_m, hidden_ids = _places(area_m, zone.hides_m, moment)
     inside = points_in_polygon(places_m, area_m)
     places_m, hidden_ids = places_m[inside], hidden_ids[inside]
     if not len(places_m):
@@ -63,12 +66,12 @@ def occlusion_finding(zone: ZoneRule, area_m: Array, moment: Moment) -> Iterator
     yield finding(Reason.ZONE, Action.LIMIT, limit_mps, measure, text, evidence, zone.name, upper=True)
 
 
-def _places(area_m: Array, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
+def _places(area_m: Array, hides_m: float, moment: Moment) -> tuple[Array, npt.NDArray[np.int64]]:
     """(K, 2) where somebody may come into view, and whom (K,): a hidden track, or -1."""
     reach_m = float(np.hypot(area_m[:, 0], area_m[:, 1]).max()) + BEYOND_M
     people_m = _people_m(moment, reach_m)
     now = [cloud.xyz_m for cloud in moment.obstacles if not isinstance(cloud, Inferred)]
-    edges = [seen_edges(_without(people_m, xyz_m, reach_m), reach_m) for xyz_m in now]
+    edges = [seen_edges(_without(people_m, xyz_m, hides_m, reach_m), reach_m, hides_m) for xyz_m in now]
     places_m = np.concatenate([np.zeros((0, 2)), *edges])
     hidden = np.flatnonzero(moment.tracks.hidden)
     if not len(hidden):
@@ -94,17 +97,22 @@ def _ways_out(
     rim_m = centers_m[:, None] + radius_m[:, None, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     blank = np.ones(BINS, dtype=np.bool_)
     for xyz_m in clouds_m:
-        blank &= ~np.isfinite(_nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), LOW_M, np.inf, BINS))
+        blank &= ~np.isfinite(
+            _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), LOW_M, LOW_M, np.inf)[0]
+        )
     turns = np.arctan2(rim_m[..., 1], rim_m[..., 0]) / (2 * np.pi) + 0.5
     unseen = blank[(turns * BINS).astype(np.int64) % BINS]
     return np.concatenate([edges_m[where], rim_m[unseen]]), np.concatenate([who, np.nonzero(unseen)[0]])
 
 
-def _without(people_m: Array, xyz_m: npt.NDArray[np.floating], reach_m: float) -> npt.NDArray[np.floating]:
+def _without(
+    people_m: Array, xyz_m: npt.NDArray[np.floating], hides_m: float, reach_m: float
+) -> npt.NDArray[np.floating]:
     """The points (N, 3) without those on people (K, 4, 2); of the others, low and far ones may be left out, too."""
     if not len(people_m):
         return xyz_m
-    near_m = xyz_m[(xyz_m[:, 2] >= TALL_M) & (np.abs(xyz_m[:, :2]) <= reach_m).all(axis=1)]
+    low_m = min(hides_m, STOPS_M)
+    near_m = xyz_m[(xyz_m[:, 2] >= low_m) & (np.abs(xyz_m[:, :2]) <= reach_m).all(axis=1)]
     return np.asarray(near_m[~points_in_any(near_m, people_m)])
 
 
@@ -150,39 +158,50 @@ def _limits(zone: ZoneRule, moment: Moment, places_m: Array) -> tuple[Array, Arr
     return np.where(ahead, limits, np.inf), gap_m, times_s
 
 
-def seen_edges(xyz_m: npt.NDArray[np.floating], far_m: float, tall_m: float = TALL_M) -> Array:
-    """(K, 2) places along the edges of what is seen: where, from one azimuth to the next, the nearest tall thing is
-    suddenly further off, a line leads from the nearer one outward that somebody may step across.
+def seen_edges(xyz_m: npt.NDArray[np.floating], far_m: float, hides_m: float) -> Array:
+    """(K, 2) places along the edges of what is seen: where, from one azimuth to the next, the nearest thing is suddenly
+    further off, a line leads outward from the nearer one, if it is tall enough to hide somebody, to the further one, if
+    that would stop them: what is only filled below, between tall things or for a while, is no way out. Whoever comes
+    round it is seen over it first.
     """
-    near_m = _nearest(np.ascontiguousarray(xyz_m, dtype=np.float32), tall_m, far_m, BINS)
-    near_m = np.minimum(_wide(near_m, GAP_M, WIDE_M), far_m)
-    following_m = np.roll(near_m, -1)
-    steps = np.flatnonzero((np.abs(following_m - near_m) > GAP_M) & (np.minimum(following_m, near_m) < far_m))
-    centers = (np.arange(BINS) + 0.5) * 2 * np.pi / BINS - np.pi
-    closer = np.where(following_m < near_m, (np.arange(BINS) + 1) % BINS, np.arange(BINS))[steps]
-    low_m, high_m = near_m[closer], np.maximum(following_m, near_m)[steps]
-    counts = np.minimum(np.ceil((high_m - low_m) / STEP_M).astype(np.int64), 8)
-    which = np.repeat(np.arange(len(steps)), counts)
+    xyz_m = np.ascontiguousarray(xyz_m, dtype=np.float32)
+    low_m, hiding_m = _nearest(xyz_m, min(hides_m, STOPS_M), hides_m, far_m)
+    near_m = open_m = np.minimum(_wide(hiding_m, GAP_M, WIDE_M), far_m)
+    if hides_m > STOPS_M:
+        foot = hiding_m <= low_m + GAP_M  # of the tall thing itself
+        open_m = np.where(foot & (near_m < far_m), low_m, near_m)
+        low_m[foot] = np.inf
+        open_m = np.minimum(open_m, _closed(low_m, hiding_m, GAP_M, ROW_M))
+    bins = np.arange(BINS)
+    ends = [
+        (bins[room_m - near_m > GAP_M], room_m[room_m - near_m > GAP_M])
+        for room_m in (np.roll(open_m, -1), np.roll(open_m, 1))
+    ]
+    closer, high_m = (np.concatenate(parts) for parts in zip(*ends, strict=True))
+    from_m = near_m[closer]
+    counts = np.minimum(np.ceil((high_m - from_m) / STEP_M).astype(np.int64), 8)
+    which = np.repeat(np.arange(len(closer)), counts)
     nth = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-    reach_m = low_m[which] + STEP_M * nth
-    azimuth = centers[closer[which]]
+    reach_m = from_m[which] + STEP_M * nth
+    azimuth = ((bins + 0.5) * 2 * np.pi / BINS - np.pi)[closer[which]]
     return np.asarray(reach_m[:, None] * np.stack([np.cos(azimuth), np.sin(azimuth)], axis=-1))
 
 
-@compiled("f8[::1](f4[:,::1], f8, f8, i8)")
-def _nearest(xyz_m: npt.NDArray[np.float32], tall_m: float, far_m: float, bins: int) -> Array:
-    """Distance of the second-nearest tall point in each sector; infinite without."""
-    first, second = np.full(bins, np.inf), np.full(bins, np.inf)
+@compiled("f8[:,::1](f4[:,::1], f8, f8, f8)")
+def _nearest(xyz_m: npt.NDArray[np.float32], low_m: float, tall_m: float, far_m: float) -> Array:
+    """(2, BINS) distance of the second-nearest point in each sector of those so high, and so high; infinite without."""
+    first, second = np.full((2, BINS), np.inf), np.full((2, BINS), np.inf)
     for i in range(len(xyz_m)):
-        x, y = float(xyz_m[i, 0]), float(xyz_m[i, 1])
-        if xyz_m[i, 2] < tall_m or x * x + y * y > far_m * far_m:
+        x, y, z = float(xyz_m[i, 0]), float(xyz_m[i, 1]), float(xyz_m[i, 2])
+        if z < low_m or x * x + y * y > far_m * far_m:
             continue
-        sector = min(int((np.arctan2(y, x) + np.pi) / (2 * np.pi) * bins), bins - 1)
+        sector = min(int((np.arctan2(y, x) + np.pi) / (2 * np.pi) * BINS), BINS - 1)
         distance = np.sqrt(x * x + y * y)
-        if distance < first[sector]:
-            second[sector], first[sector] = first[sector], distance
-        elif distance < second[sector]:
-            second[sector] = distance
+        for k in range(2 if z >= tall_m else 1):
+            if distance < first[k, sector]:
+                second[k, sector], first[k, sector] = first[k, sector], distance
+            elif distance < second[k, sector]:
+                second[k, sector] = distance
     return second
 
 
@@ -203,4 +222,26 @@ def _wide(near_m: Array, gap_m: float, wide_m: float) -> Array:
                 j = (j + step) % bins
         if count * near_m[i] * 2 * np.pi / bins >= wide_m:
             out[i] = near_m[i]
+    return out
+
+
+@compiled("f8[::1](f8[::1], f8[::1], f8, f8)", finite=False)
+def _closed(low_m: Array, tall_m: Array, gap_m: float, long_m: float) -> Array:
+    """The low rows without those that end in the open and are shorter than that from first to last sector."""
+    bins = len(low_m)
+    out = np.full(bins, np.inf)
+    for first in range(bins):
+        if not np.isfinite(low_m[first]) or abs(low_m[first - 1] - low_m[first]) <= gap_m:
+            continue
+        last, count = first, 1
+        while abs(low_m[(last + 1) % bins] - low_m[last]) <= gap_m and count < bins:
+            last, count = (last + 1) % bins, count + 1
+        begin_m, end_m = low_m[first], low_m[last]
+        between = (
+            abs(tall_m[first - 1] - begin_m) <= gap_m and abs(tall_m[(last + 1) % bins] - end_m) <= gap_m
+        )
+        turn = 2 * np.pi / bins * (count - 1)
+        if between or begin_m**2 + end_m**2 - 2 * begin_m * end_m * np.cos(turn) >= long_m**2:
+            for k in range(count):
+                out[(first + k) % bins] = low_m[(first + k) % bins]
     return out

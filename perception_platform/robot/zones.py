@@ -28,7 +28,7 @@ _NEEDS = {
     "slow": ("share",),
     "limit": ("speed_limit_mps",),
     "approach": ("least_time_s",),
-    "occlusion": ("walking_mps", "least_mps"),
+    "occlusion": ("walking_mps", "least_mps", "shortest_m"),
     "exclude": (),
 }
 _OWN = sorted({name for names in _NEEDS.values() for name in names})
@@ -73,8 +73,8 @@ class Zone(Part):
         action: ``stop``; ``slow``: to ``share`` of the robot's highest speed; ``limit``: to ``speed_limit_mps``;
             ``approach``: so slowly that what is in the path is not reached within ``least_time_s``; ``occlusion``: so
             slowly that somebody who steps out of what no sensor sees, at ``walking_mps``, meets a robot that stands or
-            drives no faster than ``least_mps``; ``exclude``: points and tracks inside do not count for the risk
-            stage at all (a load, a trailer).
+            drives no faster than ``least_mps``, where the shortest who walk there are ``shortest_m`` tall;
+            ``exclude``: points and tracks inside do not count for the risk stage at all (a load, a trailer).
         classes: only tracks of those count; without, any track and any ``min_points`` obstacle points.
         trigger_s: something has to be inside for so long.
         release_s: the zone asks on for so long after it was empty.
@@ -93,6 +93,7 @@ class Zone(Part):
     least_time_s: Positive | None = None
     walking_mps: Positive | None = None
     least_mps: Positive | None = None
+    shortest_m: Annotated[float, Field(ge=0.8, le=2.5)] | None = None
     classes: list[ClassName] = Field(default=[])
     min_points: int = Field(4, gt=0)
     trigger_s: Annotated[float, Field(ge=0, le=0.5)] = 0.0

@@ -208,12 +208,13 @@ def corner(beside_m: float, ahead_m: float = 3.0) -> PointCloud:
     return points(*((x, y, z) for x in along for z in (0.8, 1.2)))
 
 
-def occlusion(least_mps: float = 0.3, walking_mps: float = 1.6) -> RiskConfig:
+def occlusion(least_mps: float = 0.3, walking_mps: float = 1.6, shortest_m: float = 1.0) -> RiskConfig:
     return with_zone(
         action="occlusion",
         polygon_m=[[8.0, 4.0], [0.0, 4.0], [0.0, -4.0], [8.0, -4.0]],
         walking_mps=walking_mps,
         least_mps=least_mps,
+        shortest_m=shortest_m,
     )
 
 
@@ -257,6 +258,45 @@ def test_the_nearer_the_corner_to_the_path_the_slower_but_never_to_a_halt() -> N
 def test_a_corner_far_ahead_leaves_the_way_to_stop_before_it() -> None:
     near, far = (limit(occlusion(), corner(0.3, ahead_m=gap_m)) for gap_m in (1.0, 3.0))
     assert near < far
+
+
+def end_of(*heights_m: float, ahead_m: float = 0.6) -> PointCloud:
+    """A row of things along the path, 0.3 m beside it, of these heights from its near end on."""
+    along = np.arange(0.0, 0.45 + ahead_m, 0.01)
+    tops = np.array(heights_m)[(along / along[-1] * len(heights_m) * 0.999).astype(int)]
+    rows = zip(along.tolist(), tops.tolist(), strict=True)
+    return points(*((x, 0.7, z) for x, top in rows for z in np.arange(0.3, top + 0.01, 0.1)))
+
+
+def test_over_what_is_low_enough_somebody_who_walks_is_seen() -> None:
+    """Half a metre of the shortest of them."""
+    for shortest_m in (1.2, 1.5):
+        config = occlusion(shortest_m=shortest_m)
+        assert limit(config, end_of(shortest_m - 0.6)) == AMR.drive.max_speed_mps
+        assert limit(config, end_of(shortest_m - 0.4)) < 0.6
+
+
+def test_a_lidar_lower_than_what_it_sees_does_not_see_over_it() -> None:
+    file = AMR.model_dump(mode="json")
+    file["zones"] = [zone | {"name": "zone"} for zone in file["zones"] if zone["action"] == "occlusion"]
+    file["sensors"][0]["mounting"]["xyz_m"] = [0.1, 0.0, 0.7]
+    low = RiskConfig.from_robot(Robot.model_validate(file))
+    assert low.zones[0].hides_m == pytest.approx(0.6)
+    assert limit(low, end_of(0.8)) < 0.6
+    file["sensors"] = [sensor for sensor in file["sensors"] if sensor["kind"] == "scan"]
+    file["perception"] = "legs"
+    scanner = RiskConfig.from_robot(Robot.model_validate(file))
+    assert scanner.zones[0].hides_m < 0.18, "a scanner does not know how tall anything is"
+
+
+def test_where_a_shelf_is_only_filled_below_nobody_comes_through() -> None:
+    """Tall, then low to the end of what is seen: who is behind the tall part cannot step over the low one."""
+    config = occlusion(shortest_m=1.5)
+    assert limit(config, end_of(1.2, 0.8, 0.8, ahead_m=2.4)) == AMR.drive.max_speed_mps
+    for ends in ((1.2, 0.2, 0.2), (1.2, 1.2, 0.8), (1.2, 1.2, 1.2, 1.2, 0.8, 0.2, 0.2, 0.2)):
+        assert limit(config, end_of(*ends, ahead_m=2.4)) < 1.2, (
+            "who comes round half a metre is there at once"
+        )
 
 
 def test_low_things_and_an_open_hall_hide_nobody() -> None:
