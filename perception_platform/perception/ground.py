@@ -20,8 +20,9 @@ _CELLS_PER_SQRT_M = 12.0
 _NEIGHBOURS = 2
 # Loops over coordinates that lie side by side take several points at once: blocks that stay in the processor's cache.
 _BLOCK = 1024
-# A profile is continued with its own slope only this far beyond the last ground seen.
-_CONTINUED_M = 3.0
+# A profile is continued with its own slope only this far beyond the last ground seen, and held against those of other
+# sectors this far.
+_CONTINUED_M, _KNOWN_M = 3.0, 1.0
 # Heights are summed in units of 1 µm.
 _UNITS_PER_M = 1e6
 # What is this close to the profile's straight continuation is ground at any distance.
@@ -101,9 +102,19 @@ def _ground_layer(
             count[c] += 1
 
 
-@compiled("void(float64[:,::1], int64[:,::1], float64[::1], float64[::1], float64[:,::1], boolean[:,::1])")
-def _grow(layer_m: Array, count: Ints, range_m: Array, limits: Array, profile_m: Array, seen: Flags) -> None:
-    """Walk each sector outward; write the ground's height and whether it was seen there."""
+@compiled(
+    "void(float64[:,::1], int64[:,::1], float64[::1], float64[::1], float64[:,::1], boolean[:,::1], float64[::1])"
+)
+def _grow(
+    layer_m: Array,
+    count: Ints,
+    range_m: Array,
+    limits: Array,
+    profile_m: Array,
+    seen: Flags,
+    seen_to_m: Array,
+) -> None:
+    """Walk each sector outward; write the ground's height, whether it was seen there, and up to which range."""
     step_up, step_down, slope_up, slope_down, step_limit, slope_limit = limits
     for s in range(layer_m.shape[1]):
         last_range, last_z, slope, last_k = 0.0, 0.0, 0.0, -1
@@ -132,6 +143,7 @@ def _grow(layer_m: Array, count: Ints, range_m: Array, limits: Array, profile_m:
             profile_m[k, s] = z
             seen[k, s] = True
             last_range, last_z, last_k = range_m[k], z, k
+        seen_to_m[s] = last_range
 
 
 @compiled("int64(float64[::1], int64, float64)")
@@ -162,6 +174,59 @@ def _vote(profile_m: Array, seen: Flags, ground_m: Points) -> None:
                 for d in range(-_NEIGHBOURS, _NEIGHBOURS + 1):
                     sightings = _insert(votes, sightings, profile_m[k, (s + d) % sectors])
             ground_m[k, s] = 0.5 * (votes[(sightings - 1) // 2] + votes[sightings // 2])
+
+
+@compiled("void(float32[::1], float32[::1], int64, float32[::1])")
+def _open(height_m: Points, fall_m: Points, half: int, opened_m: Points) -> None:
+    """Morphological opening of a closed ring by a window of 2 ``half`` + 1 that falls off from its middle."""
+    sectors, width = len(height_m), 2 * half + 1
+    around_m, lowest_m = np.empty(sectors + 2 * half, dtype=np.float32), np.empty(sectors, dtype=np.float32)
+    around_m[:half], around_m[half : half + sectors], around_m[half + sectors :] = (
+        height_m[sectors - half :],
+        height_m,
+        height_m[:half],
+    )
+    lowest_m[:], opened_m[:] = np.float32(np.inf), np.float32(-np.inf)
+    for d in range(width):
+        for s in range(sectors):
+            lowest_m[s] = min(lowest_m[s], around_m[s + d] + fall_m[d])
+    around_m[:half], around_m[half : half + sectors], around_m[half + sectors :] = (
+        lowest_m[sectors - half :],
+        lowest_m,
+        lowest_m[:half],
+    )
+    for d in range(width):
+        for s in range(sectors):
+            opened_m[s] = max(opened_m[s], around_m[s + d] - fall_m[d])
+
+
+@compiled("void(float32[:,::1], float64[::1], float64[::1], float64[::1])")
+def _level(ground_m: Points, range_m: Array, seen_to_m: Array, limits: Array) -> None:
+    """Lower to what is beside it any ground that is narrow and rises by more than a step: that stands on the ground.
+
+    Opened ring by ring, slopes, ramps, kerbs and camber stay as they are. A sector that has long seen no ground has no
+    say.
+    """
+    narrow_m, step_m, slope = limits
+    rings, sectors = ground_m.shape
+    known_m, opened_m = np.empty(sectors, dtype=np.float32), np.empty(sectors, dtype=np.float32)
+    for k in range(rings):
+        spacing_m = 2.0 * np.pi * range_m[k] / sectors
+        half = min(int(0.5 * narrow_m / spacing_m + 0.5), sectors // 4)
+        if half <= _NEIGHBOURS:
+            break  # the vote has done it, here and farther out
+        least_m, most_m = np.float32(np.inf), np.float32(-np.inf)
+        for s in range(sectors):
+            known = range_m[k] <= seen_to_m[s] + _KNOWN_M
+            known_m[s] = ground_m[k, s] if known else np.float32(np.inf)
+            least_m, most_m = min(least_m, known_m[s]), max(most_m, ground_m[k, s])
+        if most_m - least_m <= step_m:
+            continue
+        fall_m = (slope * spacing_m * np.abs(np.arange(-half, half + 1))).astype(np.float32)
+        _open(known_m, fall_m, half, opened_m)
+        for s in range(sectors):
+            if ground_m[k, s] - opened_m[s] > step_m:
+                ground_m[k, s] = opened_m[s]
 
 
 @compiled("void(float32[:,::1], float32[::1], int32[::1], float32[:,::1], float32[::1])")
@@ -216,7 +281,9 @@ def _ground_profile(layer_m: Array, count: Ints, params: GroundParams) -> Points
         ]
     )
     profile_m, seen = np.zeros_like(layer_m), np.zeros(layer_m.shape, dtype=np.bool_)
-    _grow(layer_m, count, range_m, limits, profile_m, seen)
+    seen_to_m = np.zeros(layer_m.shape[1])
+    _grow(layer_m, count, range_m, limits, profile_m, seen, seen_to_m)
     ground_m = np.empty(layer_m.shape, dtype=np.float32)
     _vote(profile_m, seen, ground_m)
+    _level(ground_m, range_m, seen_to_m, np.array([params.narrow_m, params.step_up_m, params.slope_up]))
     return ground_m

@@ -12,6 +12,7 @@ from perception_platform.perception.backscatter import without_backscatter
 from perception_platform.perception.boxes import FlatBoxes
 from perception_platform.perception.clusters import Cells, Clusters, cluster
 from perception_platform.perception.ground import height_above_ground
+from perception_platform.perception.low_parts import low_parts
 from perception_platform.perception.naming import name_by_shape
 from perception_platform.perception.parameters import GeometryParams
 from perception_platform.perception.pieces import Pieces, cut_to_boxes
@@ -76,6 +77,11 @@ class GeometricPath:
                 *(in_way_m, in_way_height_m, intensity, which),
                 *(xyz_m, origin_m, params.backscatter),
             )
+        of_low = low_parts(
+            (xyz_m, height_m), (in_way_m, in_way_height_m), origin_m, params.ground.clear_m, params.low_parts
+        )
+        in_way_m = np.concatenate([in_way_m, xyz_m[of_low]])
+        in_way_height_m = np.concatenate([in_way_height_m, height_m[of_low]])
         return in_way_m, in_way_height_m, above_m, above_height_m
 
     def pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:

@@ -22,6 +22,7 @@ class GroundParams:
         step_limit_m: the most a rise may be, however long no ground was seen.
         thickness_m: ground points lie within this above the lowest of their cell.
         slope_limit: steepest ground that a robot may meet, rise over run.
+        narrow_m: what rises by more than ``step_up_m`` above both its sides, and is narrower than this, is no ground.
         clear_m: a point higher than this above the ground is an obstacle.
     """
 
@@ -33,7 +34,23 @@ class GroundParams:
     step_limit_m: float = 0.4
     thickness_m: float = 0.12
     slope_limit: float = 0.25
+    narrow_m: float = 2.0
     clear_m: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class LowPartParams:
+    """What little above the ground belongs to a low thing.
+
+    Attributes:
+        above_m: only what is higher than this above the ground.
+        within_m: and no farther from what surely stands there ...
+        tall_m: ... and is nowhere near as high as this.
+    """
+
+    above_m: float = 0.08
+    within_m: float = 1.0
+    tall_m: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,7 @@ class GeometryParams:
 
     Attributes:
         ground: ground segmentation.
+        low_parts: what is taken for a part of a low thing.
         clusters: clustering and boxes.
         backscatter: what is left out as drops in the air; None leaves out nothing.
         body_margin_m: points this close to the footprint are the robot's own.
@@ -100,6 +118,7 @@ class GeometryParams:
     """
 
     ground: GroundParams = GroundParams()
+    low_parts: LowPartParams = LowPartParams()
     clusters: ClusterParams = ClusterParams()
     backscatter: BackscatterParams | None = BackscatterParams()
     body_margin_m: float = 0.05

@@ -83,6 +83,44 @@ def test_what_stands_on_a_lower_level_is_seen_across_the_edge() -> None:
     assert person >= 0.6 * of_person > 0
 
 
+@pytest.mark.parametrize("x_m", [3.6, 4.0, 5.0])
+@pytest.mark.parametrize("field", ["level", "ramp up 10 % to an upper level", "camber of 6 %"])
+@pytest.mark.parametrize("beams", [16, 64])
+def test_a_block_as_low_as_a_lying_body_is_no_ground_though_none_is_seen_before_it(
+    beams: int, field: str, x_m: float
+) -> None:
+    """Sixteen beams meet no floor within 4 m: what they meet first is told from a ramp by what is beside it."""
+    bottom_m = float(FIELDS[field](np.array(x_m), np.array(0.0)))
+    block = Solid(x_m, 0.0, (0.4, 0.4, 0.22), bottom_m=bottom_m)
+    seen = look(FIELDS[field], MOUNTING, LIDAR.name, beams, [block], azimuths=480)
+    above_m = MOUNTING.apply(seen.cloud.xyz_m)[:, 2] - bottom_m
+    found, there = called_obstacle(seen, seen.solid & (above_m > 0.17))
+    assert found >= 0.9 * there > 0
+    ground, of_ground = called_obstacle(seen, seen.ground)
+    assert ground <= 0.005 * of_ground
+
+
+def test_legs_of_a_lying_person_are_a_part_of_the_trunk_and_no_obstacle_without() -> None:
+    legs, trunk = Solid(4.6, 0.0, (0.8, 0.3, 0.13)), Solid(5.3, 0.0, (0.6, 0.4, 0.22))
+    for solids, least in (([legs, trunk], 0.9), ([legs], 0.0)):
+        seen = look(FIELDS["level"], MOUNTING, LIDAR.name, 64, solids, azimuths=480)
+        x, _, z = MOUNTING.apply(seen.cloud.xyz_m).T
+        found, there = called_obstacle(seen, seen.solid & (x < 4.95) & (z > 0.1))
+        assert there > 20
+        assert found >= least * there
+        assert least or found == 0
+
+
+def test_the_floor_at_the_feet_of_what_is_tall_is_floor() -> None:
+    """Low parts are sought beside low things only: a bump beside a wall stays a bump."""
+    bump, wall = Solid(5.0, 0.0, (0.6, 0.6, 0.13)), Solid(5.8, 0.0, (0.3, 3.0, 1.5))
+    seen = look(FIELDS["level"], MOUNTING, LIDAR.name, 64, [bump, wall], azimuths=480)
+    x = MOUNTING.apply(seen.cloud.xyz_m)[:, 0]
+    found, there = called_obstacle(seen, seen.solid & (x < 5.35))
+    assert there > 20
+    assert found == 0
+
+
 def test_every_number_of_beams_is_tried() -> None:
     assert set(BEAMS_RAD) == {16, 32, 64, 128}
 
