@@ -179,23 +179,15 @@ def _vote(profile_m: Array, seen: Flags, ground_m: Points) -> None:
 @compiled("void(float32[::1], float32[::1], int64, float32[::1])")
 def _open(height_m: Points, fall_m: Points, half: int, opened_m: Points) -> None:
     """Morphological opening of a closed ring by a window of 2 ``half`` + 1 that falls off from its middle."""
-    sectors, width = len(height_m), 2 * half + 1
-    around_m, lowest_m = np.empty(sectors + 2 * half, dtype=np.float32), np.empty(sectors, dtype=np.float32)
-    around_m[:half], around_m[half : half + sectors], around_m[half + sectors :] = (
-        height_m[sectors - half :],
-        height_m,
-        height_m[:half],
-    )
-    lowest_m[:], opened_m[:] = np.float32(np.inf), np.float32(-np.inf)
-    for d in range(width):
+    sectors = len(height_m)
+    lowest_m = np.full(sectors, np.inf, dtype=np.float32)
+    opened_m[:] = np.float32(-np.inf)
+    around_m = np.concatenate((height_m[sectors - half :], height_m, height_m[:half]))
+    for d in range(2 * half + 1):
         for s in range(sectors):
             lowest_m[s] = min(lowest_m[s], around_m[s + d] + fall_m[d])
-    around_m[:half], around_m[half : half + sectors], around_m[half + sectors :] = (
-        lowest_m[sectors - half :],
-        lowest_m,
-        lowest_m[:half],
-    )
-    for d in range(width):
+    around_m = np.concatenate((lowest_m[sectors - half :], lowest_m, lowest_m[:half]))
+    for d in range(2 * half + 1):
         for s in range(sectors):
             opened_m[s] = max(opened_m[s], around_m[s + d] - fall_m[d])
 
