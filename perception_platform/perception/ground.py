@@ -102,19 +102,9 @@ def _ground_layer(
             count[c] += 1
 
 
-@compiled(
-    "void(float64[:,::1], int64[:,::1], float64[::1], float64[::1], float64[:,::1], boolean[:,::1], float64[::1])"
-)
-def _grow(
-    layer_m: Array,
-    count: Ints,
-    range_m: Array,
-    limits: Array,
-    profile_m: Array,
-    seen: Flags,
-    seen_to_m: Array,
-) -> None:
-    """Walk each sector outward; write the ground's height, whether it was seen there, and up to which range."""
+@compiled("void(float64[:,::1], int64[:,::1], float64[::1], float64[::1], float64[:,::1], boolean[:,::1])")
+def _grow(layer_m: Array, count: Ints, range_m: Array, limits: Array, profile_m: Array, seen: Flags) -> None:
+    """Walk each sector outward; write the ground's height and whether it was seen there."""
     step_up, step_down, slope_up, slope_down, step_limit, slope_limit = limits
     for s in range(layer_m.shape[1]):
         last_range, last_z, slope, last_k = 0.0, 0.0, 0.0, -1
@@ -143,7 +133,6 @@ def _grow(
             profile_m[k, s] = z
             seen[k, s] = True
             last_range, last_z, last_k = range_m[k], z, k
-        seen_to_m[s] = last_range
 
 
 @compiled("int64(float64[::1], int64, float64)")
@@ -273,9 +262,9 @@ def _ground_profile(layer_m: Array, count: Ints, params: GroundParams) -> Points
         ]
     )
     profile_m, seen = np.zeros_like(layer_m), np.zeros(layer_m.shape, dtype=np.bool_)
-    seen_to_m = np.zeros(layer_m.shape[1])
-    _grow(layer_m, count, range_m, limits, profile_m, seen, seen_to_m)
+    _grow(layer_m, count, range_m, limits, profile_m, seen)
     ground_m = np.empty(layer_m.shape, dtype=np.float32)
     _vote(profile_m, seen, ground_m)
+    seen_to_m = np.where(seen, range_m[:, None], 0.0).max(axis=0)
     _level(ground_m, range_m, seen_to_m, np.array([params.narrow_m, params.step_up_m, params.slope_up]))
     return ground_m

@@ -77,11 +77,10 @@ class GeometricPath:
                 *(in_way_m, in_way_height_m, intensity, which),
                 *(xyz_m, origin_m, params.backscatter),
             )
-        of_low = low_parts(
-            (xyz_m, height_m), (in_way_m, in_way_height_m), origin_m, params.ground.clear_m, params.low_parts
-        )
-        in_way_m = np.concatenate([in_way_m, xyz_m[of_low]])
-        in_way_height_m = np.concatenate([in_way_height_m, height_m[of_low]])
+        flat_m, flat_height_m, _ = _between(xyz_m, height_m, params.low_parts.above_m, params.ground.clear_m)
+        of_low = low_parts(flat_m, in_way_m, in_way_height_m, origin_m, params.low_parts)
+        in_way_m = np.concatenate([in_way_m, flat_m[of_low]])
+        in_way_height_m = np.concatenate([in_way_height_m, flat_height_m[of_low]])
         return in_way_m, in_way_height_m, above_m, above_height_m
 
     def pieces(self, obstacles_m: Points, height_m: Points, origin_m: Array) -> Pieces:

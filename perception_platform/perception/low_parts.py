@@ -50,49 +50,33 @@ def _around(state: Bytes, which: int, within_m: float, near: Flags) -> None:
                     near[y, x] |= (y - row) ** 2 + (x - column) ** 2 <= (within_m / _CELL_M) ** 2
 
 
-@compiled(
-    "void(float32[:,::1], float32[::1], float64, float64, float64, float64, boolean[::1], boolean[::1])"
-)
-def _choose(
-    xyz_m: Points,
-    height_m: Points,
-    above_m: float,
-    to_m: float,
-    x0_m: float,
-    y0_m: float,
-    near: Flags,
-    chosen: Flags,
-) -> None:
-    """Mark the points between two heights whose cell is near a low thing."""
-    for i in range(len(height_m)):
-        if height_m[i] > above_m and height_m[i] <= to_m:
-            at = _cell(xyz_m[i, 0], xyz_m[i, 1], x0_m, y0_m)
-            chosen[i] = at >= 0 and near[at]
+@compiled("void(float32[:,::1], float64, float64, boolean[::1], boolean[::1])")
+def _look_up(xyz_m: Points, x0_m: float, y0_m: float, near: Flags, chosen: Flags) -> None:
+    """Mark the points whose cell is near a low thing."""
+    for i in range(len(chosen)):
+        at = _cell(xyz_m[i, 0], xyz_m[i, 1], x0_m, y0_m)
+        chosen[i] = at >= 0 and near[at]
 
 
 def low_parts(
-    all_points: tuple[Points, Points],
-    obstacles: tuple[Points, Points],
-    origin_m: Array,
-    clear_m: float,
-    params: LowPartParams,
+    flat_m: Points, obstacles_m: Points, height_m: Points, origin_m: Array, params: LowPartParams
 ) -> Flags:
     """(N,) which points that are no obstacle by themselves are a part of one that is low.
 
     Args:
-        all_points: (N, 3) in the base frame, and (N,) heights above the ground.
-        obstacles: (M, 3) and (M,): those that are obstacles by themselves.
+        flat_m: (N, 3) points little above the ground, in the base frame.
+        obstacles_m: (M, 3) points that are obstacles by themselves.
+        height_m: (M,) their heights above the ground.
         origin_m: (3,) where the lidar is.
-        clear_m: what is higher is an obstacle by itself.
         params: how low, and how near.
     """
     x0_m, y0_m = origin_m[:2] - 0.5 * _SIDE * _CELL_M
     state = np.zeros((_SIDE, _SIDE), dtype=np.uint8)
-    _mark(*obstacles, x0_m, y0_m, params.tall_m, state.reshape(-1))
+    _mark(obstacles_m, height_m, x0_m, y0_m, params.tall_m, state.reshape(-1))
     of_tall, near = np.zeros((2, _SIDE, _SIDE), dtype=np.bool_)
-    chosen = np.zeros(len(all_points[0]), dtype=np.bool_)
+    chosen = np.zeros(len(flat_m), dtype=np.bool_)
     _around(state, _TALL, _PART_OF_TALL_M, of_tall)
     state[of_tall] = _TALL
     _around(state, _LOW, params.within_m, near)
-    _choose(*all_points, params.above_m, clear_m, x0_m, y0_m, near.reshape(-1), chosen)
+    _look_up(flat_m, x0_m, y0_m, near.reshape(-1), chosen)
     return chosen
