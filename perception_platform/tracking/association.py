@@ -12,7 +12,7 @@ from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass, SensorKind
 from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
-from perception_platform.tracking.extent import View, known_centers, view_boxes
+from perception_platform.tracking.extent import View, body_heights, known_centers, view_boxes
 from perception_platform.tracking.overlap import generalised_overlaps, near_pairs
 from perception_platform.tracking.sightings import Sightings
 from perception_platform.tracking.table import TrackTable
@@ -100,8 +100,9 @@ def pair_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -
     """(N, M) what it costs to give a visible part to a track; zero where that is no better than not to."""
     mean, cov = table.motion.merged()
     near = _near(table, sightings, mean, cov, config)
-    view = view_boxes(sightings.select(near[1]), table.yaws_rad[near[0]], config)
     sizes_m = table.sizes_m[near[0], :2]
+    bodies_m = body_heights(table.sizes_m[:, 2], table.class_ids)[near[0]]
+    view = view_boxes(sightings.select(near[1]), table.yaws_rad[near[0]], bodies_m, config)
     distance2, log_volume = _mahalanobis(view, sizes_m, mean[near[0]], cov[near[0]])
     cost = (
         np.minimum(distance2, config.gate)

@@ -179,6 +179,8 @@ class TrackerConfig(Settings):
         class_memory_s: time constant with which old votes about the class fade.
         grow_s: time constant of an extent that is seen larger than known.
         shrink_s: time constant of an extent that is seen smaller than known; long, since most views are partial.
+        cut_rad: a body that lacks so much of its height, as an angle, is taken to be cut by the lowest or highest beam:
+            more than the gaps between beams leave out.
         size_points: lidar points from which on an extent counts as well seen.
         sure_points: lidar points that make it sure, to 1 - 1/e, that something is there.
         height_s: time constant of the height above ground of a centre.
@@ -220,6 +222,7 @@ class TrackerConfig(Settings):
     class_memory_s: Positive = 10.0
     grow_s: Positive = 0.25
     shrink_s: Positive = 6.0
+    cut_rad: Positive = 0.1
     size_points: Annotated[int, Field(gt=0)] = 5
     sure_points: Positive = 4.0
     height_s: Positive = 0.3

@@ -5,6 +5,9 @@ filter of visible centres takes every change of what is visible for motion. Here
 face that is seen: along each side of the box, the measured interval is placed in the known extent by where the
 viewer stands. From beyond its end, the near face holds; from the middle of it, both ends are seen and the centre
 holds; in between, in proportion.
+
+Near by, feet, knees and the front of a wheelchair fall below the lowest beam. What is left to see draws back, though
+its owner does not: where so much of the height is missing, there is no face to hold on to, and the centre holds.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from perception_platform.tracking.sightings import Sightings
 Mask = npt.NDArray[np.bool_]
 
 _QUARTER = np.pi / 2
+_NEAREST_M = 0.1
 _LEAST_YAW_SIGMA_RAD = 0.05
 _TURN_TOLERANCE_RAD = np.deg2rad(
     60.0
@@ -61,7 +65,7 @@ class View:
     whole: bool = False
 
 
-def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig) -> View:
+def view_boxes(sightings: Sightings, reference_rad: Array, bodies_m: Array, config: TrackerConfig) -> View:
     """How K detections look when, of the headings a box may have, the one nearest to a reference is chosen.
 
     A box of what is visible knows its heading modulo a quarter turn, one of a whole object modulo half a turn.
@@ -69,6 +73,7 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
     Args:
         sightings: the detections.
         reference_rad: (K,) headings to be near to.
+        bodies_m: (K,) heights of whole bodies, as far as they are known; see ``body_heights``.
         config: when faces count as seen, and how sure ends are.
     """
     turn_rad = np.pi if config.whole_boxes else _QUARTER
@@ -84,16 +89,30 @@ def view_boxes(sightings: Sightings, reference_rad: Array, config: TrackerConfig
     nameless = structure | (sightings.class_ids == ObjectClass.UNKNOWN)
     surface = structure | (nameless & (sizes_m.min(axis=1) < config.flat_m))
     ends_share = np.where(surface, config.flat_sigma, config.by_class("shape_sigma")[sightings.class_ids])
+    viewer_m = sightings.viewpoint_m - centers_m
     shares, cov_m2 = _seen_parts(
         axes,
-        sightings.viewpoint_m - centers_m,
+        viewer_m,
         sizes_m,
         sightings.position_cov_m2,
         sightings.num_points >= config.size_points,
+        _shown_in_full(sightings, viewer_m, bodies_m, config.cut_rad),
         config.by_class("face_sigma_m")[sightings.class_ids],
         ends_share,
     )
     return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, nameless, surface)
+
+
+def body_heights(heights_m: Array, class_ids: Ints) -> Array:
+    """(N,) heights of people, and 0 for all else, whose sides are upright: any part of their height shows the face."""
+    return np.where(class_ids == ObjectClass.PERSON, heights_m, 0.0)
+
+
+def _shown_in_full(sightings: Sightings, viewer_m: Array, bodies_m: Array, cut_rad: float) -> Array:
+    """(K,) how far faces in sight are those of the whole: 1 unless height is missing, 0 from twice ``cut_rad`` on."""
+    missing_m = bodies_m - sightings.sizes_m[:, 2]
+    away_m = np.maximum(np.hypot(viewer_m[:, 0], viewer_m[:, 1]), _NEAREST_M)
+    return np.minimum(np.maximum(2.0 - missing_m / (cut_rad * away_m), 0.0), 1.0)
 
 
 @compiled("Tuple((f8[:,:,::1], f8[::1], f8[:,::1]))(f8[:], f8[:], f8[:,:], f8)")
@@ -134,7 +153,7 @@ def _turned(c: float, s: float, p: float, q: float, r: float, out: Array) -> Non
 
 
 @compiled(
-    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,:], b1[::1], f8[::1], f8[::1])"
+    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,:], b1[::1], f8[::1], f8[::1], f8[::1])"
 )
 def _seen_parts(
     axes: Array,
@@ -142,14 +161,16 @@ def _seen_parts(
     sizes_m: Array,
     cov_m2: Array,
     faces: Mask,
+    in_full: Array,
     face_sigma_m: Array,
     ends: Array,
 ) -> tuple[Array, Array]:
     """Shares and covariances of K visible parts.
 
     The centre of what is visible is as unsure along a side as its far end is; the near face is a measured surface,
-    so that the doubt about the far end is taken out in proportion to the shares. The middle between two visible ends
-    is as unsure as ``ends``, a share of the size, as those may be where sight ends and not the object.
+    so that the doubt about the far end is taken out in proportion to the shares, of which nothing is left where a body
+    is not shown ``in_full``. The middle between two visible ends is as unsure as ``ends``, a share of the size, as
+    those may be where sight ends and not the object.
     """
     n = len(axes)
     shares, out = np.empty((n, 2)), np.empty((n, 2, 2))
@@ -162,7 +183,7 @@ def _seen_parts(
         both = c * s * (yy - xx) + (c * c - s * s) * xy
         for a in range(2):
             seen_from_m = axes[k, a, 0] * viewer_m[k, 0] + axes[k, a, 1] * viewer_m[k, 1]
-            shares[k, a] = min(max(seen_from_m / (0.5 * sizes_m[k, a]), -1.0), 1.0)
+            shares[k, a] = in_full[k] * min(max(seen_from_m / (0.5 * sizes_m[k, a]), -1.0), 1.0)
             pinned = abs(shares[k, a]) if faces[k] else 0.0
             face = min(along[a], face_sigma_m[k] ** 2)
             keep[a] = np.sqrt((pinned * face + (1 - pinned) * along[a]) / along[a])

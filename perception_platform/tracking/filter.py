@@ -16,6 +16,7 @@ from perception_platform.tracking.association import Association, associate, fra
 from perception_platform.tracking.belief import class_likelihoods, class_votes, confidence, existence_after
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import (
+    body_heights,
     faced_forward,
     filtered_sizes,
     filtered_yaws,
@@ -164,7 +165,8 @@ class TrackFilter:
     def _measure(self, table: TrackTable, sightings: Sightings, dt_s: float) -> tuple[Array, Array]:
         """Motion and height after the detections, in place; headings, extents (see extent.py) not faced ahead yet."""
         config = self._config
-        view = view_boxes(sightings, table.yaws_rad, config)
+        bodies_m = body_heights(table.sizes_m[:, 2], table.class_ids)
+        view = view_boxes(sightings, table.yaws_rad, bodies_m, config)
         seen_m = np.concatenate([view.sizes_m, sightings.sizes_m[:, 2:]], axis=1)
         sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)
         yaws_rad, yaw_var = filtered_yaws(table.yaws_rad, table.yaw_var, view, config.position_sigma_m)

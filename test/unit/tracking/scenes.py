@@ -17,7 +17,7 @@ FRAME_NS = from_s(0.1)
 
 @dataclass(frozen=True)
 class Box:
-    """One visible box in the fixed frame."""
+    """One visible box in the fixed frame, from so far below 1.6 m above ground up to there."""
 
     x_m: float
     y_m: float
@@ -27,6 +27,7 @@ class Box:
     object_class: ObjectClass = ObjectClass.UNKNOWN
     score: float = 0.6
     num_points: int = 40
+    height_m: float = 1.6
 
 
 def detections(
@@ -36,12 +37,14 @@ def detections(
     n = len(boxes)
     if not n:
         return Detections.empty(t_ns, "base_link")
-    centers_m = odom_from_base.inverse().apply(np.array([[b.x_m, b.y_m, 0.8] for b in boxes]))
+    centers_m = odom_from_base.inverse().apply(
+        np.array([[b.x_m, b.y_m, 1.6 - b.height_m / 2] for b in boxes])
+    )
     return Detections(
         t_ns,
         "base_link",
         centers_m=centers_m,
-        sizes_m=np.array([[b.length_m, b.width_m, 1.6] for b in boxes]),
+        sizes_m=np.array([[b.length_m, b.width_m, b.height_m] for b in boxes]),
         yaws_rad=np.array([b.yaw_rad for b in boxes]) - odom_from_base.yaw_rad,
         class_ids=np.array([b.object_class for b in boxes], dtype=np.int64),
         scores=np.array([b.score for b in boxes]),

@@ -12,6 +12,7 @@ from perception_platform.core.objects import ObjectClass
 from perception_platform.tracking.config import TrackerConfig
 from perception_platform.tracking.extent import (
     View,
+    body_heights,
     faced_forward,
     filtered_sizes,
     filtered_yaws,
@@ -25,10 +26,10 @@ from test.unit.tracking.scenes import Box, detections
 CONFIG = TrackerConfig()
 
 
-def view(box: Box, reference_rad: float = 0.0) -> View:
+def view(box: Box, reference_rad: float = 0.0, body_m: float = 0.0) -> View:
     found = detections(0, [box], Transform.identity())
     sightings = sight(found, usable(found), Transform.identity(), CONFIG.position_sigma_m)
-    return view_boxes(sightings, np.array([reference_rad]), CONFIG)
+    return view_boxes(sightings, np.array([reference_rad]), np.array([body_m]), CONFIG)
 
 
 def known(box: Box, size_m: tuple[float, float]) -> tuple[Array, Array]:
@@ -56,6 +57,26 @@ def test_seen_from_its_middle_the_centre_holds_and_is_as_unsure_as_what_is_hidde
     assert center_m == pytest.approx([0.0, 8.0])
     whole = known(side, (3.0, 0.4))[1]
     assert cov_m2[0, 0] - whole[0, 0] == pytest.approx(2.0**2 / 12)
+
+
+@pytest.mark.parametrize(
+    ("object_class", "away_m", "height_m", "holds"),
+    [
+        (ObjectClass.PERSON, 1.5, 0.9, "centre"),  # knees and feet are below the lowest beam
+        (ObjectClass.PERSON, 1.5, 1.5, "face"),
+        (ObjectClass.PERSON, 10.0, 0.9, "face"),  # so much is lost between the beams of a coarse lidar
+        (ObjectClass.CAR, 1.5, 0.9, "face"),  # its sides are upright
+    ],
+)
+def test_what_is_left_of_a_body_near_by_has_no_face_to_hold_on_to(
+    object_class: ObjectClass, away_m: float, height_m: float, holds: str
+) -> None:
+    body_m = body_heights(np.array([1.6]), np.array([object_class]))[0]
+    part = Box(away_m, 0.0, 0.3, 0.5, object_class=object_class, height_m=height_m)
+    center_m, cov_m2 = known_centers(view(part, body_m=body_m), np.array([[0.8, 0.5]]))
+    assert center_m[0, 0] == pytest.approx(away_m if holds == "centre" else away_m + 0.25)
+    anywhere_m2 = 0.5**2 / 12
+    assert (cov_m2[0, 0, 0] > anywhere_m2) == (holds == "centre")
 
 
 def test_a_seen_face_is_surer_than_the_far_end() -> None:

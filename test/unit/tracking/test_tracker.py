@@ -86,6 +86,19 @@ def test_the_gap_to_a_moving_car_neither_lags_nor_jumps_when_its_side_comes_into
         assert tracks.ids.tolist() == [1]
 
 
+def test_somebody_in_a_wheelchair_goes_on_though_its_front_falls_below_the_lowest_beam() -> None:
+    def scene(t_s: float) -> list[Box]:
+        gone = min(max((t_s - 1.0) / 1.5, 0.0), 1.0)
+        y_m = 2.0 - 0.5 * t_s + 0.3 * gone  # of what is left to see
+        size_m, height_m = 0.9 - 0.6 * gone, 1.6 - 0.7 * gone
+        return [Box(1.4, y_m, 0.6, size_m, object_class=ObjectClass.PERSON, height_m=height_m)]
+
+    for i, tracks in enumerate(run(scene, 40)[10:], start=10):
+        front_m = tracks.centers_m[0, 1] - 0.5 * tracks.sizes_m[0, 1]
+        assert front_m == pytest.approx(2.0 - 0.05 * i - 0.45, abs=0.45), i
+        assert tracks.velocities_mps[0, 1] < (-0.15 if i > 17 else -0.05), i
+
+
 def test_parked_things_have_no_speed_however_their_visible_part_changes() -> None:
     rng = np.random.default_rng(7)
 
