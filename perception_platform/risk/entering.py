@@ -39,6 +39,7 @@ FLANK_M, AS_NEAR_M, FLANK_POINTS = 1.0, 0.1, 2
 STRETCH_M = 0.5  # along the path, over which an edge is taken to be of one thing
 LEAST_POINTS = 4  # of a new edge
 SLOWEST_MPS, FASTEST_MPS = 0.5, 5.0  # at which an edge comes nearer
+SUDDEN_MPS = 1.0  # at least, of what was nowhere near before: two looks tell, not three
 STEADY_SHARE = 0.25  # of its way, it has to make in each half of the time: what appears at once has not come
 INSIDE_M = 0.01  # what enters is told so far within the path
 SKIN_SHARE = 1.3  # a track that moves accounts for points in its box, grown by so much
@@ -73,6 +74,7 @@ class _Edges:
         half: (M, 2) all points of a look half the time before.
         before: (K, 2) and of one the whole time before.
         age_s: that time.
+        half_s: and how long ago the look in between was.
     """
 
     fresh: Array
@@ -80,6 +82,7 @@ class _Edges:
     half: Array
     before: Array
     age_s: float
+    half_s: float
 
 
 class EdgeWatch:
@@ -132,10 +135,10 @@ class EdgeWatch:
         edges = []
         for before, fresh_m, old_m in since:
             half_ns = (now.t_ns + before.t_ns) // 2
-            half = seen[min(seen, key=lambda t_ns: abs(t_ns - half_ns))]
-            age_s = to_s(now.t_ns - before.t_ns)
+            then_ns = min(seen, key=lambda t_ns: abs(t_ns - half_ns))
+            ages_s = to_s(now.t_ns - before.t_ns), to_s(now.t_ns - then_ns)
             fresh, old = _along(fresh_m, ego, path), _along(old_m, ego, path)
-            edges.append(_Edges(fresh, old, half, seen[before.t_ns], age_s))
+            edges.append(_Edges(fresh, old, seen[then_ns], seen[before.t_ns], *ages_s))
         head = (cloud.t_ns, cloud.frame_id, cloud.sensor)
         for sd, enters_s in (found for e in edges for found in self._entering(e, path)):
             yield Entering(*head, _points(sd, path), enters_s=enters_s)
@@ -182,6 +185,7 @@ class EdgeWatch:
             own, s_m = fresh[cells == cell], (cell + 0.5) * STRETCH_M
             then, first = (points[np.abs(points[:, 0] - s_m) < STRETCH_M, 1] for points in (half, before))
             speed_mps = _speed_mps(own[:, 1], then, first, edges.age_s)
+            speed_mps = speed_mps or _sudden_mps(own[:, 1], then, first, (edges.age_s, edges.half_s))
             if speed_mps <= 0 or own[:, 0].min() < path.front_s_m.max():
                 continue
             nearest = own[np.argsort(own[:, 1], kind="stable")[:LEAST_POINTS]]
@@ -288,6 +292,17 @@ def _speed_mps(now_m: Array, half_m: Array, before_m: Array, age_s: float) -> fl
     speed_mps, least_m = (was_m - edge_m) / age_s, STEADY_SHARE * (was_m - edge_m)
     steady = meanwhile_m - edge_m >= least_m and was_m - meanwhile_m >= least_m
     return speed_mps if steady and SLOWEST_MPS <= speed_mps <= FASTEST_MPS else 0.0
+
+
+def _sudden_mps(now_m: Array, half_m: Array, before_m: Array, ages_s: tuple[float, float]) -> float:
+    """How fast what was nowhere near at the first look has come nearer since the second; 0 for anything else."""
+    if len(now_m) < LEAST_POINTS:
+        return 0.0
+    edge_m, (age_s, half_s) = _nth(now_m), ages_s
+    was_m, meanwhile_m = (_nth(m[m >= edge_m]) for m in (before_m, half_m))
+    came = was_m - meanwhile_m <= FASTEST_MPS * (age_s - half_s)  # not so if there was nothing: NaN
+    speed_mps = (meanwhile_m - edge_m) / half_s
+    return speed_mps if not came and SUDDEN_MPS <= speed_mps <= FASTEST_MPS else 0.0
 
 
 def _nth(distances_m: Array) -> float:

@@ -53,15 +53,20 @@ def box(x_m: float, edge_m: float) -> list[tuple[float, float]]:
 
 
 def watched(
-    edges_m: list[float], x_m: float = 1.6, tracks: Tracks | None = None, speed_mps: float = SPEED_MPS
+    edges_m: list[float | None], x_m: float = 1.6, tracks: Tracks | None = None, speed_mps: float = SPEED_MPS
 ) -> list[PointCloud]:
-    """What is told after looks at a box whose near face is so far from the middle of the way, look by look."""
+    """What is told after looks at a box whose near face is so far from the middle of the way, look by look.
+
+    None is a look before it is in sight.
+    """
     watch, found = EdgeWatch(CONFIG), []
     for look, edge_m in enumerate(edges_m):
         t_s = look * PERIOD_S
         none = Tracks.empty(from_s(t_s), "odom")
         found = watch.look(
-            [seen(t_s, *box(x_m, edge_m), speed_mps=speed_mps)], tracks or none, ego_at(t_s, speed_mps)
+            [seen(t_s, *([] if edge_m is None else box(x_m, edge_m)), speed_mps=speed_mps)],
+            tracks or none,
+            ego_at(t_s, speed_mps),
         )
     return found
 
@@ -121,6 +126,20 @@ def test_the_robot_brakes_for_it_and_says_why() -> None:
 )
 def test_what_does_not_come_is_not_told(edges_m: list[float], why: str) -> None:
     assert watched(edges_m) == [], why
+
+
+def test_what_comes_out_of_nothing_is_told_at_its_second_look() -> None:
+    nothing: list[float | None] = [None, None, None]
+    clouds = watched([*nothing, *coming(2.0, looks=2)])
+    assert clouds
+    enters_s = [cloud.enters_s for cloud in clouds if isinstance(cloud, Entering)]
+    left_m = float(CONFIG.footprint_m[:, 1].max()) + CONFIG.beside_m
+    assert enters_s == pytest.approx([(coming(2.0)[1] - left_m) / 2.0] * len(clouds), abs=0.01)
+    assert watched([*nothing, None, 1.27]) == [], "was seen once"
+    assert watched([*nothing, 1.4, 1.4]) == [], "stands"
+    assert watched([*nothing, *coming(0.7, looks=2)]) == [], (
+        "comes slowly: noise could be as fast from look to look"
+    )
 
 
 def test_several_pairs_of_looks_that_show_an_edge_are_one_finding() -> None:
