@@ -101,7 +101,7 @@ def pair_costs(table: TrackTable, sightings: Sightings, config: TrackerConfig) -
     mean, cov = table.motion.merged()
     near = _near(table, sightings, mean, cov, config)
     sizes_m = table.sizes_m[near[0], :2]
-    bodies_m = body_heights(table.sizes_m[:, 2], table.class_ids)[near[0]]
+    bodies_m = body_heights(table)[near[0]]
     view = view_boxes(sightings.select(near[1]), table.yaws_rad[near[0]], bodies_m, config)
     distance2, log_volume = _mahalanobis(view, sizes_m, mean[near[0]], cov[near[0]])
     cost = (

@@ -7,7 +7,7 @@ viewer stands. From beyond its end, the near face holds; from the middle of it, 
 holds; in between, in proportion.
 
 Near by, feet, knees and the front of a wheelchair fall below the lowest beam. What is left to see draws back, though
-its owner does not: where so much of the height is missing, there is no face to hold on to, and the centre holds.
+its owner goes on: where so much of the height is missing, there is no face to hold on to, and the centre holds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from perception_platform.core.geometry import Array
 from perception_platform.core.objects import Ints, ObjectClass
 from perception_platform.runtime.compiled import compiled
 from perception_platform.tracking.config import TrackerConfig
+from perception_platform.tracking.motion import MOVING
 from perception_platform.tracking.sightings import Sightings
+from perception_platform.tracking.table import TrackTable
 
 Mask = npt.NDArray[np.bool_]
 
@@ -103,9 +105,10 @@ def view_boxes(sightings: Sightings, reference_rad: Array, bodies_m: Array, conf
     return View(centers_m, sizes_m, yaws_rad, axes, shares, cov_m2, nameless, surface)
 
 
-def body_heights(heights_m: Array, class_ids: Ints) -> Array:
-    """(N,) heights of people, and 0 for all else, whose sides are upright: any part of their height shows the face."""
-    return np.where(class_ids == ObjectClass.PERSON, heights_m, 0.0)
+def body_heights(table: TrackTable) -> Array:
+    """(N,) heights of people who likely move, and 0 for all else: what stands, and what is upright, keeps its face."""
+    moves = table.motion.weight[:, MOVING] > 0.5
+    return np.where(moves & (table.class_ids == ObjectClass.PERSON), table.sizes_m[:, 2], 0.0)
 
 
 def _shown_in_full(sightings: Sightings, viewer_m: Array, bodies_m: Array, cut_rad: float) -> Array:

@@ -165,7 +165,7 @@ class TrackFilter:
     def _measure(self, table: TrackTable, sightings: Sightings, dt_s: float) -> tuple[Array, Array]:
         """Motion and height after the detections, in place; headings, extents (see extent.py) not faced ahead yet."""
         config = self._config
-        bodies_m = body_heights(table.sizes_m[:, 2], table.class_ids)
+        bodies_m = body_heights(table)
         view = view_boxes(sightings, table.yaws_rad, bodies_m, config)
         seen_m = np.concatenate([view.sizes_m, sightings.sizes_m[:, 2:]], axis=1)
         sizes_m = filtered_sizes(table.sizes_m, seen_m, sightings.num_points, dt_s, config)

@@ -21,6 +21,7 @@ from perception_platform.tracking.extent import (
     view_boxes,
 )
 from perception_platform.tracking.sightings import sight, usable
+from perception_platform.tracking.table import TrackTable
 from test.unit.tracking.scenes import Box, detections
 
 CONFIG = TrackerConfig()
@@ -60,20 +61,24 @@ def test_seen_from_its_middle_the_centre_holds_and_is_as_unsure_as_what_is_hidde
 
 
 @pytest.mark.parametrize(
-    ("object_class", "away_m", "height_m", "holds"),
+    ("object_class", "moving", "away_m", "height_m", "holds"),
     [
-        (ObjectClass.PERSON, 1.5, 0.9, "centre"),  # knees and feet are below the lowest beam
-        (ObjectClass.PERSON, 1.5, 1.5, "face"),
-        (ObjectClass.PERSON, 10.0, 0.9, "face"),  # so much is lost between the beams of a coarse lidar
-        (ObjectClass.CAR, 1.5, 0.9, "face"),  # its sides are upright
+        (ObjectClass.PERSON, 0.9, 1.5, 0.9, "centre"),  # knees and feet are below the lowest beam
+        (ObjectClass.PERSON, 0.9, 1.5, 1.5, "face"),
+        (ObjectClass.PERSON, 0.9, 10.0, 0.9, "face"),  # so much is lost between the beams of a coarse lidar
+        (ObjectClass.PERSON, 0.1, 1.5, 0.9, "face"),  # does not draw back
+        (ObjectClass.CAR, 0.9, 1.5, 0.9, "face"),  # its sides are upright
     ],
 )
 def test_what_is_left_of_a_body_near_by_has_no_face_to_hold_on_to(
-    object_class: ObjectClass, away_m: float, height_m: float, holds: str
+    object_class: ObjectClass, moving: float, away_m: float, height_m: float, holds: str
 ) -> None:
-    body_m = body_heights(np.array([1.6]), np.array([object_class]))[0]
+    table = TrackTable.zeros(1)
+    table.class_ids, table.sizes_m = [object_class], [[0.8, 0.5, 1.6]]
+    table.motion = replace(table.motion, weight=np.array([[1 - moving, moving]]))
     part = Box(away_m, 0.0, 0.3, 0.5, object_class=object_class, height_m=height_m)
-    center_m, cov_m2 = known_centers(view(part, body_m=body_m), np.array([[0.8, 0.5]]))
+    seen = view(part, body_m=body_heights(table)[0])
+    center_m, cov_m2 = known_centers(seen, table.sizes_m[:, :2])
     assert center_m[0, 0] == pytest.approx(away_m if holds == "centre" else away_m + 0.25)
     anywhere_m2 = 0.5**2 / 12
     assert (cov_m2[0, 0, 0] > anywhere_m2) == (holds == "centre")
