@@ -184,12 +184,12 @@ class EdgeWatch:
         for cell in np.unique(cells).tolist():
             own, s_m = fresh[cells == cell], (cell + 0.5) * STRETCH_M
             then, first = (points[np.abs(points[:, 0] - s_m) < STRETCH_M, 1] for points in (half, before))
-            speed_mps = _speed_mps(own[:, 1], then, first, edges.age_s)
-            speed_mps = speed_mps or _sudden_mps(own[:, 1], then, first, (edges.age_s, edges.half_s))
+            nearest_m = _nearest_m(own[:, 1], then, first)
+            speed_mps = _steady_mps(*nearest_m, edges.age_s) or _sudden_mps(*nearest_m, edges)
             if speed_mps <= 0 or own[:, 0].min() < path.front_s_m.max():
                 continue
             nearest = own[np.argsort(own[:, 1], kind="stable")[:LEAST_POINTS]]
-            enters_s = _nth(own[:, 1]) / speed_mps
+            enters_s = nearest_m[0] / speed_mps
             if enters_s <= self._config.horizon_s and not _drives_along(nearest, old):
                 yield np.column_stack([nearest[:, 0], np.full(len(nearest), d_m)]), enters_s
 
@@ -274,7 +274,7 @@ def _coming(edges: _Edges, path: Path) -> tuple[Array, float] | None:
     gaps_m, then_m, first_m = (
         path.gap_m(sd[path.in_band(sd)]) for sd in (edges.fresh, edges.half, edges.before)
     )
-    speed_mps = _speed_mps(gaps_m, then_m, first_m, edges.age_s)
+    speed_mps = _steady_mps(*_nearest_m(gaps_m, then_m, first_m), edges.age_s)
     return (fresh[np.argsort(gaps_m, kind="stable")[:LEAST_POINTS]], speed_mps) if speed_mps > 0 else None
 
 
@@ -283,25 +283,25 @@ def _points(sd: Array, path: Path) -> npt.NDArray[np.float32]:
     return np.pad(path.points_m(sd), ((0, 0), (0, 1))).astype(np.float32)
 
 
-def _speed_mps(now_m: Array, half_m: Array, before_m: Array, age_s: float) -> float:
-    """How fast the nearest of some distances have become less; 0 unless they have in each half of the time."""
-    if len(now_m) < LEAST_POINTS:
-        return 0.0
+def _nearest_m(now_m: Array, half_m: Array, before_m: Array) -> tuple[float, float, float]:
+    """The nearest of distances now, and of those at two looks before that are no nearer; NaN without an edge."""
     edge_m = _nth(now_m)
-    was_m, meanwhile_m = (_nth(m[m >= edge_m]) for m in (before_m, half_m))
+    return edge_m, _nth(half_m[half_m >= edge_m]), _nth(before_m[before_m >= edge_m])
+
+
+def _steady_mps(edge_m: float, meanwhile_m: float, was_m: float, age_s: float) -> float:
+    """How fast an edge has come nearer; 0 unless it has in each half of the time."""
     speed_mps, least_m = (was_m - edge_m) / age_s, STEADY_SHARE * (was_m - edge_m)
     steady = meanwhile_m - edge_m >= least_m and was_m - meanwhile_m >= least_m
     return speed_mps if steady and SLOWEST_MPS <= speed_mps <= FASTEST_MPS else 0.0
 
 
-def _sudden_mps(now_m: Array, half_m: Array, before_m: Array, ages_s: tuple[float, float]) -> float:
-    """How fast what was nowhere near at the first look has come nearer since the second; 0 for anything else."""
-    if len(now_m) < LEAST_POINTS:
-        return 0.0
-    edge_m, (age_s, half_s) = _nth(now_m), ages_s
-    was_m, meanwhile_m = (_nth(m[m >= edge_m]) for m in (before_m, half_m))
-    came = was_m - meanwhile_m <= FASTEST_MPS * (age_s - half_s)  # not so if there was nothing: NaN
-    speed_mps = (meanwhile_m - edge_m) / half_s
+def _sudden_mps(edge_m: float, meanwhile_m: float, was_m: float, edges: _Edges) -> float:
+    """How fast an edge that was nowhere near at the first look has come nearer since the second; 0 for any other."""
+    came = was_m - meanwhile_m <= FASTEST_MPS * (
+        edges.age_s - edges.half_s
+    )  # not so if there was nothing: NaN
+    speed_mps = (meanwhile_m - edge_m) / edges.half_s
     return speed_mps if not came and SUDDEN_MPS <= speed_mps <= FASTEST_MPS else 0.0
 
 

@@ -91,14 +91,14 @@ def view_boxes(sightings: Sightings, reference_rad: Array, bodies_m: Array, conf
     nameless = structure | (sightings.class_ids == ObjectClass.UNKNOWN)
     surface = structure | (nameless & (sizes_m.min(axis=1) < config.flat_m))
     ends_share = np.where(surface, config.flat_sigma, config.by_class("shape_sigma")[sightings.class_ids])
-    viewer_m = sightings.viewpoint_m - centers_m
     shares, cov_m2 = _seen_parts(
         axes,
-        viewer_m,
+        sightings.viewpoint_m - centers_m,
         sizes_m,
         sightings.position_cov_m2,
         sightings.num_points >= config.size_points,
-        _shown_in_full(sightings, viewer_m, bodies_m, config.cut_rad),
+        bodies_m - sightings.sizes_m[:, 2],
+        config.cut_rad,
         config.by_class("face_sigma_m")[sightings.class_ids],
         ends_share,
     )
@@ -109,13 +109,6 @@ def body_heights(table: TrackTable) -> Array:
     """(N,) heights of people who likely move, and 0 for all else: what stands, and what is upright, keeps its face."""
     moves = table.motion.weight[:, MOVING] > 0.5
     return np.where(moves & (table.class_ids == ObjectClass.PERSON), table.sizes_m[:, 2], 0.0)
-
-
-def _shown_in_full(sightings: Sightings, viewer_m: Array, bodies_m: Array, cut_rad: float) -> Array:
-    """(K,) how far faces in sight are those of the whole: 1 unless height is missing, 0 from twice ``cut_rad`` on."""
-    missing_m = bodies_m - sightings.sizes_m[:, 2]
-    away_m = np.maximum(np.hypot(viewer_m[:, 0], viewer_m[:, 1]), _NEAREST_M)
-    return np.minimum(np.maximum(2.0 - missing_m / (cut_rad * away_m), 0.0), 1.0)
 
 
 @compiled("Tuple((f8[:,:,::1], f8[::1], f8[:,::1]))(f8[:], f8[:], f8[:,:], f8)")
@@ -156,7 +149,8 @@ def _turned(c: float, s: float, p: float, q: float, r: float, out: Array) -> Non
 
 
 @compiled(
-    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,:], b1[::1], f8[::1], f8[::1], f8[::1])"
+    "Tuple((f8[:,::1], f8[:,:,::1]))(f8[:,:,::1], f8[:,::1], f8[:,::1], f8[:,:,:], b1[::1], f8[::1], f8, f8[::1],"
+    " f8[::1])"
 )
 def _seen_parts(
     axes: Array,
@@ -164,16 +158,17 @@ def _seen_parts(
     sizes_m: Array,
     cov_m2: Array,
     faces: Mask,
-    in_full: Array,
+    missing_m: Array,
+    cut_rad: float,
     face_sigma_m: Array,
     ends: Array,
 ) -> tuple[Array, Array]:
     """Shares and covariances of K visible parts.
 
     The centre of what is visible is as unsure along a side as its far end is; the near face is a measured surface,
-    so that the doubt about the far end is taken out in proportion to the shares, of which nothing is left where a body
-    is not shown ``in_full``. The middle between two visible ends is as unsure as ``ends``, a share of the size, as
-    those may be where sight ends and not the object.
+    so that the doubt about the far end is taken out in proportion to the shares. Of these less and less is left where
+    ``missing_m`` (K,), height that is out of sight, spans ``cut_rad`` to twice as much. The middle between two visible
+    ends is as unsure as ``ends``, a share of the size, as those may be where sight ends and not the object.
     """
     n = len(axes)
     shares, out = np.empty((n, 2)), np.empty((n, 2, 2))
@@ -184,9 +179,11 @@ def _seen_parts(
         along[0] = c * c * xx + 2 * c * s * xy + s * s * yy
         along[1] = s * s * xx - 2 * c * s * xy + c * c * yy
         both = c * s * (yy - xx) + (c * c - s * s) * xy
+        away_m = max(np.hypot(viewer_m[k, 0], viewer_m[k, 1]), _NEAREST_M)
+        in_full = min(max(2.0 - missing_m[k] / (cut_rad * away_m), 0.0), 1.0)
         for a in range(2):
             seen_from_m = axes[k, a, 0] * viewer_m[k, 0] + axes[k, a, 1] * viewer_m[k, 1]
-            shares[k, a] = in_full[k] * min(max(seen_from_m / (0.5 * sizes_m[k, a]), -1.0), 1.0)
+            shares[k, a] = in_full * min(max(seen_from_m / (0.5 * sizes_m[k, a]), -1.0), 1.0)
             pinned = abs(shares[k, a]) if faces[k] else 0.0
             face = min(along[a], face_sigma_m[k] ** 2)
             keep[a] = np.sqrt((pinned * face + (1 - pinned) * along[a]) / along[a])
